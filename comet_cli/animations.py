@@ -1,0 +1,84 @@
+"""Animations of a descent: every picture on the way, as an animated PNG, GIF or WebP."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from comet_cli import __version__
+from comet_cli.errors import UsageError
+from comet_cli.files import TRACE_MARK, show
+from comet_cli.images import encode_png, enlarge, to_bytes
+from comet_cli.recipes import Recipe, embed_recipe
+
+FORMATS = {".apng": "PNG", ".png": "PNG", ".gif": "GIF", ".webp": "WEBP"}
+SIDE = 256
+FRAME_MS = 80
+LAST_MS = 1600
+MAX_FRAMES = 120
+
+
+def check_trace(path: str) -> None:
+    """Check that an animation can be written under this name.
+
+    Raises:
+        UsageError: another ending than those of the animated formats.
+    """
+    if Path(path).suffix.lower() not in FORMATS:
+        raise UsageError(
+            f"the trace '{show(path)}' must end in one of {', '.join(sorted(FORMATS))}"
+        )
+
+
+class Trace:
+    """A descent's callback that keeps pictures; of long descents, every second, fourth … one."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.frames: list[np.ndarray] = []
+        self._stride = 1
+
+    def __call__(self, n: int, x: Any) -> None:
+        """Keep the first picture of x (B,3,R,R)."""
+        if n % self._stride:
+            return
+        self.frames.append(to_bytes(x[0]))
+        if len(self.frames) > MAX_FRAMES:
+            self.frames = self.frames[::2]
+            self._stride *= 2
+
+    def encode(self, path: str, last: np.ndarray, recipe: Recipe | None = None) -> bytes:
+        """Return the animation's file, in the format that the path's ending asks for.
+
+        Args:
+            path: where it will go.
+            last: (R,R,3) uint8, the finished picture; held for longer.
+            recipe: embedded in an animated PNG.
+        """
+        frames = self.frames if np.array_equal(self.frames[-1], last) else [*self.frames, last]
+        images = [Image.fromarray(enlarge(frame, SIDE)) for frame in frames]
+        kind = FORMATS[Path(path).suffix.lower()]
+        mark = TRACE_MARK.decode() + " " + __version__
+        options: dict[str, Any] = {}
+        if kind == "GIF":
+            options = {"comment": mark, "optimize": False}
+        elif kind == "WEBP":
+            options = {"xmp": mark.encode(), "lossless": True}
+        if len(images) == 1:
+            return encode_png(np.asarray(images[0]), recipe)
+        buffer = io.BytesIO()
+        images[0].save(
+            buffer,
+            kind,
+            save_all=True,
+            append_images=images[1:],
+            duration=[FRAME_MS] * (len(images) - 1) + [LAST_MS],
+            loop=0,
+            **options,
+        )
+        data = buffer.getvalue()
+        return embed_recipe(data, recipe) if kind == "PNG" and recipe is not None else data

@@ -1,0 +1,67 @@
+"""Registration of the verbs, and the entry point; nothing else."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from comet_cli import __version__
+from comet_cli.cli import (
+    compose,
+    decompose,
+    doctor,
+    encode,
+    gradients,
+    inspect,
+    recombine,
+    replay,
+    score,
+)
+from comet_cli.cli.console import run
+
+app = typer.Typer(
+    name="comet",
+    help="Take pictures apart into components, and put components of any pictures together.",
+    rich_markup_mode=None,  # Rich would delete [0,2] from help texts
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"comet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def comet(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True, callback=_version),
+    ] = False,
+) -> None:
+    """Take pictures apart into components, and put components of any pictures together."""
+
+
+for verb in (encode, compose, decompose, gradients, recombine, inspect, replay, score, doctor):
+    app.command(verb.__name__.rpartition(".")[2])(getattr(verb, verb.__name__.rpartition(".")[2]))
+
+for name in ("models", "data", "evaluate"):
+    if importlib.util.find_spec(f"comet_cli.cli.{name}"):
+        module = importlib.import_module(f"comet_cli.cli.{name}")
+        app.add_typer(module.app, name=name)
+if importlib.util.find_spec("comet_cli.cli.train"):
+    app.command("train")(importlib.import_module("comet_cli.cli.train").train)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    args = sys.argv[1:] if argv is None else list(argv)
+    return run(typer.main.get_command(app).main, args)

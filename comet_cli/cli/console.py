@@ -1,0 +1,181 @@
+"""stdout, stderr, JSON, progress, and the one table from errors to sentences and exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Any
+
+from comet_cli.errors import CometError, UsageError
+
+INTERRUPTED = 130
+SOME_FAILED = 3
+_STANDARD_MARK = "\0"
+
+
+class Report:
+    """What one command says: results to stdout, everything else to stderr.
+
+    With ``--json`` results are collected and printed as one document when the command ends.
+    """
+
+    def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
+        """Start with nothing to say."""
+        self.as_json = as_json
+        self.quiet = quiet
+        self.document: dict[str, Any] = {}
+
+    def __enter__(self) -> Report:
+        """Begin a command."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Print the JSON document, unless the command failed: then the error is the document."""
+        if error is None and self.as_json:
+            print_json(self.document)
+
+    def note(self, sentence: str) -> None:
+        """Tell the user something on stderr, unless ``-q``."""
+        if not self.quiet:
+            print_error(sentence)
+
+    def wrote(self, path: str | os.PathLike[str], **facts: Any) -> None:
+        """Report a file that was written; its path goes to stdout."""
+        self.document.setdefault("outputs", []).append({"path": os.fspath(path), **facts})
+        if not self.as_json and os.fspath(path) != "-":
+            print_result(os.fspath(path))
+
+    def show(self, document: dict[str, Any], text: str) -> None:
+        """Report a result that is not a file: as JSON, or as text."""
+        self.document.update(document)
+        if not self.as_json:
+            print_result(text)
+
+    @contextlib.contextmanager
+    def progress(self, label: str) -> Iterator[Callable[[int, int], None] | None]:
+        """Yield a function of (done, total) that draws a bar; None where nobody would see it."""
+        if self.quiet or self.as_json or not sys.stderr.isatty():
+            yield None
+            return
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True, markup=False), transient=True) as bar:
+            task = bar.add_task(label, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def check_stdout(output: str | None, as_json: bool) -> None:
+    """Refuse a picture and a JSON document on one stream.
+
+    Raises:
+        UsageError: both ``-o -`` and ``--json``.
+    """
+    if output == "-" and as_json:
+        raise UsageError("-o - and --json both write to standard output; give a file name to -o")
+
+
+def print_result(text: str) -> None:
+    """Print a line to stdout as it is: never wrapped, coloured or marked up."""
+    try:
+        print(text, flush=True)
+    except UnicodeEncodeError:  # a file name that is no text in this locale
+        sys.stdout.buffer.write(os.fsencode(text) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+def print_error(text: str) -> None:
+    """Print a line to stderr."""
+    encoding = sys.stderr.encoding or "utf-8"
+    line = text.encode(encoding, "backslashreplace").decode(encoding)
+    print(f"comet: {line}", file=sys.stderr, flush=True)
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Print the one JSON document of a command."""
+    print(json.dumps(document, indent=2, allow_nan=False), flush=True)
+
+
+def protect(args: Sequence[str]) -> list[str]:
+    """Mark ``-:0,2`` (standard input, with a selection), which would be taken for an option."""
+    return [_STANDARD_MARK + a if a.startswith(("-:", "-[", "-*")) else a for a in args]
+
+
+def unprotect(values: list[str]) -> list[str]:
+    """Undo :func:`protect`."""
+    return [value.removeprefix(_STANDARD_MARK) for value in values]
+
+
+def run(command: Callable[..., Any], args: Sequence[str]) -> int:
+    """Run a command line and return its exit code; no exception leaves here.
+
+    Args:
+        command: ``main`` of the command that Typer made.
+        args: without the program's name.
+    """
+    options = list(args)[: list(args).index("--")] if "--" in args else list(args)
+    as_json = "--json" in options
+    try:
+        code = command(args=protect(args), prog_name="comet", standalone_mode=False)
+        sys.stdout.flush()
+        if code == INTERRUPTED:
+            return _fail("interrupted", INTERRUPTED, as_json)
+        return code if isinstance(code, int) else 0
+    except BrokenPipeError:
+        # The reader is gone; keep the interpreter from complaining when it flushes.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED, as_json)
+    except Exception as error:
+        if os.environ.get("COMET_DEBUG") == "1":
+            traceback.print_exc()
+        sentence, code = explain(error)
+        return _fail(sentence, code, as_json)
+
+
+def _fail(sentence: str, code: int, as_json: bool) -> int:
+    with contextlib.suppress(BrokenPipeError):
+        if as_json:
+            print_json({"error": sentence, "exit_code": code})
+        else:
+            print_error(sentence)
+    return code
+
+
+def explain(error: Exception) -> tuple[str, int]:
+    """Return the sentence and the exit code of an error."""
+    name = type(error).__name__
+    if isinstance(error, CometError):
+        return " ".join(str(error).split()), error.exit_code
+    if hasattr(error, "format_message"):  # Typer's own: wrong usage
+        return _usage_sentence(error), 2
+    if name == "Abort":
+        return "interrupted", INTERRUPTED
+    if isinstance(error, MemoryError) or name == "OutOfMemoryError":
+        return "out of memory; use a smaller --size, or --device cpu for a full GPU", 1
+    return (
+        f"unexpected {name}: {' '.join(str(error).split()) or 'no message'} "
+        "(a bug in comet; set COMET_DEBUG=1 for the traceback)",
+        1,
+    )
+
+
+def _usage_sentence(error: Any) -> str:
+    message = " ".join(error.format_message().split()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return f"nothing to do\n\n{error.format_message()}"
+    path = getattr(context, "command_path", "comet")
+    return f"{message[:1].lower()}{message[1:]}; see {path} --help"

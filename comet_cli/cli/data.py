@@ -1,0 +1,105 @@
+"""`comet data`: list, make and check data sets."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from comet_cli.errors import CometError, UsageError
+
+app = typer.Typer(help="List, make and check data sets.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """List the data sets that can be made."""
+    from comet_cli.data.catalogue import GENERATORS
+
+    kinds = GENERATORS.values()
+    if as_json:
+        rows = [{"name": k.name, "size": k.default_size, "summary": k.summary} for k in kinds]
+        typer.echo(json.dumps(rows))
+        return
+    for kind in kinds:
+        typer.echo(f"{kind.name}\t{kind.summary}")
+
+
+@app.command()
+def make(
+    name: Annotated[str, typer.Argument(help="A data set of `comet data list`.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make it in.")],
+    count: Annotated[int, typer.Option(help="Pictures of the train split.")] = 10000,
+    test_count: Annotated[int, typer.Option(help="Pictures of the test split.")] = 500,
+    size: Annotated[int | None, typer.Option(help="Pixels a side.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same pictures.")] = 0,
+    jobs: Annotated[int | None, typer.Option(help="Processes; default: one a CPU.")] = None,
+    objects: Annotated[str | None, typer.Option(help="Objects a picture: 4 or 3-6.")] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Start anew.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder only.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Make a data set, or go on with one that was interrupted."""
+    from comet_cli.data.catalogue import make_generator
+    from comet_cli.data.make import make_dataset
+
+    made = make_dataset(
+        make_generator(name, size, _parse_range(objects)),
+        out,
+        count=count,
+        test_count=test_count,
+        seed=seed,
+        jobs=jobs if jobs is not None else os.cpu_count() or 1,
+        force=force,
+        progress=None if quiet or as_json or not sys.stderr.isatty() else _show_progress,
+    )
+    if as_json:
+        facts = {"folder": str(made.folder), "counts": made.counts}
+        typer.echo(json.dumps({**facts, "made": made.made, "kept": made.kept}))
+    elif quiet:
+        typer.echo(str(made.folder))
+    else:
+        counts = ", ".join(f"{number} {split}" for split, number in made.counts.items())
+        typer.echo(f"{made.folder}: {counts} ({made.made} made, {made.kept} kept)")
+
+
+@app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(help="A data-set folder.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Verify a data set: files, sizes, masks, and that no scene is in both splits."""
+    from comet_cli.data.check import check_folder
+
+    report = check_folder(folder)
+    if as_json:
+        typer.echo(json.dumps(report.as_dict()))
+    else:
+        for problem in report.problems:
+            typer.echo(f"{problem.file}: {problem.message}")
+        counts = ", ".join(f"{number} {split}" for split, number in report.counts.items())
+        verdict = "ok" if report.ok else f"{len(report.problems)} problems"
+        typer.echo(f"{folder}: {counts}; {verdict}")
+    if not report.ok:
+        raise typer.Exit(CometError.exit_code)
+
+
+def _parse_range(words: str | None) -> tuple[int, int] | None:
+    """Read `4` or `3-6`."""
+    if words is None:
+        return None
+    least, _, greatest = words.partition("-")
+    try:
+        return int(least), int(greatest or least)
+    except ValueError as error:
+        raise UsageError(
+            f"--objects is {words!r}, expected a number or a range like 3-6"
+        ) from error
+
+
+def _show_progress(done: int, total: int) -> None:
+    typer.echo(f"\r{done}/{total} pictures", err=True, nl=done == total)

@@ -1,0 +1,56 @@
+"""``comet decompose``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from comet_cli.cli import options
+from comet_cli.cli.console import Report
+from comet_cli.cli.pictures import check_picture_output
+
+
+def decompose(
+    inputs: options.Selections,
+    output: options.Output,
+    model: options.Model = "auto",
+    seed: options.Seed = 0,
+    steps: options.Steps = None,
+    step_size: options.StepSize = 1.0,
+    init: Annotated[
+        str,
+        typer.Option(
+            metavar="START",
+            help="Where single components start: grey, noise, or auto for the model's own.",
+        ),
+    ] = "auto",
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    literal: options.Literal = False,
+    no_metadata: options.NoMetadata = False,
+    force: options.Force = False,
+    quiet: options.Quiet = False,
+    as_json: options.Json = False,
+) -> None:
+    """Show each component alone, and all together.
+
+    Example: comet decompose scene.png -o sheet.png
+    """
+    with Report(as_json=as_json, quiet=quiet) as report:
+        check_picture_output(
+            output, force=force, as_json=as_json, selections=inputs, literal=literal
+        )
+        from comet_cli.decomposition import plan_decomposition
+        from comet_cli.images import write_png
+        from comet_cli.replaying import draw
+        from comet_cli.resolution import Bench
+
+        bench = Bench(model=model, device=device, precision=precision, note=report.note)
+        recipe = plan_decomposition(
+            inputs, bench, seed=seed, steps=steps, step_size=step_size, init=init, literal=literal
+        )
+        with report.progress("rendering") as progress:
+            pixels = draw(recipe, bench, progress)
+        write_png(pixels, output, None if no_metadata else recipe)
+        report.wrote(output, **recipe.settings)

@@ -1,0 +1,77 @@
+"""``comet gradients``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from comet_cli.cli import options
+from comet_cli.cli.console import Report
+from comet_cli.cli.pictures import check_picture_output
+
+
+def gradients(
+    images: options.Selections,
+    output: options.Output,
+    npz: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Also write the numbers, as .npz.")
+    ] = None,
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="Add a column: the strongest component a pixel.")
+    ] = False,
+    each: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Also write each map as a PNG of its own.")
+    ] = None,
+    at: Annotated[
+        str,
+        typer.Option(metavar="POINT", help="start: where a rendering begins; image: the picture."),
+    ] = "start",
+    map_kind: Annotated[
+        str, typer.Option("--map", metavar="KIND", help="signed (around grey) or heat.")
+    ] = "signed",
+    model: options.Model = "auto",
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    literal: options.Literal = False,
+    no_metadata: options.NoMetadata = False,
+    force: options.Force = False,
+    quiet: options.Quiet = False,
+    as_json: options.Json = False,
+) -> None:
+    """Map the gradient of each component's energy.
+
+    Example: comet gradients scene.png -o maps.png --overlay
+    """
+    with Report(as_json=as_json, quiet=quiet) as report:
+        check_picture_output(
+            output,
+            force=force,
+            as_json=as_json,
+            selections=images,
+            literal=literal,
+            also_writes=[npz],
+        )
+        from comet_cli.attribution import write_gradients
+        from comet_cli.resolution import Bench
+
+        bench = Bench(model=model, device=device, precision=precision, note=report.note)
+        with report.progress("gradients") as progress:
+            written = write_gradients(
+                images,
+                output,
+                bench,
+                npz=npz,
+                each=each,
+                at=at,
+                map_kind=map_kind,
+                with_overlay=overlay,
+                seed=seed,
+                literal=literal,
+                metadata=not no_metadata,
+                force=force,
+                progress=progress,
+            )
+        for path in written:
+            report.wrote(path)

@@ -1,0 +1,69 @@
+"""The options that verbs share, declared once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from comet_cli.cli.console import unprotect
+from comet_cli.errors import CometError
+
+
+def _complete_models(incomplete: str) -> list[str]:
+    from comet_cli.models.store import list_models
+
+    try:
+        return [e.name for e in list_models() if e.name.startswith(incomplete)]
+    except CometError:
+        return []
+
+
+Selections = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SELECTION...",
+        help="Components of .z files or images: a.z, a.z:0,2, a.z:0-2, a.z:1*0.5, a.z:label.",
+        callback=unprotect,
+        show_default=False,
+    ),
+]
+Output = Annotated[
+    str, typer.Option("--output", "-o", metavar="FILE", help="PNG to write; - for stdout.")
+]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        envvar="COMET_MODEL",
+        help="Name or folder of the model that encodes images; auto: the best for each.",
+        autocompletion=_complete_models,
+    ),
+]
+Device = Annotated[
+    str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")
+]
+Precision = Annotated[
+    str, typer.Option("--precision", metavar="KIND", help="auto, float32 or bfloat16.")
+]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the noise.")]
+Steps = Annotated[
+    int | None,
+    typer.Option("--steps", metavar="N", help="Gradient steps.", show_default="the model's own"),
+]
+StepSize = Annotated[
+    float, typer.Option("--step-size", metavar="X", help="Multiplies each model's own step size.")
+]
+Literal = Annotated[
+    bool, typer.Option("--literal", help="Arguments are file names, not selections.")
+]
+NoMetadata = Annotated[
+    bool, typer.Option("--no-metadata", help="Write no recipe into the picture.")
+]
+Force = Annotated[
+    bool, typer.Option("--force", "-f", help="Replace files that comet did not make.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the paths written.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]

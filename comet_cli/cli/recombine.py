@@ -1,0 +1,62 @@
+"""``comet recombine``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from comet_cli.cli import options
+from comet_cli.cli.console import Report
+from comet_cli.cli.pictures import check_picture_output
+
+
+def recombine(
+    inputs: options.Selections,
+    output: options.Output,
+    add: Annotated[
+        bool, typer.Option("--add", help="Add one component after the other instead.")
+    ] = False,
+    model: options.Model = "auto",
+    seed: options.Seed = 0,
+    steps: options.Steps = None,
+    step_size: options.StepSize = 1.0,
+    init: Annotated[
+        str, typer.Option(metavar="START", help="Start: grey, noise, or auto for the model's own.")
+    ] = "auto",
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    literal: options.Literal = False,
+    no_metadata: options.NoMetadata = False,
+    force: options.Force = False,
+    quiet: options.Quiet = False,
+    as_json: options.Json = False,
+) -> None:
+    """Swap components between pictures, in a grid.
+
+    Example: comet recombine a.png b.png -o swaps.png
+    """
+    with Report(as_json=as_json, quiet=quiet) as report:
+        check_picture_output(
+            output, force=force, as_json=as_json, selections=inputs, literal=literal
+        )
+        from comet_cli.images import write_png
+        from comet_cli.recombination import plan_recombination
+        from comet_cli.replaying import draw
+        from comet_cli.resolution import Bench
+
+        bench = Bench(model=model, device=device, precision=precision, note=report.note)
+        recipe = plan_recombination(
+            inputs,
+            bench,
+            add=add,
+            seed=seed,
+            steps=steps,
+            step_size=step_size,
+            init=init,
+            literal=literal,
+        )
+        with report.progress("rendering") as progress:
+            pixels = draw(recipe, bench, progress)
+        write_png(pixels, output, None if no_metadata else recipe)
+        report.wrote(output, **recipe.settings)

@@ -1,0 +1,1 @@
+"""Data sets: generators, the folder format, its loader and its checker."""

@@ -1,0 +1,322 @@
+"""A data set as a folder: where things lie in it, how a picture is written, how all are loaded.
+
+The layout is one that Hugging Face `datasets` opens as an `imagefolder`::
+
+    dataset.json                   generator, version, seed, size, objects, counts
+    train/000000.png …             pictures, RGB
+    train/metadata.jsonl           one line a picture: file_name, seed, mask, objects, …
+    test/…                         the same
+    masks/trainset/000000.png …    instance masks: 0 background, i the i-th object
+
+The mask folders are called `trainset` and `testset` since `datasets` takes every picture below a
+folder called `train` or `test`, at any depth, for a picture of that split.
+"""
+
+import io
+import json
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from comet_cli.data.generator import SPLITS, Sample
+from comet_cli.errors import CometError, FileFormatError
+from comet_cli.files import read_input, show, write_output
+from comet_cli.images import image_size, load_image, to_bytes
+
+FORMAT_VERSION = 1
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm"})
+# Pictures carry their own line of metadata.jsonl, so that a set that was interrupted is resumed
+# from its pictures alone.
+TEXT_KEY = "comet-data"
+_UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+_PALETTE = [0, 0, 0, 230, 25, 75, 60, 180, 75, 255, 225, 25, 0, 130, 200, 245, 130, 48, 145, 30,
+            180, 70, 240, 240, 240, 50, 230, 210, 245, 60, 250, 190, 212]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LoadedPictures:
+    """Pictures in memory.
+
+    Attributes:
+        images: (N, R, R, 3) uint8, RGB.
+        masks: (N, R, R) uint8, 0 the background; None if any picture has none.
+        metadata: N entries of metadata.jsonl; for plain pictures, `file_name` alone.
+        skipped: names of the files that could not be read.
+    """
+
+    images: np.ndarray
+    masks: np.ndarray | None
+    metadata: list[dict[str, Any]]
+    skipped: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """The number of pictures, N."""
+        return len(self.images)
+
+
+def picture_path(folder: Path, split: str, index: int) -> Path:
+    """Where picture `index` of a split lies."""
+    return folder / split / f"{index:06d}.png"
+
+
+def mask_path(folder: Path, split: str, index: int) -> Path:
+    """Where its mask lies."""
+    return folder / "masks" / f"{split}set" / f"{index:06d}.png"
+
+
+def write_sample(folder: Path, split: str, index: int, seed: int, sample: Sample) -> None:
+    """Write one picture and, before it, its mask: where the picture is, both are complete."""
+    mask = Image.fromarray(sample.mask)
+    mask.putpalette(_PALETTE)
+    mask_file = mask_path(folder, split, index)
+    write_output(mask_file, _png(mask))
+    entry = {
+        "file_name": f"{index:06d}.png",
+        "mask": mask_file.relative_to(folder).as_posix(),
+        "split": split,
+        "index": index,
+        "seed": seed,
+        **sample.factors,
+    }
+    text = PngImagePlugin.PngInfo()
+    text.add_text(TEXT_KEY, _compact(entry), zip=True)
+    picture = _png(Image.fromarray(sample.image), pnginfo=text)
+    write_output(picture_path(folder, split, index), picture)
+
+
+def read_entry(folder: Path, split: str, index: int) -> dict[str, Any] | None:
+    """The metadata of a complete picture, or None if picture, mask or metadata is missing."""
+    if not mask_path(folder, split, index).is_file():
+        return None
+    try:
+        with Image.open(picture_path(folder, split, index)) as picture:
+            picture.load()
+            return json.loads(picture.info[TEXT_KEY])
+    except (KeyError, *_UNREADABLE):
+        return None
+
+
+def write_metadata(folder: Path, split: str, entries: list[dict[str, Any]]) -> None:
+    """Write metadata.jsonl of a split, one line an entry."""
+    lines = "".join(_compact(entry) + "\n" for entry in entries)
+    write_output(folder / split / "metadata.jsonl", lines.encode())
+
+
+def read_metadata(folder: Path, split: str) -> list[dict[str, Any]] | None:
+    """The entries of a split's metadata.jsonl, or None if it has none.
+
+    Raises:
+        FileFormatError: a line that is not a JSON object with a `file_name`.
+    """
+    file = folder / split / "metadata.jsonl"
+    if not file.is_file():
+        return None
+    entries = []
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    for number, line in enumerate(lines, start=1):
+        try:
+            entry = json.loads(line)
+            entry["file_name"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise FileFormatError(
+                f"line {number} of '{show(file)}' is not a JSON object with a file_name; "
+                "make the data set again, or mend the line"
+            ) from error
+        entries.append(entry)
+    return entries
+
+
+def write_description(folder: Path, description: dict[str, Any]) -> None:
+    """Write dataset.json."""
+    write_output(folder / "dataset.json", (json.dumps(description, indent=2) + "\n").encode())
+
+
+def read_description(folder: Path) -> dict[str, Any] | None:
+    """The content of dataset.json, or None if there is none.
+
+    Raises:
+        FileFormatError: it is not a JSON object.
+    """
+    file = folder / "dataset.json"
+    if not file.is_file():
+        return None
+    try:
+        description = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise FileFormatError(f"'{show(file)}' is not valid JSON: {error}") from error
+    if not isinstance(description, dict):
+        raise FileFormatError(f"'{show(file)}' does not hold a JSON object")
+    return description
+
+
+def load_folder(
+    path: str | os.PathLike[str],
+    split: str | None = None,
+    size: int | None = None,
+    limit: int | None = None,
+) -> LoadedPictures:
+    """Load a data set, or any folder of pictures, as square pictures of one size.
+
+    Pictures are cropped to the square in their middle and resized, as `comet encode` does it.
+    Files that cannot be read are skipped with a warning.
+
+    Args:
+        path: a data-set folder, a folder of pictures (flat or nested), an .npz that holds `images`
+            (and `masks`), or an .npy of images, which stays on disk.
+        split: "train" or "test"; None for everything.
+        size: R in pixels; None for that of the first picture.
+        limit: load only so many pictures, the first ones.
+
+    Raises:
+        CometError: no such folder, split or readable picture, or arrays of another shape.
+    """
+    folder = Path(path)
+    if folder.is_file():
+        return _load_packed(folder, size, limit)
+    if not folder.is_dir():
+        raise CometError(f"there is no folder '{show(folder)}' to load pictures from")
+    images: list[np.ndarray] = []
+    masks: list[np.ndarray] = []
+    metadata: list[dict[str, Any]] = []
+    skipped: list[str] = []
+    for file, entry in _listed(folder, split):
+        if limit is not None and len(images) == limit:
+            break
+        try:
+            data = read_input(file)
+            side = size or image_size(data)
+            image = to_bytes(load_image(data, side))
+            mask = _load_mask(folder, entry, side)
+        except (CometError, *_UNREADABLE):
+            skipped.append(file.relative_to(folder).as_posix())
+            continue
+        size = side
+        images.append(image)
+        if mask is not None:
+            masks.append(mask)
+        metadata.append(entry)
+    if skipped:
+        warnings.warn(
+            f"{len(skipped)} of the files in '{show(folder)}' could not be read, and are skipped: "
+            f"{', '.join(skipped[:5])}{', …' if len(skipped) > 5 else ''}",
+            stacklevel=2,
+        )
+    if not images:
+        part = f" for the split '{split}'" if split else ""
+        raise CometError(f"there is no readable picture in '{show(folder)}'{part}")
+    complete = len(masks) == len(images)
+    return LoadedPictures(
+        np.stack(images), np.stack(masks) if complete else None, metadata, tuple(skipped)
+    )
+
+
+def pack(
+    path: str | os.PathLike[str],
+    split: str | None = None,
+    size: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+) -> Path:
+    """Write the pictures of a folder as one .npy that `load_folder` maps into memory.
+
+    Args:
+        path: as for `load_folder`.
+        split: as for `load_folder`.
+        size: as for `load_folder`.
+        out: the file to write; default `images-SPLIT-R.npy` in the folder.
+
+    Returns:
+        The file written: (N, R, R, 3) uint8.
+
+    Raises:
+        CometError: as `load_folder`.
+    """
+    images = load_folder(path, split, size).images
+    name = f"images-{split or 'all'}-{images.shape[1]}.npy"
+    file = Path(out) if out is not None else Path(path) / name
+    stream = io.BytesIO()
+    np.save(stream, images)
+    write_output(file, stream.getvalue())
+    return file
+
+
+def _load_mask(folder: Path, entry: dict[str, Any], size: int) -> np.ndarray | None:
+    if not entry.get("mask"):
+        return None
+    with Image.open(folder / entry["mask"]) as mask:
+        side = min(mask.size)
+        left, top = (mask.width - side) // 2, (mask.height - side) // 2
+        box = (left, top, left + side, top + side)
+        return np.asarray(mask.resize((size, size), Image.Resampling.NEAREST, box), dtype=np.uint8)
+
+
+def _load_packed(file: Path, size: int | None, limit: int | None) -> LoadedPictures:
+    try:
+        # Never unpickled: an array file is data.
+        content = np.load(file, mmap_mode="r", allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            images, masks = content[:limit], None
+        else:
+            with content:
+                images = content["images"][:limit]
+                masks = content["masks"][:limit] if "masks" in content else None
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise FileFormatError(
+            f"'{show(file)}' is no array file with images; expected an .npy, or an .npz with images"
+        ) from error
+    side = images.shape[1] if images.ndim == 4 else 0
+    if images.dtype != np.uint8 or images.shape != (len(images), side, side, 3):
+        raise FileFormatError(
+            f"'{show(file)}' holds images of shape {images.shape} and type {images.dtype}; "
+            "expected (N, R, R, 3) and uint8"
+        )
+    if size not in (None, side):
+        raise CometError(
+            f"'{show(file)}' holds pictures of {side} pixels, not {size}; "
+            "pack them again at that size"
+        )
+    return LoadedPictures(images, masks, [{} for _ in range(len(images))])
+
+
+def _listed(folder: Path, split: str | None) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The pictures of a folder in order, each with its metadata."""
+    if split is not None and not (folder / split).is_dir():
+        raise CometError(f"there is no split '{split}' in '{show(folder)}', no folder of that name")
+    splits = [split] if split else [each for each in SPLITS if (folder / each).is_dir()]
+    known = {each: read_metadata(folder, each) for each in splits}
+    if any(entries is not None for entries in known.values()):
+        for each, entries in known.items():
+            for entry in entries or []:
+                yield folder / each / entry["file_name"], entry
+        return
+    for file in find_pictures(folder / split if split else folder):
+        yield file, {"file_name": file.relative_to(folder).as_posix()}
+
+
+def find_pictures(folder: Path) -> list[Path]:
+    """The picture files in a folder and below, sorted; hidden ones and masks are left out."""
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if file.suffix.lower() in SUFFIXES
+        and not any(
+            part.startswith(".") or part == "masks" for part in file.relative_to(folder).parts
+        )
+    )
+
+
+def _png(image: Image.Image, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", **options)
+    return buffer.getvalue()
+
+
+def _compact(entry: dict[str, Any]) -> str:
+    """One line of JSON, with numbers to five decimals."""
+    rounded = json.loads(json.dumps(entry), parse_float=lambda text: round(float(text), 5))
+    return json.dumps(rounded)

@@ -1,0 +1,194 @@
+"""Make a data set: seeded, in parallel, resumed where it was interrupted."""
+
+import functools
+import multiprocessing
+import re
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from comet_cli.data import dataset_folder
+from comet_cli.data.generator import SPLITS, Generator, sample_rng
+from comet_cli.errors import UsageError
+from comet_cli.files import show
+
+# More would make a name of seven digits, and the order of names that of numbers no longer.
+MOST_PICTURES = 1_000_000
+_CHUNK = 8
+
+
+@dataclass(frozen=True)
+class MadeDataset:
+    """What was done.
+
+    Attributes:
+        folder: where the data set is.
+        counts: pictures of each split.
+        made: pictures that were generated now.
+        kept: pictures that were there already.
+    """
+
+    folder: Path
+    counts: dict[str, int]
+    made: int
+    kept: int
+
+
+def make_dataset(
+    generator: Generator,
+    folder: str | Path,
+    *,
+    count: int,
+    test_count: int = 0,
+    seed: int = 0,
+    jobs: int = 1,
+    force: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> MadeDataset:
+    """Generate a data set, keeping the pictures that a former run has completed.
+
+    A picture depends on (seed, split, its number) alone: neither on `jobs`, nor on the counts.
+
+    Args:
+        generator: what makes the pictures.
+        folder: where to; made if it is missing.
+        count: pictures of the train split.
+        test_count: pictures of the test split.
+        seed: not negative.
+        jobs: processes, each with one thread.
+        force: start anew if the folder holds other things, or a set of other settings.
+        progress: called with the pictures done and all pictures.
+
+    Raises:
+        UsageError: counts, seed or jobs out of range, or a folder that holds something else.
+        MissingExtraError: the generator needs a package that is not installed.
+    """
+    folder = Path(folder)
+    counts = dict(zip(SPLITS, (count, test_count), strict=True))
+    _check(counts, seed, jobs)
+    generator.prepare()
+    _open_folder(folder, _describe(generator, seed, counts), force)
+    todo = [
+        (split, index)
+        for split in SPLITS
+        for index in range(counts[split])
+        if dataset_folder.read_entry(folder, split, index) is None
+    ]
+    total = sum(counts.values())
+    kept = total - len(todo)
+    make = functools.partial(_make_one, generator, folder, seed)
+    try:
+        for done, _ in enumerate(_run(make, todo, jobs), start=kept + 1):
+            if progress is not None:
+                progress(done, total)
+    finally:
+        # Also when interrupted: what is there can be used.
+        for split in SPLITS:
+            found = (dataset_folder.read_entry(folder, split, i) for i in range(counts[split]))
+            entries = [entry for entry in found if entry is not None]
+            if entries:
+                dataset_folder.write_metadata(folder, split, entries)
+    return MadeDataset(folder, counts, made=len(todo), kept=kept)
+
+
+def _run(make: Callable, todo: list[tuple[str, int]], jobs: int) -> Iterator[tuple[str, int]]:
+    if jobs == 1 or len(todo) <= _CHUNK:
+        yield from map(make, todo)
+        return
+    # Renderers start threads, which a forked process would not have.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_leave_interrupts) as pool:
+        try:
+            yield from pool.map(make, todo, chunksize=_CHUNK)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _leave_interrupts() -> None:
+    """Let the parent alone see Ctrl-C: it ends the others, which finish their pictures first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _make_one(
+    generator: Generator, folder: Path, seed: int, which: tuple[str, int]
+) -> tuple[str, int]:
+    split, index = which
+    sample = generator.sample(sample_rng(seed, split, index), split)
+    dataset_folder.write_sample(folder, split, index, seed, sample)
+    return which
+
+
+def _check(counts: dict[str, int], seed: int, jobs: int) -> None:
+    if not 0 <= min(counts.values()) <= max(counts.values()) <= MOST_PICTURES:
+        raise UsageError(
+            f"a split holds 0 to {MOST_PICTURES} pictures; found {list(counts.values())}"
+        )
+    if not any(counts.values()):
+        raise UsageError("a data set without a picture was asked for; give --count")
+    if seed < 0:
+        raise UsageError(f"the seed is {seed}, expected 0 or more")
+    if jobs < 1:
+        raise UsageError(f"--jobs is {jobs}, expected 1 or more")
+
+
+def _describe(generator: Generator, seed: int, counts: dict[str, int]) -> dict[str, Any]:
+    return {
+        "format": "comet-dataset",
+        "format_version": dataset_folder.FORMAT_VERSION,
+        "generator": generator.name,
+        "version": generator.version,
+        "seed": seed,
+        "size": generator.size,
+        "objects": list(generator.objects),
+        "counts": counts,
+    }
+
+
+def _open_folder(folder: Path, description: dict[str, Any], force: bool) -> None:
+    """Write dataset.json into a folder that is empty or holds (part of) the same data set."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"'{show(folder)}' is a file; give a folder for the data set")
+    present = dataset_folder.read_description(folder) if folder.is_dir() and not force else None
+    if force and folder.is_dir():
+        _clear(folder)
+    elif present is not None:
+        _check_same(folder, present, description)
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise UsageError(
+            f"'{show(folder)}' is not empty and holds no data set; choose another folder, "
+            "or give --force to write into it"
+        )
+    for split, count in description["counts"].items():
+        if count:
+            dataset_folder.picture_path(folder, split, 0).parent.mkdir(parents=True, exist_ok=True)
+            dataset_folder.mask_path(folder, split, 0).parent.mkdir(parents=True, exist_ok=True)
+    dataset_folder.write_description(folder, description)
+
+
+def _check_same(folder: Path, present: dict[str, Any], wanted: dict[str, Any]) -> None:
+    for key, value in wanted.items():
+        if key != "counts" and present.get(key) != value:
+            raise UsageError(
+                f"'{show(folder)}' holds a data set whose {key} is {present.get(key)!r}, "
+                f"not {value!r}; choose another folder, or give --force to replace it"
+            )
+    for split, count in wanted["counts"].items():
+        there = present.get("counts", {}).get(split, 0)
+        if there > count:
+            raise UsageError(
+                f"'{show(folder)}' holds a data set of {there} {split} pictures, more than "
+                f"{count}; ask for as many, or give --force to replace it"
+            )
+
+
+def _clear(folder: Path) -> None:
+    """Remove the files of a data set, and no others."""
+    for split in SPLITS:
+        (folder / split / "metadata.jsonl").unlink(missing_ok=True)
+        for file in (*folder.glob(f"{split}/*.png"), *folder.glob(f"masks/{split}set/*.png")):
+            if re.fullmatch(r"\d{6,}\.png", file.name):
+                file.unlink()

@@ -1,0 +1,1 @@
+"""Renderers that turn a described scene into pixels and masks."""

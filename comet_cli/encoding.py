@@ -1,0 +1,104 @@
+"""``comet encode``: pictures to ``.z`` files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from comet_cli.components import ComponentSet, is_components, write_components
+from comet_cli.errors import CometError, FileFormatError, UsageError
+from comet_cli.files import (
+    STANDARD,
+    check_distinct,
+    check_inputs,
+    check_output,
+    read_input,
+    show,
+)
+from comet_cli.resolution import Bench, Progress
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What became of one picture: components written to ``output``, or an error."""
+
+    source: str
+    output: Path
+    components: ComponentSet | None = None
+    error: CometError | None = None
+
+
+def encoded_path(source: str, output: str | None, *, alone: bool) -> Path:
+    """Return where the components of a picture go.
+
+    Args:
+        source: the picture; ``-`` is standard input.
+        output: what ``-o`` said: a file, a folder, ``-``, or None for beside the picture.
+        alone: it is the only picture.
+
+    Raises:
+        UsageError: several pictures and one output file, or standard input without an output.
+    """
+    name = Path(source).stem + ".z"
+    if output is None:
+        if source == STANDARD:
+            raise UsageError("a picture from standard input needs an output: -o face.z")
+        return Path(source).with_name(name)
+    if os.path.isdir(output):
+        return Path(output) / ("stdin.z" if source == STANDARD else name)
+    if output.endswith(("/", os.sep)):
+        raise UsageError(
+            f"the output folder '{show(output)}' does not exist; make it: mkdir -p '{show(output)}'"
+        )
+    if not alone:
+        raise UsageError(
+            f"several pictures cannot be written to one file '{show(output)}'; "
+            "give an existing folder: -o DIR/"
+        )
+    return Path(output)
+
+
+def encode_files(
+    sources: Sequence[str],
+    bench: Bench,
+    *,
+    output: str | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> list[Encoded]:
+    """Encode pictures and write a ``.z`` file each.
+
+    Everything that can be checked beforehand is, before any work. With several pictures, one that
+    cannot be read does not stop the others.
+
+    Raises:
+        UsageError: an input that does not exist, outputs that collide or may not be written.
+        CometError: the only picture cannot be encoded.
+    """
+    check_inputs(sources)
+    alone = len(sources) == 1
+    plan = [(source, encoded_path(source, output, alone=alone)) for source in sources]
+    check_distinct(plan)
+    for _, target in plan:
+        check_output(target, force=force, inputs=sources)
+    bench.requested()
+    results = []
+    for n, (source, target) in enumerate(plan):
+        try:
+            data = read_input(source)
+            if is_components(data):
+                raise FileFormatError(
+                    f"'{show(source)}' holds components already, expected an image"
+                )
+            components = bench.encode(data, source).components
+            write_components(target, components)
+            results.append(Encoded(source, target, components))
+        except CometError as error:
+            if alone:
+                raise
+            results.append(Encoded(source, target, error=error))
+        if progress is not None:
+            progress(n + 1, len(plan))
+    return results

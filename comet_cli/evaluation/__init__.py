@@ -1,0 +1,1 @@
+"""Figures: what a model reconstructs, and what its components segment."""

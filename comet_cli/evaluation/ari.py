@@ -1,0 +1,47 @@
+"""Adjusted Rand index of two segmentations (Hubert & Arabie 1985)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+def adjusted_rand_index(
+    truth: ArrayLike, predicted: ArrayLike, *, foreground: bool = False
+) -> float:
+    """Return the ARI of two labelings of the same pixels.
+
+    Args:
+        truth: integer labels of any shape; 0 is the background.
+        predicted: integer labels of the same shape.
+        foreground: count only the pixels whose true label is not 0 (the usual "FG-ARI").
+
+    Returns:
+        1 for equal partitions, about 0 for independent ones. Two partitions that are both a
+        single cluster (or both all singletons) agree perfectly: 1. No pixel counted: nan.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    a, b = np.asarray(truth).ravel(), np.asarray(predicted).ravel()
+    if a.shape != b.shape:
+        raise ValueError(f"segmentations of {a.size} and {b.size} pixels")
+    if foreground:
+        a, b = a[a != 0], b[a != 0]
+    if a.size == 0:
+        return float("nan")
+    _, a = np.unique(a, return_inverse=True)
+    _, b = np.unique(b, return_inverse=True)
+    table = np.zeros((a.max() + 1, b.max() + 1))
+    np.add.at(table, (a, b), 1)
+
+    def pairs(n: np.ndarray) -> float:
+        return float((n * (n - 1) / 2).sum())
+
+    together, in_a, in_b = pairs(table), pairs(table.sum(1)), pairs(table.sum(0))
+    total = a.size * (a.size - 1) / 2
+    expected = in_a * in_b / total if total else 0.0
+    largest = (in_a + in_b) / 2
+    if largest == expected:
+        return 1.0
+    return (together - expected) / (largest - expected)

@@ -1,0 +1,1 @@
+"""Encoders, energy networks, and the folders they are kept in."""

@@ -1,0 +1,185 @@
+"""The model card: every fact needed to rebuild and run a model, and where it comes from."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from comet_cli.errors import FileFormatError
+
+FORMAT = "comet-model"
+VERSION = 1
+ENCODERS = ("global", "recurrent")
+ATTENTIONS = ("lstm", "competitive")
+ENERGIES = ("pooled-64", "pooled-128", "quadratic")
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Facts of one model (``weights/<name>/card.json``).
+
+    Symbols: K components, D latent dimension, R image size in pixels, F filters.
+
+    Attributes:
+        name: the model's name, as ``-m`` takes it.
+        encoder: ``global`` or ``recurrent``.
+        attention: for the recurrent encoder, ``lstm`` (the authors' network) or ``competitive``
+            (ours: components compete for positions); ignored by the global encoder.
+        ground: competitive attention only: component 0 takes the ground, the others an object each.
+        energy: ``pooled-64``, ``pooled-128`` (the authors' networks) or ``quadratic`` (ours).
+        sees_image: quadratic only: confidence and proposal are functions of x too.
+        filter_dim: F.
+        components: K the model was trained with.
+        latent_dim: D.
+        image_size: R.
+        positional: K flags: does the energy of component k see pixel positions.
+        step_size: λ the model was trained with (1.0 for the preconditioned quadratic energy).
+        num_steps: N the model was trained with.
+        render_step_size: λ recommended for rendering.
+        render_steps: N recommended for rendering.
+        init: where a rendering starts unless told otherwise: ``noise`` or ``grey``.
+        weights_sha256: hash of ``model.safetensors`` ("" before the weights are written).
+        labels: K names or [].
+        description: one line.
+        dataset, licence, recipe, iterations, train_seconds: where the weights come from.
+        defaults_from: for imported models, the facts that the checkpoint lacked.
+        figures: measured figures, name -> value or nested tables.
+        comet_version: version that wrote the card.
+    """
+
+    name: str
+    encoder: str
+    energy: str
+    filter_dim: int
+    components: int
+    latent_dim: int
+    image_size: int
+    positional: list[bool]
+    step_size: float
+    num_steps: int
+    render_step_size: float
+    render_steps: int
+    init: str = "noise"
+    attention: str = "lstm"
+    ground: bool = False
+    sees_image: bool = False
+    weights_sha256: str = ""
+    labels: list[str] = field(default_factory=list)
+    description: str = ""
+    dataset: str = ""
+    licence: str = ""
+    recipe: str = ""
+    iterations: int = 0
+    train_seconds: float = 0.0
+    defaults_from: list[str] = field(default_factory=list)
+    figures: dict[str, Any] = field(default_factory=dict)
+    comet_version: str = ""
+
+    def __post_init__(self) -> None:
+        """Check every fact once, so that nothing downstream has to.
+
+        Raises:
+            FileFormatError: a fact that no model can have.
+        """
+        checks = [
+            (self.encoder in ENCODERS, f"encoder must be one of {ENCODERS}"),
+            (self.attention in ATTENTIONS, f"attention must be one of {ATTENTIONS}"),
+            (self.energy in ENERGIES, f"energy must be one of {ENERGIES}"),
+            (self.init in ("noise", "grey"), "init must be 'noise' or 'grey'"),
+            (
+                all(
+                    type(n) is int and n >= 1
+                    for n in (
+                        self.filter_dim,
+                        self.components,
+                        self.latent_dim,
+                        self.image_size,
+                        self.num_steps,
+                        self.render_steps,
+                    )
+                ),
+                "filter_dim, components, latent_dim, image_size, num_steps and render_steps "
+                "must be positive integers",
+            ),
+            (
+                len(self.positional) == self.components
+                and all(isinstance(p, bool) for p in self.positional),
+                "positional must hold one true/false a component",
+            ),
+            (
+                all(
+                    isinstance(s, int | float) and math.isfinite(s) and s > 0
+                    for s in (self.step_size, self.render_step_size)
+                ),
+                "step_size and render_step_size must be positive numbers",
+            ),
+            (
+                self.labels == [] or len(self.labels) == self.components,
+                "labels must be empty or one a component",
+            ),
+        ]
+        for holds, sentence in checks:
+            if not holds:
+                raise FileFormatError(f"model card of '{self.name}': {sentence}")
+
+    def replace(self, **changes: Any) -> ModelCard:
+        """Return a copy with some facts changed (and checked again)."""
+        return dataclasses.replace(self, **changes)
+
+    def to_json(self) -> str:
+        """Return the card as sorted, indented JSON with a final newline."""
+        facts = {"format": FORMAT, "version": VERSION, **dataclasses.asdict(self)}
+        return json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "card.json") -> ModelCard:
+        """Read a card.
+
+        Args:
+            text: JSON.
+            where: named in error messages.
+
+        Raises:
+            FileFormatError: not JSON, another format or version, unknown or missing keys.
+        """
+        try:
+            facts = json.loads(text)
+        except ValueError as error:
+            raise FileFormatError(f"{where} is not JSON: {error}") from None
+        if not isinstance(facts, dict) or facts.pop("format", None) != FORMAT:
+            raise FileFormatError(f"{where} is not a comet model card")
+        version = facts.pop("version", None)
+        if version != VERSION:
+            raise FileFormatError(f"{where} has card version {version}, this comet reads {VERSION}")
+        known = {f.name: f for f in dataclasses.fields(cls)}
+        unknown = sorted(set(facts) - set(known))
+        if unknown:
+            raise FileFormatError(f"{where} has unknown keys: {', '.join(unknown)}")
+        required = {
+            n
+            for n, f in known.items()
+            if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        }
+        missing = sorted(required - set(facts))
+        if missing:
+            raise FileFormatError(f"{where} lacks keys: {', '.join(missing)}")
+        try:
+            return cls(**facts)
+        except TypeError as error:
+            raise FileFormatError(f"{where} has a value of the wrong type: {error}") from None
+
+    @classmethod
+    def read(cls, folder: Path) -> ModelCard:
+        """Read ``folder/card.json``."""
+        path = folder / "card.json"
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise FileFormatError(f"{folder} holds no card.json, so it is no comet model") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise FileFormatError(f"{path} cannot be read: {error}") from None
+        return cls.from_json(text, where=str(path))

@@ -1,0 +1,154 @@
+"""A recurrent encoder of our own: components compete for the positions of the picture."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+EMBEDDING = 8
+
+
+def coordinate_grid(height: int, width: int, device: torch.device | None = None) -> Tensor:
+    """Return pixel centres (H,W,2), row then column, each from −1 to 1."""
+    rows = (torch.arange(height, device=device) + 0.5) / height * 2 - 1
+    columns = (torch.arange(width, device=device) + 0.5) / width * 2 - 1
+    return torch.stack(torch.meshgrid(rows, columns, indexing="ij"), -1)
+
+
+class CompetitiveEncoder(nn.Module):
+    """x (B,3,R,R) -> z (B,K,D): a region each; with ``ground``, component 0 takes what is left.
+
+    Positions have an embedding: colour against a learned mean ground, place, and learned
+    features of the neighbourhood. Components are seeded one after the other where the picture is
+    least explained so far, then share out the positions by a few steps of soft clustering
+    (softmax over components, as in slot attention, Locatello et al. 2020). A component's latent
+    is a function of what its positions hold on average; its first two dimensions are where they
+    are (row, column; −1 to 1). Nothing is random: the same picture gives the same latents.
+    """
+
+    def __init__(
+        self,
+        filter_dim: int,
+        components: int,
+        latent_dim: int,
+        image_size: int,
+        *,
+        ground: bool,
+        iterations: int = 4,
+    ) -> None:
+        """Build; pictures of 48 pixels and more are clustered at half their size."""
+        super().__init__()
+        self.regions = components - ground
+        self.has_ground = ground
+        self.iterations = iterations
+        self.stride = 2 if image_size >= 48 else 1
+        size = -(-image_size // self.stride)
+        self.grid = [size, size]
+        width = 2 * filter_dim
+        self.convolutions = nn.ModuleList(
+            [nn.Conv2d(3, filter_dim, 5, stride=self.stride, padding=2)]
+            + [nn.Conv2d(filter_dim, filter_dim, 5, padding=2) for _ in range(3)]
+        )
+        self.ground = nn.Parameter(torch.full((3, size, size), 0.5))
+        self.log_scales = nn.Parameter(torch.tensor([6.0, 4.0, 12.0]).log())
+        self.ground_bias = nn.Parameter(torch.zeros(()))
+        self.embedding = nn.Conv2d(filter_dim, EMBEDDING + 1, 1)
+        nn.init.normal_(self.embedding.weight, std=0.02)
+        if self.embedding.bias is not None:
+            nn.init.zeros_(self.embedding.bias)
+        self.feature = nn.Conv2d(filter_dim, width, 1)
+        described = width + 3 + 2 + 3 + 1
+        self.to_object = self._head(described, width, latent_dim)
+        if ground:
+            self.to_ground = self._head(described, width, latent_dim)
+
+    @staticmethod
+    def _head(described: int, width: int, latent_dim: int) -> nn.Sequential:
+        return nn.Sequential(
+            nn.Linear(described, 2 * width), nn.SiLU(), nn.Linear(2 * width, latent_dim)
+        )
+
+    def set_ground(self, mean_image: Tensor) -> None:
+        """Start the learned ground from the data's mean picture (3,R,R)."""
+        with torch.no_grad():
+            self.ground.copy_(F.adaptive_avg_pool2d(mean_image, self.grid).to(self.ground))
+
+    def _seed(self, embedding: Tensor, salience: Tensor) -> Tensor:
+        """Return starting centres (B,regions,C), each where least is explained so far."""
+        batch, _, size_h, size_w = embedding.shape
+        local = F.avg_pool2d(embedding, 3, 1, 1, count_include_pad=False).flatten(2)
+        unexplained = 1 - torch.exp(-F.avg_pool2d(salience, 3, 1, 1, count_include_pad=False))
+        unexplained = unexplained.flatten(1)
+        halve = torch.ones(embedding.shape[1], device=embedding.device)
+        halve[:3] = 0.5  # a highlight on an object is no new object
+        centres = []
+        for _ in range(self.regions):
+            at = unexplained.argmax(1)
+            centre = local[torch.arange(batch), :, at]
+            centres.append(centre)
+            offset = (embedding.flatten(2) - centre[:, :, None]) * halve[:, None]
+            unexplained = unexplained * (1 - torch.exp(-0.5 * offset.square().sum(1)))
+        return torch.stack(centres, 1)
+
+    def attend(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Share the positions out.
+
+        Returns:
+            attention (B,1+regions,P), the ground first, summing to 1 over the second axis;
+            features (B,P,2F); colour and place (B,P,5).
+        """
+        h = x * 2 - 1
+        for convolution in self.convolutions:
+            h = F.silu(convolution(h))
+        small = F.adaptive_avg_pool2d(x, self.grid)
+        colour = small - self.ground
+        colour = colour - colour.detach().flatten(2).median(-1).values[:, :, None, None]
+        place = coordinate_grid(*self.grid, device=x.device).permute(2, 0, 1)
+        place = place.expand(len(x), -1, -1, -1)
+        learned = self.embedding(h).float()
+        colour_scale, place_scale, ground_scale = self.log_scales.exp()
+        embedding = torch.cat(
+            [colour * colour_scale, place * place_scale, learned[:, :EMBEDDING]], 1
+        )
+        salience = 0.5 * (colour * ground_scale).square().sum(1) + learned[:, EMBEDDING]
+        with torch.no_grad():
+            centres = self._seed(embedding, salience.clamp_min(0))
+        points = embedding.flatten(2).transpose(1, 2)
+        ground_logit = (self.ground_bias - salience).flatten(1)[:, None]
+        attention = points.new_zeros(0)
+        for i in range(self.iterations):
+            if i:
+                weights = attention[:, 1:].detach()
+                weights = weights / (weights.sum(-1, keepdim=True) + 1e-3)
+                # Gradients pass through the last update only.
+                held = points if i == self.iterations - 1 else points.detach()
+                moved = torch.einsum("bkp,bpc->bkc", weights, held)
+                alive = (attention[:, 1:].detach().sum(-1, keepdim=True) > 0.5).to(moved)
+                centres = alive * moved + (1 - alive) * centres
+            distance = torch.cdist(centres, points).square()
+            attention = torch.cat([ground_logit, -0.5 * distance], 1).softmax(1)
+        features = self.feature(h).float().flatten(2).transpose(1, 2)
+        described = torch.cat([colour, place], 1).flatten(2).transpose(1, 2)
+        return attention, features, described
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode x (B,3,R,R) in [0, 1] -> z (B,K,D)."""
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.float()
+        attention, features, described = self.attend(x)
+        mass = attention.sum(-1, keepdim=True)
+        weights = attention / (mass + 1e-3)
+        held = torch.cat([features, described, described[..., 3:].square()], -1)
+        means = torch.einsum("bkp,bpc->bkc", weights, held)
+        centre = means[..., -4:-2]
+        spread = (means[..., -2:] - centre.square()).clamp_min(1e-4).sqrt()
+        share = mass / attention.shape[-1]
+        tilt = share.sqrt()
+        # features 2F, colour 3, place 2, spread 2 and size (twice, as share and as length)
+        held = torch.cat([means[..., :-4], centre, spread * 4, share * 10, tilt * 4], -1)
+        z, anchor = self.to_object(held[:, 1:]), centre[:, 1:]
+        if self.has_ground:
+            z = torch.cat([self.to_ground(held[:, :1]), z], 1)
+            anchor = torch.cat([torch.zeros_like(centre[:, :1]), anchor], 1)
+        return torch.cat([anchor + 0.1 * z[..., :2], z[..., 2:]], -1)

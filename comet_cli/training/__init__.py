@@ -1,0 +1,1 @@
+"""Training: recipes, losses, the loop, checkpoints, and the way to a model folder."""

@@ -1,0 +1,83 @@
+"""Checkpoints: everything an interrupted training needs to go on as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from comet_cli.errors import FileFormatError
+
+NAME = "checkpoint.pt"
+
+
+@dataclass
+class TrainingState:
+    """Where a training is.
+
+    The random numbers of iteration i are a function of the recipe's seed and i alone, so the
+    iteration is the whole random state.
+    """
+
+    iteration: int
+    seconds: float
+    ema: dict[str, Tensor]
+
+
+def save_checkpoint(
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: TrainingState,
+    recipe_text: str,
+) -> None:
+    """Write ``folder/checkpoint.pt`` atomically."""
+    content = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "ema": state.ema,
+        "iteration": state.iteration,
+        "seconds": state.seconds,
+        "recipe": recipe_text,
+    }
+    handle, temporary = tempfile.mkstemp(dir=folder, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(content, file)
+        os.replace(temporary, folder / NAME)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load_checkpoint(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[TrainingState, str] | None:
+    """Restore model and optimizer from ``folder/checkpoint.pt``; None where there is none.
+
+    Returns:
+        the state, and the text of the recipe the checkpoint was written under.
+
+    Raises:
+        FileFormatError: the file is damaged or of another model.
+    """
+    path = folder / NAME
+    if not path.exists():
+        return None
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        model.load_state_dict(content["model"])
+        optimizer.load_state_dict(content["optimizer"])
+        state = TrainingState(content["iteration"], content["seconds"], content["ema"])
+        return state, content["recipe"]
+    except (OSError, RuntimeError, KeyError, ValueError, EOFError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise FileFormatError(
+            f"{path} does not fit this recipe or is damaged ({first}); "
+            "train into another folder, or delete it to start again"
+        ) from None

@@ -1,0 +1,270 @@
+"""The training loop (Algorithm 1 of the paper)."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from comet_cli.errors import CometError
+from comet_cli.models.comet_model import CometModel
+from comet_cli.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
+from comet_cli.training.losses import (
+    area_loss,
+    parsimony_loss,
+    recomposition_iterates,
+    reconstruction_loss,
+)
+from comet_cli.training.recipe import Recipe, TrainSettings
+
+Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a call of :func:`train` reached.
+
+    Attributes:
+        model: with the averaged weights where the recipe asks for them.
+        iteration: optimizer steps done in all.
+        seconds: training time in all.
+        finished: the recipe's iterations are done (otherwise: time or a signal ended it).
+        interrupted: a signal ended it.
+    """
+
+    model: CometModel
+    iteration: int
+    seconds: float
+    finished: bool
+    interrupted: bool
+
+
+def train(
+    recipe: Recipe,
+    images: np.ndarray,
+    folder: Path,
+    *,
+    held_out: np.ndarray | None = None,
+    max_seconds: float = math.inf,
+    device: str = "cpu",
+    report: Report | None = None,
+    initial: dict[str, Tensor] | None = None,
+    stop_on_signal: bool = True,
+) -> TrainingResult:
+    """Train the recipe's model on pictures, resuming from ``folder`` where it was begun.
+
+    Args:
+        recipe: facts of the model and settings.
+        images: (N,R,R,3) uint8.
+        folder: checkpoint, log (``log.jsonl``) and sample sheets go here; must exist.
+        held_out: (M,R,R,3) uint8 for the log's PSNR and the sample sheets.
+        max_seconds: stop after this time, counted from this call.
+        device: torch device.
+        report: called with each line of the log.
+        initial: weights to start from when there is no checkpoint (fine-tuning).
+        stop_on_signal: stop with a checkpoint at SIGTERM and SIGINT.
+
+    Raises:
+        CometError: the loss is not finite (the last checkpoint stays as it was), or the pictures
+            do not fit the recipe.
+    """
+    settings, card = recipe.train, recipe.card
+    if images.ndim != 4 or images.shape[1:] != (card.image_size, card.image_size, 3):
+        raise CometError(
+            f"the model takes {card.image_size}-pixel pictures, the data are {images.shape[1:]}"
+        )
+    if len(images) == 0:
+        raise CometError("no picture to train on")
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    model = CometModel(card).to(device)
+    if initial is not None:
+        model.load_state_dict(initial)
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
+    state = TrainingState(0, 0.0, {k: v.detach().clone() for k, v in model.state_dict().items()})
+    restored = load_checkpoint(folder, model, optimizer)
+    if restored is not None:
+        state, _ = restored
+        state.ema = {k: v.to(device) for k, v in state.ema.items()}
+    stopping = _StopFlag(stop_on_signal)
+    began = marked = sampled = time.monotonic()
+    before = state.seconds
+    errors: list[float] = []
+    model.train()
+
+    def checkpoint() -> None:
+        state.seconds = before + time.monotonic() - began
+        save_checkpoint(folder, model, optimizer, state, recipe.text)
+
+    with stopping:
+        while state.iteration < settings.iterations and not stopping.asked:
+            if time.monotonic() - began >= max_seconds:
+                break
+            x = draw_batch(images, recipe, state.iteration).to(device)
+            loss, error = training_loss(model, x, settings, state.iteration)
+            if not math.isfinite(error):
+                raise CometError(
+                    f"the loss is not finite at iteration {state.iteration}; the last checkpoint "
+                    "is kept: lower learning_rate or step_size and start again from it"
+                )
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(settings, state.iteration)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+            optimizer.step()
+            state.iteration += 1
+            update_average(state.ema, model, settings.ema, state.iteration)
+            errors.append(error)
+            now = time.monotonic()
+            if state.iteration % settings.log_every == 0:
+                line = {
+                    "iteration": state.iteration,
+                    "seconds": round(before + now - began, 1),
+                    "train_psnr": round(-10 * math.log10(float(np.mean(errors))), 3),
+                    "images_per_second": round(len(errors) * settings.batch / (now - marked), 1),
+                }
+                if held_out is not None:
+                    line["held_out_psnr"] = round(held_out_psnr(model, state.ema, held_out), 3)
+                with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
+                    log.write(json.dumps(line) + "\n")
+                if report is not None:
+                    report(line)
+                errors, marked = [], time.monotonic()
+            if now - sampled >= settings.sample_minutes * 60 and held_out is not None:
+                from comet_cli.training.samples import write_samples
+
+                with averaged(model, state.ema):
+                    write_samples(model, held_out, folder / f"samples-{state.iteration:07d}.png")
+                sampled = time.monotonic()
+            if before + now - began >= state.seconds + settings.checkpoint_minutes * 60:
+                checkpoint()
+    checkpoint()
+    model.load_state_dict(state.ema)
+    model.eval().requires_grad_(False)
+    finished = state.iteration >= settings.iterations
+    return TrainingResult(model, state.iteration, state.seconds, finished, stopping.asked)
+
+
+def training_loss(
+    model: CometModel, x: Tensor, settings: TrainSettings, iteration: int
+) -> tuple[Tensor, float]:
+    """Return the loss of one batch x (B,3,R,R) and its last iterate's mean square error."""
+    noise = torch.Generator().manual_seed(_seed(settings.seed, iteration, 1))
+    torch.manual_seed(_seed(settings.seed, iteration, 2))
+    low = settings.precision == "bfloat16"
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=low):
+        bound = model.bind(model.encode(x))
+    x0 = torch.rand(x.shape, generator=noise).to(x.device)
+    if model.card.init == "grey":
+        # A rendering of part of the components starts from grey: train on both starts.
+        grey = torch.rand(len(x), 1, 1, 1, generator=noise).to(x.device) < 0.5
+        x0 = torch.where(grey, 0.5, x0)
+    steps = settings.num_steps or model.card.num_steps
+    iterates = recomposition_iterates(model, bound, x0, num_steps=steps, keep=settings.loss)
+    loss = reconstruction_loss(iterates, x)
+    if settings.parsimony or settings.area:
+        confidence = bound.curvature(x)
+        if confidence is None:
+            raise CometError("recipe, [train]: parsimony and area are for the quadratic energy")
+        loss = loss + settings.parsimony * parsimony_loss(confidence)
+        loss = loss + settings.area * area_loss(confidence)
+    return loss, float((iterates[-1].detach() - x).square().mean())
+
+
+def learning_rate(settings: TrainSettings, iteration: int) -> float:
+    """Return the learning rate of an iteration (0-based)."""
+    rate = settings.learning_rate
+    if settings.warm_up and iteration < settings.warm_up:
+        return rate * (iteration + 1) / settings.warm_up
+    if settings.schedule == "cosine":
+        done = iteration / settings.iterations
+        rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
+    return rate
+
+
+def draw_batch(images: np.ndarray, recipe: Recipe, iteration: int) -> Tensor:
+    """Return the batch (B,3,R,R) of an iteration: a function of seed and iteration alone."""
+    generator = np.random.default_rng(_seed(recipe.train.seed, iteration, 0))
+    chosen = np.sort(generator.integers(len(images), size=recipe.train.batch))
+    x = torch.from_numpy(np.ascontiguousarray(images[chosen])).permute(0, 3, 1, 2).float() / 255
+    if recipe.data.flip:
+        mirrored = torch.from_numpy(generator.random(len(x)) < 0.5)
+        x = torch.where(mirrored[:, None, None, None], x.flip(-1), x)
+    if recipe.data.colour_jitter:
+        gains = 1 + recipe.data.colour_jitter * generator.uniform(-1, 1, (len(x), 3, 1, 1))
+        x = (x * torch.from_numpy(gains).float()).clamp(0, 1)
+    return x
+
+
+def update_average(
+    average: dict[str, Tensor], model: CometModel, decay: float, iteration: int
+) -> None:
+    """Move the exponential moving average of the weights; young averages move faster."""
+    decay = min(decay, iteration / (iteration + 10))
+    with torch.no_grad():
+        for name, value in model.state_dict().items():
+            average[name].lerp_(value, 1 - decay)
+
+
+class averaged:
+    """Context: the model holds the averaged weights, in evaluation mode."""
+
+    def __init__(self, model: CometModel, average: dict[str, Tensor]) -> None:
+        """Remember both."""
+        self._model, self._average = model, average
+
+    def __enter__(self) -> None:
+        """Swap the average in."""
+        self._live = {k: v.detach().clone() for k, v in self._model.state_dict().items()}
+        self._model.load_state_dict(self._average)
+        self._model.eval()
+
+    def __exit__(self, *_: object) -> None:
+        """Swap the live weights back."""
+        self._model.load_state_dict(self._live)
+        self._model.train()
+
+
+def held_out_psnr(model: CometModel, average: dict[str, Tensor], held_out: np.ndarray) -> float:
+    """Return the mean PSNR (dB) of recompositions with the averaged weights."""
+    from comet_cli.evaluation.reconstruction import psnr, reconstruct
+
+    with averaged(model, average):
+        x = torch.from_numpy(held_out).permute(0, 3, 1, 2).float() / 255
+        return float(psnr(reconstruct(model, x), x).mean())
+
+
+def _seed(seed: int, iteration: int, stream: int) -> int:
+    return int(np.random.SeedSequence([seed, iteration, stream]).generate_state(1)[0])
+
+
+class _StopFlag:
+    """SIGTERM and SIGINT ask the loop to stop at its next iteration instead of killing it."""
+
+    def __init__(self, listen: bool) -> None:
+        self.asked = False
+        self._listen = listen and threading.current_thread() is threading.main_thread()
+
+    def __enter__(self) -> None:
+        if self._listen:
+            self._before = {s: signal.signal(s, self._ask) for s in (signal.SIGTERM, signal.SIGINT)}
+
+    def _ask(self, *_: object) -> None:
+        self.asked = True
+
+    def __exit__(self, *_: object) -> None:
+        if self._listen:
+            for number, handler in self._before.items():
+                signal.signal(number, handler)

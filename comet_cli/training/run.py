@@ -1,0 +1,178 @@
+"""From a recipe to a model folder: load, train, measure, save."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from comet_cli.errors import CometError
+from comet_cli.evaluation.measure import measure
+from comet_cli.models import store
+from comet_cli.models.card import ModelCard
+from comet_cli.models.comet_model import CometModel
+from comet_cli.models.competitive_encoder import CompetitiveEncoder
+from comet_cli.training.loop import Report, TrainingResult, train
+from comet_cli.training.recipe import Recipe, read_recipe
+
+
+def train_recipe(
+    path: Path,
+    folder: Path,
+    *,
+    max_seconds: float = math.inf,
+    device: str = "auto",
+    report: Report | None = None,
+    measured: int = 200,
+) -> tuple[ModelCard, TrainingResult]:
+    """Train a recipe into a model folder, going on where an earlier call stopped.
+
+    The model folder (weights, card with measured figures, recipe, README) is written at the end
+    of every call, also of one that time or a signal ended, so that ``-m FOLDER`` works at once.
+
+    Args:
+        path: the recipe (TOML); folders in it are relative to the current folder.
+        folder: made if need be; holds the checkpoint, the log and the sample sheets too.
+        max_seconds: stop after this training time.
+        device: ``auto``, ``cpu``, ``cuda[:n]`` or ``mps``.
+        report: called with each line of the log.
+        measured: held-out pictures that the card's figures are measured on.
+
+    Returns:
+        the card as written and what the training reached.
+    """
+    recipe = read_recipe(path)
+    images, held_out, masks = load_data(recipe, measured)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CometError(f"cannot make the folder {folder}: {error.strerror}") from None
+    result = train(
+        recipe,
+        images,
+        folder,
+        held_out=held_out[: recipe.data.held_out_count],
+        max_seconds=max_seconds,
+        device=str(store.pick_device(device)),
+        report=report,
+        initial=start_weights(recipe, images),
+    )
+    card = save_trained(result, recipe, folder, held_out, masks)
+    return card, result
+
+
+def load_data(recipe: Recipe, measured: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return training pictures, held-out pictures and the latter's masks (or None)."""
+    from comet_cli.data.dataset_folder import load_folder
+
+    size = recipe.card.image_size
+    data = recipe.data
+    source = Path(data.train)
+    train_split = "train" if (source / "train").is_dir() else None
+    images = load_folder(source, split=train_split, size=size).images
+    held = Path(data.held_out or data.train)
+    count = max(measured, data.held_out_count)
+    if held == source and train_split is None:
+        # A plain folder: its last tenth (at most ``count``) is held out.
+        keep = max(1, min(count, len(images) // 10))
+        if len(images) < 2:
+            raise CometError(f"{source} holds {len(images)} picture(s); training needs at least 2")
+        return images[:-keep], np.asarray(images[-keep:]), None
+    test_split = "test" if (held / "test").is_dir() else None
+    pictures = load_folder(held, split=test_split, size=size, limit=count)
+    return images, np.asarray(pictures.images), pictures.masks
+
+
+def start_weights(recipe: Recipe, images: np.ndarray) -> dict[str, torch.Tensor]:
+    """Return the weights a training starts from.
+
+    Those of ``start_from``, or random ones (of the recipe's seed) whose encoder, where it has a
+    ground, starts from the mean picture of the data.
+    """
+    torch.manual_seed(recipe.train.seed)
+    model = CometModel(recipe.card)
+    if recipe.train.start_from:
+        other = store.load(recipe.train.start_from, device="cpu")
+        try:
+            model.load_state_dict(other.state_dict())
+        except RuntimeError:
+            raise CometError(
+                f"start_from: '{recipe.train.start_from}' has another architecture than the recipe"
+            ) from None
+    elif isinstance(model.encoder, CompetitiveEncoder):
+        some = images[:: max(1, len(images) // 2000)]
+        mean = torch.from_numpy(np.median(some, axis=0)).permute(2, 0, 1).float() / 255
+        model.encoder.set_ground(mean)
+    return {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+
+def save_trained(
+    result: TrainingResult,
+    recipe: Recipe,
+    folder: Path,
+    held_out: np.ndarray,
+    masks: np.ndarray | None,
+) -> ModelCard:
+    """Measure a trained model and write its folder; return the card as written."""
+    card = dataclasses.replace(
+        recipe.card,
+        iterations=result.iteration,
+        train_seconds=round(result.seconds, 1),
+        recipe="recipe.toml",
+        figures=measure(result.model, held_out, masks),
+    )
+    extra: dict[str, Any] = {"recipe.toml": recipe.text, "README.md": model_readme(card)}
+    return store.save(result.model, folder, card=card, extra=extra, overwrite=True)
+
+
+def model_readme(card: ModelCard) -> str:
+    """Return a model card in the Hub's format, made of the card's facts alone."""
+    figures = "\n".join(f"| {name} | {value} |" for name, value in flat(card.figures))
+    network = card.energy + (", sees the image" if card.sees_image else "")
+    attention = f", {card.attention} attention" if card.encoder == "recurrent" else ""
+    return f"""---
+license: {card.licence.lower() or "other"}
+library_name: comet-cli
+tags: [comet, energy-based-model, image-decomposition]
+---
+# {card.name}
+
+{card.description}
+
+| fact | value |
+| --- | --- |
+| components K | {card.components} |
+| latent dimension D | {card.latent_dim} |
+| image size R | {card.image_size} |
+| encoder | {card.encoder}{attention} |
+| energy | {network} |
+| filters F | {card.filter_dim} |
+| rendering | {card.render_steps} steps of {card.render_step_size:g}, from {card.init} |
+| data | {card.dataset} |
+| training | {card.iterations} iterations, {card.train_seconds / 60:.0f} minutes |
+
+Figures measured on held-out pictures:
+
+| figure | value |
+| --- | --- |
+{figures}
+
+Use it: `comet encode picture.png -m {card.name}`. Train it again: `comet train recipe.toml -o DIR`.
+"""
+
+
+def flat(figures: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Return nested figures as (dotted name, value) rows."""
+    rows: list[tuple[str, str]] = []
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            rows += flat(value, f"{prefix}{name}.")
+        else:
+            rows.append(
+                (f"{prefix}{name}", f"{value:.4g}" if isinstance(value, float) else str(value))
+            )
+    return rows

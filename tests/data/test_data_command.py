@@ -1,0 +1,55 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from comet_cli.cli.data import app
+from comet_cli.errors import UsageError
+
+run = CliRunner().invoke
+
+
+def test_list_names_every_data_set():
+    assert [line.split("\t")[0] for line in run(app, ["list"]).stdout.splitlines()] == [
+        "tetris",
+        "clevr",
+    ]
+    rows = json.loads(run(app, ["list", "--json"]).stdout)
+    assert [(row["name"], row["size"]) for row in rows] == [("tetris", 35), ("clevr", 64)]
+
+
+def test_make_then_check(tmp_path):
+    out = str(tmp_path / "set")
+    words = ["make", "tetris", "--count", "4", "--test-count", "2", "--objects", "1-2", "-o", out]
+    made = run(app, [*words, "--jobs", "1", "--json"])
+    assert json.loads(made.stdout) == {
+        "folder": out,
+        "counts": {"train": 4, "test": 2},
+        "made": 6,
+        "kept": 0,
+    }
+    checked = run(app, ["check", out, "--json"])
+    assert checked.exit_code == 0 and json.loads(checked.stdout)["ok"] is True
+    (tmp_path / "set" / "train" / "000000.png").unlink()
+    checked = run(app, ["check", out])
+    assert checked.exit_code == 1
+    assert "train/000000.png: The picture is missing." in checked.stdout
+
+
+@pytest.mark.parametrize(
+    "words", [["nothing"], ["tetris", "--objects", "many"], ["tetris", "--size", "36"]]
+)
+def test_wrong_usage_makes_nothing(tmp_path, words):
+    result = run(app, ["make", *words, "-o", str(tmp_path / "set")])
+    assert isinstance(result.exception, UsageError)
+    assert not (tmp_path / "set").exists()
+
+
+def test_help_imports_neither_torch_nor_numpy():
+    code = (
+        "import sys, comet_cli.cli.data; "
+        "assert not {'torch', 'numpy', 'mitsuba', 'PIL'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

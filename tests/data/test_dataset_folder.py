@@ -1,0 +1,188 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from comet_cli.data import dataset_folder
+from comet_cli.data.dataset_folder import load_folder, pack
+from comet_cli.data.make import make_dataset
+from comet_cli.data.tetris import Tetris
+from comet_cli.errors import CometError
+
+
+@pytest.fixture
+def tetris(tmp_path):
+    make_dataset(Tetris(), tmp_path / "set", count=6, test_count=3, seed=4)
+    return tmp_path / "set"
+
+
+def snapshot(folder):
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
+
+
+def plain(folder, name, size, colour=(10, 200, 30)):
+    file = folder / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(file)
+    return file
+
+
+def test_layout_is_an_imagefolder_with_masks_apart(tetris):
+    lines = (tetris / "test" / "metadata.jsonl").read_text().splitlines()
+    entries = [json.loads(line) for line in lines]
+    assert [entry["file_name"] for entry in entries] == [f"{i:06d}.png" for i in range(3)]
+    for entry in entries:
+        assert (tetris / "test" / entry["file_name"]).is_file()
+        # Any folder called train or test would make its pictures part of that split.
+        assert not {"train", "test"} & set(entry["mask"].split("/"))
+        assert (tetris / entry["mask"]).is_file()
+    description = json.loads((tetris / "dataset.json").read_text())
+    assert description["counts"] == {"train": 6, "test": 3}
+    assert (description["generator"], description["seed"], description["size"]) == ("tetris", 4, 35)
+
+
+def test_loaded_pictures_are_the_generated_ones(tetris):
+    from comet_cli.data.generator import sample_rng
+
+    loaded = load_folder(tetris, "test")
+    assert loaded.images.shape == (3, 35, 35, 3) and loaded.masks.shape == (3, 35, 35)
+    for index in range(3):
+        sample = Tetris().sample(sample_rng(4, "test", index), "test")
+        assert (loaded.images[index] == sample.image).all()
+        assert (loaded.masks[index] == sample.mask).all()
+        assert loaded.metadata[index]["objects"] == sample.factors["objects"]
+    assert len(load_folder(tetris)) == 9
+    assert len(load_folder(tetris, limit=2)) == 2
+
+
+def test_making_again_after_a_deletion_gives_identical_bytes(tetris):
+    before = snapshot(tetris)
+    (tetris / "train" / "000002.png").unlink()
+    (tetris / "masks" / "testset" / "000001.png").unlink()
+    (tetris / "train" / "metadata.jsonl").unlink()
+    made = make_dataset(Tetris(), tetris, count=6, test_count=3, seed=4)
+    assert (made.made, made.kept) == (2, 7)
+    assert snapshot(tetris) == before
+
+
+def test_a_cut_off_picture_is_made_again(tetris):
+    before = snapshot(tetris)
+    file = tetris / "train" / "000000.png"
+    file.write_bytes(file.read_bytes()[:100])
+    assert make_dataset(Tetris(), tetris, count=6, test_count=3, seed=4).made == 1
+    assert snapshot(tetris) == before
+
+
+def test_jobs_and_growing_do_not_change_a_byte(tetris, tmp_path):
+    make_dataset(Tetris(), tetris, count=20, test_count=3, seed=4)
+    make_dataset(Tetris(), tmp_path / "other", count=20, test_count=3, seed=4, jobs=2)
+    assert snapshot(tetris) == snapshot(tmp_path / "other")
+
+
+def test_an_interrupted_set_can_be_used_and_resumed(tmp_path):
+    def interrupt(done, total):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_dataset(Tetris(), tmp_path / "a", count=5, test_count=2, progress=interrupt)
+    assert 2 <= len(load_folder(tmp_path / "a")) <= 3
+    make_dataset(Tetris(), tmp_path / "a", count=5, test_count=2)
+    make_dataset(Tetris(), tmp_path / "b", count=5, test_count=2)
+    assert snapshot(tmp_path / "a") == snapshot(tmp_path / "b")
+
+
+def test_another_set_is_replaced_only_by_force(tetris):
+    keep = tetris / "notes.txt"
+    keep.write_text("mine")
+    with pytest.raises(CometError, match="seed is 4, not 5"):
+        make_dataset(Tetris(), tetris, count=6, test_count=3, seed=5)
+    with pytest.raises(CometError, match="6 train pictures, more than 2"):
+        make_dataset(Tetris(), tetris, count=2, test_count=3, seed=4)
+    make_dataset(Tetris(), tetris, count=2, test_count=1, seed=5, force=True)
+    assert len(load_folder(tetris)) == 3
+    assert keep.read_text() == "mine"
+
+
+def test_a_folder_of_other_things_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(CometError, match="not empty"):
+        make_dataset(Tetris(), tmp_path, count=1)
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_plain_pictures_are_cropped_in_the_middle_and_reduced(tmp_path):
+    pixels = np.zeros((240, 320, 3), np.uint8)
+    pixels[:, 40:280] = (200, 100, 50)
+    (tmp_path / "deep").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "deep" / "CLEVR_0.png")
+    Image.fromarray(pixels).save(tmp_path / "CLEVR_1.JPG")
+    loaded = load_folder(tmp_path, size=64)
+    assert loaded.images.shape == (2, 64, 64, 3) and loaded.masks is None
+    # What lies outside the middle square must be gone.
+    assert np.abs(loaded.images.astype(int) - (200, 100, 50)).max() <= 3
+    assert [entry["file_name"] for entry in loaded.metadata] == ["CLEVR_1.JPG", "deep/CLEVR_0.png"]
+
+
+def test_size_defaults_to_that_of_the_first_picture(tmp_path):
+    plain(tmp_path, "a.png", (48, 40))
+    plain(tmp_path, "b.png", (100, 80))
+    assert load_folder(tmp_path).images.shape == (2, 40, 40, 3)
+
+
+def test_masks_are_resized_without_new_labels(tetris):
+    masks = load_folder(tetris, "test", size=20).masks
+    assert masks.shape == (3, 20, 20) and set(np.unique(masks)) == {0, 1, 2, 3}
+
+
+def test_corrupt_pictures_are_skipped_with_a_count(tmp_path):
+    plain(tmp_path, "a.png", (16, 16))
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    (tmp_path / "c.png").write_bytes((tmp_path / "a.png").read_bytes()[:40])
+    with pytest.warns(UserWarning, match=r"^2 of the files .*b\.png, c\.png"):
+        loaded = load_folder(tmp_path)
+    assert len(loaded) == 1 and loaded.skipped == ("b.png", "c.png")
+
+
+def test_packed_pictures_are_mapped_from_disk(tetris, tmp_path):
+    file = pack(tetris, "train", out=tmp_path / "packed.npy")
+    loaded = load_folder(file)
+    assert isinstance(loaded.images, np.memmap)
+    assert (loaded.images == load_folder(tetris, "train").images).all()
+    with pytest.raises(CometError, match="35 pixels, not 64"):
+        load_folder(file, size=64)
+
+
+def test_an_npz_keeps_its_masks_and_pickles_are_refused(tmp_path):
+    images, masks = np.zeros((2, 8, 8, 3), np.uint8), np.ones((2, 8, 8), np.uint8)
+    np.savez(tmp_path / "a.npz", images=images, masks=masks)
+    assert (load_folder(tmp_path / "a.npz").masks == 1).all()
+    np.save(tmp_path / "b.npy", np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(CometError, match="no array file"):
+        load_folder(tmp_path / "b.npy")
+
+
+@pytest.mark.parametrize(
+    ("place", "split", "words"),
+    [("missing", None, "no folder"), ("", None, "no readable picture"), ("", "train", "no split")],
+)
+def test_nothing_to_load_is_said(tmp_path, place, split, words):
+    with pytest.raises(CometError, match=words):
+        load_folder(tmp_path / place, split)
+
+
+def test_a_broken_line_of_metadata_is_named(tetris):
+    with (tetris / "train" / "metadata.jsonl").open("a") as stream:
+        stream.write("{}\n")
+    with pytest.raises(CometError, match="line 7 of .*metadata.jsonl"):
+        load_folder(tetris)
+
+
+def test_pictures_carry_their_metadata(tetris):
+    entry = dataset_folder.read_entry(tetris, "train", 1)
+    assert entry == dataset_folder.read_metadata(tetris, "train")[1]

@@ -1,0 +1,86 @@
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from comet_cli.cli.models import app, headline
+from comet_cli.errors import CometError, UnknownModelError, UsageError
+from comet_cli.models import store
+
+pytestmark = pytest.mark.usefixtures("home")
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    result = CliRunner().invoke(app, list(arguments))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result.stdout
+
+
+@pytest.fixture
+def imported(official: Path) -> Path:
+    run("import", os.fspath(official / "official_64_local.pth"), "--name", "theirs", "-q")
+    return store.find("theirs")
+
+
+def test_import_prints_the_folder_and_list_shows_the_model(official: Path) -> None:
+    out = run("import", os.fspath(official / "official_128_global.pth"))
+    assert Path(out.strip()) == store.find("official_128_global")
+    lines = run("list").splitlines()
+    assert lines[0].split() == [
+        "NAME", "K", "D", "R", "ENCODER", "ENERGY", "ORIGIN", "SIZE", "FIGURES",
+    ]  # fmt: skip
+    assert re.match(r"official_128_global +4 +8 +128 +global +pooled-128 +local +0.2 MB", lines[1])
+    assert run("list", "-q") == "official_128_global\n"
+
+
+def test_dry_run_leaves_no_model(official: Path) -> None:
+    out = run("import", os.fspath(official / "official_64_local.pth"), "--dry-run", "--json")
+    document = json.loads(out)
+    assert document["written"] is False
+    assert document["card"]["components"] == 5
+    assert json.loads(run("list", "--json")) == {"models": []}
+
+
+def test_show_gives_every_fact_of_the_card(imported: Path) -> None:
+    document = json.loads(run("show", "theirs", "--json"))
+    card = json.loads((imported / "card.json").read_text())
+    assert {**document, "name": card["name"]} == {
+        **card, "folder": os.fspath(imported), "origin": "local",
+        "bytes": store.weights_size(imported),
+    }  # fmt: skip
+    text = run("show", "theirs")
+    for key in set(card) - {"format", "version"}:
+        assert re.search(rf"^{key} ", text, re.MULTILINE), key
+
+
+def test_verify_says_which_model_is_damaged(imported: Path) -> None:
+    assert run("verify") == "theirs: ok\n"
+    (imported / store.WEIGHTS).write_bytes(b"")
+    assert "has sha256" in run("verify", "theirs", code=1)
+    assert json.loads(run("verify", "--json", code=1))["ok"] is False
+
+
+def test_remove_needs_force(imported: Path) -> None:
+    with pytest.raises(UsageError, match="this deletes .*theirs; repeat it with --force"):
+        run("remove", "theirs")
+    assert run("remove", "theirs", "--force").strip() == os.fspath(imported)
+    with pytest.raises(UnknownModelError):
+        run("show", "theirs")
+
+
+def test_a_name_that_is_taken_needs_force(official: Path, imported: Path) -> None:
+    path = os.fspath(official / "official_64_local.pth")
+    with pytest.raises(CometError, match="use --force"):
+        run("import", path, "--name", "theirs")
+    run("import", path, "--name", "theirs", "--force", "-q")
+
+
+def test_headline_takes_the_plain_numbers() -> None:
+    figures = {"psnr": 31.234567, "ari": 0.95, "tables": {"x": 1}, "held_out": True}
+    assert headline(figures) == "psnr 31.23, ari 0.95"
+    assert headline({}) == "-"
