@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from comet_cli.files import check_distinct, check_output, show, write_output
 from comet_cli.images import decode_png, encode_png, from_bytes, write_png
 from comet_cli.models.comet_model import CometModel
 from comet_cli.recipes import Recipe, RecipeRow
-from comet_cli.resolution import Bench, Progress, RecipeDraft, open_selections
+from comet_cli.resolution import Bench, Progress, RecipeDraft, open_selections, parse_selections
 from comet_cli.sheets import Sheet, draw_sheet, heat_map, overlay, signed_map
 from comet_cli.synthesis import MAX_SEED, check_settings
 
@@ -37,8 +38,8 @@ class Attribution:
 
     Attributes:
         gradients: (K,3,R,R) float32, ∇_x E_k at mid-grey (``start``) or at the picture.
-        strength: (K,R,R) float32 ≥ 0, Σ over channels of |∇_x E_k|; for ``start`` the mean over
-            noise starts.
+        strength: (K,R,R) float32 ≥ 0, the root mean square of ∇_x E_k over colour channels and,
+            for ``start``, over noise starts; what ``comet evaluate segmentation`` measures.
     """
 
     gradients: np.ndarray
@@ -77,14 +78,14 @@ def attribute(
     size = model.card.image_size
     if at == "image":
         gradients = _gradients(model, picture, z)
-        return Attribution(gradients, np.abs(gradients).sum(1))
+        return Attribution(gradients, np.sqrt(np.square(gradients).mean(1)))
     grey = start_picture(1, size, init="grey", seed=seed)[0]
     starts = [
         start_picture(1, size, init="noise", seed=(seed + n) % (MAX_SEED + 1))[0]
         for n in range(samples)
     ]
-    strength = [np.abs(_gradients(model, start, z)).sum(1) for start in starts]
-    return Attribution(_gradients(model, grey, z), np.mean(strength, 0))
+    squares = [np.square(_gradients(model, start, z)).mean(1) for start in starts]
+    return Attribution(_gradients(model, grey, z), np.sqrt(np.mean(squares, 0)))
 
 
 def _gradients(model: CometModel, x: Tensor, z: Tensor) -> np.ndarray:
@@ -115,6 +116,12 @@ def plan_gradients(
     for name, value, choices in (("--at", at, POINTS), ("--map", map_kind, MAPS)):
         if value not in choices:
             raise UsageError(f"{name} is '{value}', expected one of {', '.join(choices)}")
+    for selection in parse_selections(bench, images, literal=literal):
+        if selection.items is not None or selection.weight != 1:
+            raise UsageError(
+                f"'{show(selection.text)}': gradients maps all components of a picture; name the "
+                "picture alone"
+            )
     draft = RecipeDraft()
     for opened, picked in open_selections(bench, images, literal=literal):
         if opened.picture is None:
@@ -122,8 +129,6 @@ def plan_gradients(
                 f"'{show(opened.path)}' holds components without their picture; gradients needs "
                 "the picture"
             )
-        if [k for k, _ in picked] != list(range(len(opened.components))):
-            raise UsageError("gradients maps all components of a picture; select nothing of it")
         terms = tuple(draft.term(opened, k) for k, _ in picked)
         draft.rows.append(RecipeRow(row_name(opened), terms, encode_png(opened.picture)))
     return draft.finish(
@@ -176,7 +181,10 @@ def component_maps(recipe: Recipe, attribution: Attribution) -> list[np.ndarray]
 
 
 def draw_gradients(recipe: Recipe, attributions: Sequence[Attribution]) -> np.ndarray:
-    """Lay a ``gradients`` recipe out as a sheet: (H,W,3) uint8."""
+    """Lay a ``gradients`` recipe out as a sheet, or as the one map it asks for: (H,W,3) uint8."""
+    if recipe.settings.get("only") is not None:
+        only = recipe.setting("only", int, low=0, high=len(recipe.rows[0].terms) - 1)
+        return component_maps(recipe, attributions[0])[only]
     with_overlay = recipe.settings.get("overlay") is True
     most = max(len(row.terms) for row in recipe.rows)
     cells: list[list[np.ndarray | None]] = []
@@ -257,16 +265,10 @@ def write_gradients(
             f"the folder '{show(each)}' does not exist; make it: mkdir -p '{show(each)}'"
         )
     recipe = plan_gradients(images, bench, **settings)
-    names: list[tuple[str, Path]] = []
-    if each is not None:
-        names = [
-            (row.name, Path(each) / f"{row.name}-{t.component}.png")
-            for row in recipe.rows
-            for t in row.terms
-        ]
-        check_distinct(names)
-        for _, path in names:
-            check_output(path, force=force, inputs=images)
+    names = [] if each is None else _map_names(recipe, Path(each))
+    check_distinct([(row.name, path) for row, _, path in names])
+    for _, _, path in names:
+        check_output(path, force=force, inputs=images)
     attributions = attribute_rows(recipe, bench, progress)
     numbers = b"" if npz is None else gradients_npz(recipe, attributions)
     embedded = recipe if metadata else None
@@ -274,6 +276,16 @@ def write_gradients(
     if npz is not None:
         write_output(npz, numbers)
     maps = [m for attribution in attributions for m in component_maps(recipe, attribution)]
-    for (_, path), pixels in zip(names, maps, strict=False):
-        write_png(pixels, path)
-    return [output, *([] if npz is None else [npz]), *(str(path) for _, path in names)]
+    for (row, component, path), pixels in zip(names, maps, strict=False):
+        chosen = {**recipe.settings, "overlay": False, "only": component}
+        alone = dataclasses.replace(recipe, rows=(row,), settings=chosen)
+        write_png(pixels, path, alone if metadata else None)
+    return [output, *([] if npz is None else [npz]), *(str(path) for _, _, path in names)]
+
+
+def _map_names(recipe: Recipe, folder: Path) -> list[tuple[RecipeRow, int, Path]]:
+    return [
+        (row, t.component, folder / f"{row.name}-{t.component}.png")
+        for row in recipe.rows
+        for t in row.terms
+    ]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from comet_cli.composition import Term, render
 from comet_cli.errors import UsageError
-from comet_cli.images import decode_png, encode_png, to_bytes
+from comet_cli.images import decode_png, encode_png, to_bytes, write_png
 from comet_cli.recipes import Recipe, RecipeRow
 from comet_cli.resolution import Bench, Opened, Progress, RecipeDraft, open_selections
 from comet_cli.sheets import Sheet, draw_sheet
@@ -124,11 +125,39 @@ def _lay_out(recipe: Recipe, pictures: list[list[np.ndarray]]) -> Sheet:
     )
 
 
-def component_columns(recipe: Recipe, most: int) -> list[str]:
+def component_columns(recipe: Recipe, most: int, word: str = "component ") -> list[str]:
     """Return a label a component column: its number, or its label where all rows agree."""
     labels = []
     for k in range(most):
         terms = [row.terms[k] for row in recipe.rows if k < len(row.terms)]
-        names = {t.label or f"component {t.component}" for t in terms}
-        labels.append(names.pop() if len(names) == 1 else f"component {k}")
+        names = {t.label or f"{word}{t.component}" for t in terms}
+        labels.append(names.pop() if len(names) == 1 else f"{word}{k}")
     return labels
+
+
+def write_decomposition(
+    inputs: Sequence[str],
+    output: str,
+    bench: Bench,
+    *,
+    metadata: bool = True,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Recipe:
+    """Render and write the picture, whole or not at all.
+
+    Args:
+        inputs: images and ``.z`` files.
+        output: the PNG; ``-`` for standard output.
+        bench: the models.
+        metadata: write the recipe into the picture.
+        progress: called with (done, total) renderings.
+        settings: see :func:`plan_decomposition`.
+
+    Returns:
+        The recipe.
+    """
+    recipe = plan_decomposition(inputs, bench, **settings)
+    pixels = draw_decomposition(recipe, bench, progress)
+    write_png(pixels, output, recipe if metadata else None)
+    return recipe

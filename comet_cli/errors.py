@@ -1,4 +1,4 @@
-"""The errors a user can cause or meet; each message is one sentence: what, where, expected, remedy."""
+"""The errors a user can meet; each message is one sentence: what, where, expected, remedy."""
 
 from __future__ import annotations
 

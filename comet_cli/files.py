@@ -167,12 +167,11 @@ def write_output(path: str | Path, data: bytes) -> None:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
             return
-        target = Path(os.path.realpath(path))
-        if target.exists() and not target.is_file():
-            with open(target, "wb", buffering=0) as device:
+        if os.path.exists(path) and not os.path.isfile(path):
+            with open(path, "wb") as device:
                 device.write(data)
             return
-        _write_and_rename(target, data)
+        _write_and_rename(Path(os.path.realpath(path)), data)
     except BrokenPipeError:
         raise
     except FileNotFoundError:

@@ -20,6 +20,10 @@ from comet_cli.errors import FileFormatError
 from comet_cli.files import read_input, show, write_output
 from comet_cli.recipes import Recipe, embed_recipe
 
+FORMATS = (
+    *("PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "DIB", "PPM"),
+    *("AVIF", "JPEG2000", "TGA", "ICO"),
+)
 MAX_PIXELS = 178_956_970  # Pillow's own limit: a gigabyte of float32 grey
 
 
@@ -77,10 +81,14 @@ def _identify(data: bytes, where: str) -> Image.Image:
     if not data:
         raise FileFormatError(f"{where} is empty, expected an image")
     try:
-        image = Image.open(io.BytesIO(data))
+        Image.init()
+        # A list, because some of Pillow's other readers start programs (EPS: Ghostscript).
+        image = Image.open(io.BytesIO(data), formats=[f for f in FORMATS if f in Image.OPEN])
     except Image.DecompressionBombError:
         raise FileFormatError(too_large) from None
     except UnidentifiedImageError:
+        if data.startswith((b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*", b"MM")):
+            raise FileFormatError(f"{where} is a truncated or broken image") from None
         raise FileFormatError(
             f"{where} is not an image that comet can read (PNG, JPEG, WebP, GIF, TIFF, BMP …)"
         ) from None
@@ -97,7 +105,8 @@ def _open(data: bytes, where: str) -> Image.Image:
     try:
         image.load()
     except Exception as error:
-        kind = "truncated" if "truncated" in str(error) or isinstance(error, EOFError) else "broken"
+        text = str(error)
+        kind = "truncated" if "truncated" in text or isinstance(error, EOFError) else "broken"
         raise FileFormatError(f"{where} is a {kind} image: {_reason(error)}") from None
     try:
         image = ImageOps.exif_transpose(image)
@@ -150,7 +159,7 @@ def _from_cmyk(image: Image.Image) -> Image.Image:
             )
             if converted is not None:
                 return converted
-        except (ImageCms.PyCMSError, OSError, ValueError):
+        except (ImageCms.PyCMSError, ImportError, OSError, ValueError):
             pass
     return image.convert("RGB")
 

@@ -130,10 +130,11 @@ class Recipe:
         Raises:
             FileFormatError: absent, of another type, or outside [low, high].
         """
-        value = self.settings.get(name)
+        value: Any = self.settings.get(name)
         if kind is float and type(value) is int:
             value = float(value)
-        if type(value) is not kind or not low <= value <= high:
+        fits = type(value) is kind
+        if not fits or not low <= value <= high:
             raise FileFormatError(
                 f"the recipe's setting '{name}' is {value!r:.40}, expected {kind.__name__} "
                 f"from {low:g} to {high:g}"

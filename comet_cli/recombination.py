@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from comet_cli.composition import Term, render
 from comet_cli.decomposition import component_columns, embedded_picture, row_name
 from comet_cli.errors import FileFormatError, UsageError
-from comet_cli.images import decode_png, to_bytes
+from comet_cli.images import decode_png, to_bytes, write_png
 from comet_cli.recipes import Recipe, RecipeRow
 from comet_cli.resolution import Bench, Progress, RecipeDraft, open_selections
 from comet_cli.sheets import Sheet, draw_sheet
@@ -134,16 +135,45 @@ def _lay_out(recipe: Recipe, pairs: list[tuple[int, int]], drawn: list[list[np.n
     for (a, b), row in zip(pairs, drawn, strict=True):
         cells.append([inputs[n] for n in ((a,) if adding else (a, b))] if has_inputs else [])
         cells[-1] += row
-    names = component_columns(recipe, most)
     if adding:
+        names = component_columns(recipe, most)
         columns = [names[0], *(f"+ {name}" for name in names[1:])]
         rows = [recipe.rows[a].name for a, _ in pairs]
     else:
-        columns = ["unchanged", *(f"{name} swapped" for name in names)]
-        rows = [f"{recipe.rows[a].name} from {recipe.rows[b].name}" for a, b in pairs]
+        columns = ["unchanged", *(f"swap {name}" for name in component_columns(recipe, most, ""))]
+        names = [row.name for row in recipe.rows]
+        rows = [names[a] if has_inputs else f"{names[a]}, {names[b]}" for a, b in pairs]
     return Sheet(
         columns=lead + columns,
         rows=rows,
         cells=cells,
         breaks=frozenset({len(lead)} if adding else {len(lead), len(lead) + 1}),
     )
+
+
+def write_recombination(
+    inputs: Sequence[str],
+    output: str,
+    bench: Bench,
+    *,
+    metadata: bool = True,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Recipe:
+    """Render and write the picture, whole or not at all.
+
+    Args:
+        inputs: images and ``.z`` files.
+        output: the PNG; ``-`` for standard output.
+        bench: the models.
+        metadata: write the recipe into the picture.
+        progress: called with (done, total) renderings.
+        settings: see :func:`plan_recombination`.
+
+    Returns:
+        The recipe.
+    """
+    recipe = plan_recombination(inputs, bench, **settings)
+    pixels = draw_recombination(recipe, bench, progress)
+    write_png(pixels, output, recipe if metadata else None)
+    return recipe

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
+from comet_cli.errors import DivergenceError
 from comet_cli.files import check_inputs, read_input, show
 from comet_cli.images import load_image
 from comet_cli.resolution import Bench, open_selections, parse_selections
@@ -44,6 +46,9 @@ def score_image(
         z = torch.from_numpy(opened.components.z.copy())[None]
         with torch.no_grad(), bench.arithmetic():
             energies = model.energy(x.to(model.device), z.to(model.device))[0].float().tolist()
+        for k, _ in picked:
+            if not math.isfinite(energies[k]):
+                raise DivergenceError(f"the energy of '{opened.name}:{k}' is not finite")
         scores += [
             Score(opened.name, k, opened.label(k), model.card.name, energies[k]) for k, _ in picked
         ]

@@ -68,7 +68,7 @@ def draw_sheet(sheet: Sheet) -> np.ndarray:
     """
     side = cell_side(sheet.cells)
     unit = side / 144
-    text = ImageFont.load_default(size=round(15 * unit))
+    text = ImageFont.load_default(size=max(14, round(15 * unit)))
     heading = ImageFont.load_default(size=round(18 * unit))
     margin, gap, wide = round(20 * unit), round(8 * unit), round(24 * unit)
     strip = round(26 * unit)
@@ -85,7 +85,7 @@ def draw_sheet(sheet: Sheet) -> np.ndarray:
     if sheet.title:
         draw.text((left, margin), sheet.title, INK, heading)
     for x, label in zip(lefts, sheet.columns, strict=True):
-        fitted = _fit(label, text, side + gap)
+        fitted = _fit(label, text, side)
         draw.text((x + side / 2, top - round(9 * unit)), fitted, INK, text, anchor="ms")
     for row, (label, cells) in enumerate(zip(sheet.rows, sheet.cells, strict=True)):
         y = top + row * (side + gap)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -13,14 +11,18 @@ import typer
 from comet_cli import __version__
 from comet_cli.cli import (
     compose,
+    data,
     decompose,
     doctor,
     encode,
+    evaluate,
     gradients,
     inspect,
+    models,
     recombine,
     replay,
     score,
+    train,
 )
 from comet_cli.cli.console import run
 
@@ -53,12 +55,9 @@ def comet(
 for verb in (encode, compose, decompose, gradients, recombine, inspect, replay, score, doctor):
     app.command(verb.__name__.rpartition(".")[2])(getattr(verb, verb.__name__.rpartition(".")[2]))
 
-for name in ("models", "data", "evaluate"):
-    if importlib.util.find_spec(f"comet_cli.cli.{name}"):
-        module = importlib.import_module(f"comet_cli.cli.{name}")
-        app.add_typer(module.app, name=name)
-if importlib.util.find_spec("comet_cli.cli.train"):
-    app.command("train")(importlib.import_module("comet_cli.cli.train").train)
+for name, group in (("models", models), ("data", data), ("evaluate", evaluate)):
+    app.add_typer(group.app, name=name)
+app.command("train")(train.train)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

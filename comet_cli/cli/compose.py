@@ -53,6 +53,7 @@ def compose(
             as_json=as_json,
             selections=selections,
             literal=literal,
+            also_reads=[None if init in ("noise", "grey") else init],
             also_writes=[trace],
         )
         from comet_cli.resolution import Bench

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import sys
 import traceback
@@ -103,7 +104,16 @@ def print_error(text: str) -> None:
 
 def print_json(document: dict[str, Any]) -> None:
     """Print the one JSON document of a command."""
-    print(json.dumps(document, indent=2, allow_nan=False), flush=True)
+    print(json.dumps(_finite(document), indent=2, allow_nan=False), flush=True)
+
+
+def _finite(value: Any) -> Any:
+    """Return a value without NaN and infinities, which are no JSON: null stands for them."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def protect(args: Sequence[str]) -> list[str]:

@@ -41,16 +41,21 @@ def decompose(
         check_picture_output(
             output, force=force, as_json=as_json, selections=inputs, literal=literal
         )
-        from comet_cli.decomposition import plan_decomposition
-        from comet_cli.images import write_png
-        from comet_cli.replaying import draw
+        from comet_cli.decomposition import write_decomposition
         from comet_cli.resolution import Bench
 
         bench = Bench(model=model, device=device, precision=precision, note=report.note)
-        recipe = plan_decomposition(
-            inputs, bench, seed=seed, steps=steps, step_size=step_size, init=init, literal=literal
-        )
         with report.progress("rendering") as progress:
-            pixels = draw(recipe, bench, progress)
-        write_png(pixels, output, None if no_metadata else recipe)
+            recipe = write_decomposition(
+                inputs,
+                output,
+                bench,
+                seed=seed,
+                steps=steps,
+                step_size=step_size,
+                init=init,
+                literal=literal,
+                metadata=not no_metadata,
+                progress=progress,
+            )
         report.wrote(output, **recipe.settings)

@@ -18,6 +18,7 @@ def check_picture_output(
     as_json: bool,
     selections: Sequence[str],
     literal: bool = False,
+    also_reads: Sequence[str | None] = (),
     also_writes: Sequence[str | None] = (),
 ) -> None:
     """Check the inputs and the outputs of a verb.
@@ -28,6 +29,7 @@ def check_picture_output(
         as_json: a JSON document goes to stdout.
         selections: the arguments.
         literal: they are file names.
+        also_reads: further inputs.
         also_writes: further outputs.
 
     Raises:
@@ -36,6 +38,7 @@ def check_picture_output(
     """
     check_stdout(output, as_json)
     inputs = [parse_selection(text, literal=literal).path for text in selections]
+    inputs += [name for name in also_reads if name is not None]
     check_inputs(dict.fromkeys(inputs))
     path = Path(output)
     if output != "-" and path.suffix.lower() != ".png" and (path.is_file() or not path.exists()):

@@ -40,23 +40,22 @@ def recombine(
         check_picture_output(
             output, force=force, as_json=as_json, selections=inputs, literal=literal
         )
-        from comet_cli.images import write_png
-        from comet_cli.recombination import plan_recombination
-        from comet_cli.replaying import draw
+        from comet_cli.recombination import write_recombination
         from comet_cli.resolution import Bench
 
         bench = Bench(model=model, device=device, precision=precision, note=report.note)
-        recipe = plan_recombination(
-            inputs,
-            bench,
-            add=add,
-            seed=seed,
-            steps=steps,
-            step_size=step_size,
-            init=init,
-            literal=literal,
-        )
         with report.progress("rendering") as progress:
-            pixels = draw(recipe, bench, progress)
-        write_png(pixels, output, None if no_metadata else recipe)
+            recipe = write_recombination(
+                inputs,
+                output,
+                bench,
+                add=add,
+                seed=seed,
+                steps=steps,
+                step_size=step_size,
+                init=init,
+                literal=literal,
+                metadata=not no_metadata,
+                progress=progress,
+            )
         report.wrote(output, **recipe.settings)

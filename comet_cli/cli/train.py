@@ -57,5 +57,5 @@ def train(
             seconds=round(result.seconds, 1),
             figures=card.figures,
         )
-    if result.interrupted:
-        raise typer.Exit(INTERRUPTED)
+        if result.interrupted:  # inside, so that --json prints the error alone
+            raise typer.Exit(INTERRUPTED)

@@ -23,9 +23,10 @@ def adjusted_rand_index(
     Raises:
         ValueError: the shapes differ.
     """
-    a, b = np.asarray(truth).ravel(), np.asarray(predicted).ravel()
+    a, b = np.asarray(truth), np.asarray(predicted)
     if a.shape != b.shape:
-        raise ValueError(f"segmentations of {a.size} and {b.size} pixels")
+        raise ValueError(f"segmentations of shapes {a.shape} and {b.shape}")
+    a, b = a.ravel(), b.ravel()
     if foreground:
         a, b = a[a != 0], b[a != 0]
     if a.size == 0:

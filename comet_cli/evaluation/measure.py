@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -32,8 +33,13 @@ def measure(
 
 
 def rounded(figures: Any) -> dict[str, Any]:
-    """Return a dataclass of figures as a dictionary, floats rounded to four decimals."""
-    return {
-        name: round(value, 4) if isinstance(value, float) else value
-        for name, value in dataclasses.asdict(figures).items()
-    }
+    """Return a dataclass of figures as a dictionary, floats rounded to four decimals.
+
+    A figure that nothing could be measured for (nan) is None, which JSON can hold.
+    """
+    found = {}
+    for name, value in dataclasses.asdict(figures).items():
+        if isinstance(value, float):
+            value = round(value, 4) if math.isfinite(value) else None
+        found[name] = value
+    return found

@@ -45,6 +45,8 @@ def segment(strength: Tensor) -> Tensor:
 class SegmentationFigures:
     """Agreement of gradient segmentations with true instance masks, means over pictures.
 
+    A picture without foreground does not count in the means over the foreground.
+
     Attributes:
         count: pictures.
         ari: adjusted Rand index over all pixels, background included.
@@ -82,7 +84,8 @@ def evaluate_segmentation(
     predicted = np.concatenate(found)
 
     def mean(values: list[float]) -> float:
-        return float(np.nanmean(values))
+        counted = [value for value in values if not np.isnan(value)]
+        return float(np.mean(counted)) if counted else float("nan")
 
     pairs = list(zip(masks, predicted, strict=True))
     return SegmentationFigures(

@@ -45,7 +45,8 @@ class BoundSeeingEnergy:
 
     def __init__(self, network: QuadraticEnergy, z: Tensor, positional: Sequence[bool]) -> None:
         """Keep what is needed to evaluate the network at each x."""
-        self._network, self._z, self._positional = network, z, positional
+        # float32: the encoder may have run under autocast, the steps of a descent do not.
+        self._network, self._z, self._positional = network, z.float(), positional
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return energies (B,J) of x (B,3,R,R)."""

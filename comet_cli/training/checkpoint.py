@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +76,16 @@ def load_checkpoint(
         optimizer.load_state_dict(content["optimizer"])
         state = TrainingState(content["iteration"], content["seconds"], content["ema"])
         return state, content["recipe"]
-    except (OSError, RuntimeError, KeyError, ValueError, EOFError) as error:
+    except (
+        OSError,
+        RuntimeError,
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        pickle.UnpicklingError,
+    ) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise FileFormatError(
             f"{path} does not fit this recipe or is damaged ({first}); "

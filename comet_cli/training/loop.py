@@ -22,6 +22,7 @@ from comet_cli.training.checkpoint import TrainingState, load_checkpoint, save_c
 from comet_cli.training.losses import (
     area_loss,
     parsimony_loss,
+    purity_loss,
     recomposition_iterates,
     reconstruction_loss,
 )
@@ -97,6 +98,8 @@ def train(
     if restored is not None:
         state, _ = restored
         state.ema = {k: v.to(device) for k, v in state.ema.items()}
+    if settings.compile:
+        compile_networks(model)
     stopping = _StopFlag(stop_on_signal)
     began = marked = sampled = time.monotonic()
     before = state.seconds
@@ -113,16 +116,15 @@ def train(
                 break
             x = draw_batch(images, recipe, state.iteration).to(device)
             loss, error = training_loss(model, x, settings, state.iteration)
-            if not math.isfinite(error):
-                raise CometError(
-                    f"the loss is not finite at iteration {state.iteration}; the last checkpoint "
-                    "is kept: lower learning_rate or step_size and start again from it"
-                )
+            if not (math.isfinite(error) and math.isfinite(float(loss.detach()))):
+                raise CometError(_not_finite("loss", state.iteration))
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(settings, state.iteration)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+            if not math.isfinite(float(norm)):  # a step would spoil weights and checkpoint
+                raise CometError(_not_finite("gradient", state.iteration))
             optimizer.step()
             state.iteration += 1
             update_average(state.ema, model, settings.ema, state.iteration)
@@ -132,7 +134,7 @@ def train(
                 line = {
                     "iteration": state.iteration,
                     "seconds": round(before + now - began, 1),
-                    "train_psnr": round(-10 * math.log10(float(np.mean(errors))), 3),
+                    "train_psnr": round(-10 * math.log10(max(float(np.mean(errors)), 1e-12)), 3),
                     "images_per_second": round(len(errors) * settings.batch / (now - marked), 1),
                 }
                 if held_out is not None:
@@ -157,6 +159,19 @@ def train(
     return TrainingResult(model, state.iteration, state.seconds, finished, stopping.asked)
 
 
+def compile_networks(model: CometModel) -> None:
+    """Compile the networks in place (needs a C++ compiler).
+
+    Raises:
+        CometError: the energy needs a second derivative of its network, which a compiled network
+            does not offer.
+    """
+    if model.card.energy != "quadratic" or model.card.sees_image:
+        raise CometError("recipe, [train]: compile is for the quadratic energy that sees z alone")
+    model.encoder.compile()
+    model.energy_network.compile()
+
+
 def training_loss(
     model: CometModel, x: Tensor, settings: TrainSettings, iteration: int
 ) -> tuple[Tensor, float]:
@@ -174,11 +189,15 @@ def training_loss(
     steps = settings.num_steps or model.card.num_steps
     iterates = recomposition_iterates(model, bound, x0, num_steps=steps, keep=settings.loss)
     loss = reconstruction_loss(iterates, x)
-    if settings.parsimony or settings.area:
+    if settings.parsimony or settings.purity or settings.area:
         confidence = bound.curvature(x)
-        if confidence is None:
-            raise CometError("recipe, [train]: parsimony and area are for the quadratic energy")
+        if confidence is None or model.card.sees_image:
+            raise CometError(
+                "recipe, [train]: parsimony, purity and area are for the quadratic energy that "
+                "does not see the image"
+            )
         loss = loss + settings.parsimony * parsimony_loss(confidence)
+        loss = loss + settings.purity * purity_loss(confidence)
         loss = loss + settings.area * area_loss(confidence)
     return loss, float((iterates[-1].detach() - x).square().mean())
 
@@ -242,8 +261,15 @@ def held_out_psnr(model: CometModel, average: dict[str, Tensor], held_out: np.nd
     from comet_cli.evaluation.reconstruction import psnr, reconstruct
 
     with averaged(model, average):
-        x = torch.from_numpy(held_out).permute(0, 3, 1, 2).float() / 255
+        x = torch.from_numpy(held_out).permute(0, 3, 1, 2).float().to(model.device) / 255
         return float(psnr(reconstruct(model, x), x).mean())
+
+
+def _not_finite(what: str, iteration: int) -> str:
+    return (
+        f"the {what} is not finite at iteration {iteration}; the last checkpoint is kept: "
+        "lower learning_rate or step_size and start again from it"
+    )
 
 
 def _seed(seed: int, iteration: int, stream: int) -> int:

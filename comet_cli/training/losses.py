@@ -63,13 +63,26 @@ def reconstruction_loss(iterates: Sequence[Tensor], target: Tensor) -> Tensor:
 
 
 def parsimony_loss(confidence: Tensor) -> Tensor:
-    """Return mean log(1 + (Σ_k m_k − max_k m_k) / ρ): confidence that the winner does not need.
+    """Return mean log(1 + (Σ_k m_k − max_k m_k) / s): confidence that the winner does not need.
+
+    s is far below ρ, so that a component falls silent where it loses, and shows nothing there when
+    it is rendered alone.
 
     Args:
         confidence: m (B,K,1,R,R).
     """
     excess = confidence.sum(1) - confidence.amax(1)
-    return torch.log1p(excess / QUADRATIC_REST).mean()
+    return torch.log1p(excess / (0.02 * QUADRATIC_REST)).mean()
+
+
+def purity_loss(confidence: Tensor) -> Tensor:
+    """Return mean 1 − Σ_k w_k², w = m / Σ m: pixels are one component's, not a blend.
+
+    Args:
+        confidence: m (B,K,1,R,R).
+    """
+    share = confidence / confidence.sum(1, keepdim=True)
+    return (1 - share.square().sum(1)).mean()
 
 
 def area_loss(confidence: Tensor) -> Tensor:

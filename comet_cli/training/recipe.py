@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,21 @@ class DataSettings:
     flip: bool = False
     colour_jitter: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Check the settings.
+
+        Raises:
+            FileFormatError: a setting out of its range.
+        """
+        _check(
+            "data",
+            [
+                (self.train != "", "train must name a folder"),
+                (self.held_out_count >= 1, "held_out_count must be at least 1"),
+                (0 <= self.colour_jitter < 1, "colour_jitter must be at least 0 and below 1"),
+            ],
+        )
+
 
 @dataclass(frozen=True)
 class TrainSettings:
@@ -52,6 +69,7 @@ class TrainSettings:
         loss: ``last`` (the released code) or ``all`` iterates (Algorithm 1 of the paper).
         parsimony: weight of the penalty on confidence beyond the most confident component's
             (quadratic energy): pixels are explained by one component, others fall silent.
+        purity: weight of the penalty on pixels that several components share.
         area: weight of the penalty on the share of the picture that components other than
             component 0 claim (quadratic energy with a ground): objects end where they end.
         precision: ``bfloat16`` autocast or ``float32`` for the networks.
@@ -61,6 +79,7 @@ class TrainSettings:
         checkpoint_minutes: time between checkpoints.
         sample_minutes: time between sample sheets.
         log_every: iterations between lines of the log.
+        tensorboard: write the log for TensorBoard too (an extra).
         start_from: a model folder to start from (fine-tuning).
     """
 
@@ -74,6 +93,7 @@ class TrainSettings:
     num_steps: int = 0
     loss: str = "last"
     parsimony: float = 0.0
+    purity: float = 0.0
     area: float = 0.0
     precision: str = "float32"
     compile: bool = False
@@ -82,6 +102,7 @@ class TrainSettings:
     checkpoint_minutes: float = 5.0
     sample_minutes: float = 10.0
     log_every: int = 100
+    tensorboard: bool = False
     start_from: str = ""
 
     def __post_init__(self) -> None:
@@ -93,16 +114,33 @@ class TrainSettings:
         checks = [
             (self.iterations >= 1, "iterations must be at least 1"),
             (self.batch >= 1, "batch must be at least 1"),
-            (self.learning_rate > 0, "learning_rate must be positive"),
+            (0 < self.learning_rate < math.inf, "learning_rate must be a positive number"),
             (self.schedule in ("constant", "cosine"), "schedule must be constant or cosine"),
             (self.loss in ("last", "all"), "loss must be last or all"),
             (self.precision in ("float32", "bfloat16"), "precision must be float32 or bfloat16"),
             (0 <= self.ema < 1, "ema must be at least 0 and below 1"),
-            (min(self.parsimony, self.area) >= 0, "parsimony and area must not be negative"),
+            (
+                0 <= self.parsimony < math.inf and 0 <= self.area < math.inf,
+                "parsimony and area must not be negative",
+            ),
+            (self.clip > 0, "clip must be positive"),
+            (self.log_every >= 1, "log_every must be at least 1"),
+            (
+                self.checkpoint_minutes >= 0 and self.sample_minutes >= 0,
+                "checkpoint_minutes and sample_minutes must not be negative",
+            ),
+            (
+                min(self.warm_up, self.num_steps, self.seed, self.threads) >= 0,
+                "warm_up, num_steps, seed and threads must not be negative",
+            ),
         ]
-        for holds, sentence in checks:
-            if not holds:
-                raise FileFormatError(f"recipe, [train]: {sentence}")
+        _check("train", checks)
+
+
+def _check(section: str, checks: Sequence[tuple[bool, str]]) -> None:
+    for holds, sentence in checks:
+        if not holds:
+            raise FileFormatError(f"recipe, [{section}]: {sentence}")
 
 
 @dataclass(frozen=True)
@@ -124,6 +162,14 @@ def _section(kind: type, values: Any, name: str, where: str) -> Any:
         raise FileFormatError(
             f"{where}, [{name}]: unknown {', '.join(unknown)}; known are {', '.join(known)}"
         )
+    needed = [
+        n
+        for n, f in known.items()
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
+    missing = [n for n in needed if n not in values]
+    if missing:
+        raise FileFormatError(f"{where}, [{name}]: missing {', '.join(missing)}")
     for key, value in values.items():
         wanted = str(known[key].type)
         fits = {
@@ -133,11 +179,24 @@ def _section(kind: type, values: Any, name: str, where: str) -> Any:
             "bool": isinstance(value, bool),
         }.get(wanted, True)
         if not fits:
-            raise FileFormatError(f"{where}, [{name}]: {key} must be a {wanted}, not {value!r}")
+            raise FileFormatError(
+                f"{where}, [{name}]: {key} must be of type {wanted}, not {value!r}"
+            )
     try:
         return kind(**values)
     except TypeError as error:
         raise FileFormatError(f"{where}, [{name}]: {error}") from None
+
+
+def _with_defaults(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the section [model] with what follows from its other facts."""
+    count = facts.get("components")
+    return {
+        "positional": [True] * count if type(count) is int else [],
+        "render_step_size": facts.get("step_size", 1.0),
+        "render_steps": facts.get("num_steps", 1),
+        **facts,
+    }
 
 
 def parse_recipe(text: str, where: str = "recipe") -> Recipe:
@@ -157,12 +216,9 @@ def parse_recipe(text: str, where: str = "recipe") -> Recipe:
     extra = sorted(set(document) - {"model", "data", "train"})
     if extra:
         raise FileFormatError(f"{where}: unknown section [{extra[0]}]")
-    facts = dict(document.get("model") or {})
-    components = facts.get("components")
-    if isinstance(components, int):
-        facts.setdefault("positional", [True] * components)
-    facts.setdefault("render_step_size", facts.get("step_size", 1.0))
-    facts.setdefault("render_steps", facts.get("num_steps", 1))
+    facts = document.get("model")
+    if isinstance(facts, dict):
+        facts = _with_defaults(facts)
     card = _section(ModelCard, facts, "model", where)
     data = _section(DataSettings, document.get("data"), "data", where)
     train = _section(TrainSettings, document.get("train"), "train", where)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from comet_cli.errors import CometError
+from comet_cli.errors import CometError, MissingExtraError
 from comet_cli.evaluation.measure import measure
 from comet_cli.models import store
 from comet_cli.models.card import ModelCard
@@ -58,11 +58,37 @@ def train_recipe(
         held_out=held_out[: recipe.data.held_out_count],
         max_seconds=max_seconds,
         device=str(store.pick_device(device)),
-        report=report,
+        report=with_tensorboard(report, folder) if recipe.train.tensorboard else report,
         initial=start_weights(recipe, images),
     )
     card = save_trained(result, recipe, folder, held_out, masks)
     return card, result
+
+
+def with_tensorboard(report: Report | None, folder: Path) -> Report:
+    """Return a report that also writes each line of the log for TensorBoard.
+
+    Raises:
+        MissingExtraError: tensorboard is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise MissingExtraError(
+            "the recipe asks for tensorboard, which is not installed: "
+            "pip install 'comet-cli[tensorboard]'"
+        ) from None
+    writer = SummaryWriter(str(folder / "tensorboard"))
+
+    def write(line: dict[str, Any]) -> None:
+        for name, value in line.items():
+            if name != "iteration":
+                writer.add_scalar(name, value, line["iteration"])
+        writer.flush()
+        if report is not None:
+            report(line)
+
+    return write
 
 
 def load_data(recipe: Recipe, measured: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -73,16 +99,18 @@ def load_data(recipe: Recipe, measured: int) -> tuple[np.ndarray, np.ndarray, np
     data = recipe.data
     source = Path(data.train)
     train_split = "train" if (source / "train").is_dir() else None
-    images = load_folder(source, split=train_split, size=size).images
+    loaded = load_folder(source, split=train_split, size=size)
+    images = loaded.images
     held = Path(data.held_out or data.train)
+    test_split = "test" if (held / "test").is_dir() else None
     count = max(measured, data.held_out_count)
-    if held == source and train_split is None:
-        # A plain folder: its last tenth (at most ``count``) is held out.
+    if held == source and (train_split is None or test_split is None):
+        # Nothing is set apart: the last tenth (at most ``count``) is held out.
         keep = max(1, min(count, len(images) // 10))
         if len(images) < 2:
             raise CometError(f"{source} holds {len(images)} picture(s); training needs at least 2")
-        return images[:-keep], np.asarray(images[-keep:]), None
-    test_split = "test" if (held / "test").is_dir() else None
+        masks = None if loaded.masks is None else np.asarray(loaded.masks[-keep:])
+        return images[:-keep], np.asarray(images[-keep:]), masks
     pictures = load_folder(held, split=test_split, size=size, limit=count)
     return images, np.asarray(pictures.images), pictures.masks
 

@@ -23,7 +23,7 @@ def write_samples(model: CometModel, held_out: np.ndarray, path: Path, *, rows: 
         path: PNG.
         rows: pictures shown.
     """
-    x = torch.from_numpy(held_out[:rows]).permute(0, 3, 1, 2).float() / 255
+    x = torch.from_numpy(held_out[:rows]).permute(0, 3, 1, 2).float().to(model.device) / 255
     with torch.no_grad():
         z = model.encode(x)
     count = z.shape[1]
@@ -36,5 +36,6 @@ def write_samples(model: CometModel, held_out: np.ndarray, path: Path, *, rows: 
     swapped = torch.cat([z[:, :-1], z[:, -1:].roll(-1, 0)], 1)
     columns.append(render([Term(model, swapped[:, k], component=k) for k in range(count)]))
     sheet = torch.stack(columns, 1).permute(0, 3, 1, 4, 2)
-    pixels = (sheet.reshape(len(x) * x.shape[-2], -1, 3).clamp(0, 1) * 255).round().byte().numpy()
-    Image.fromarray(pixels).resize((pixels.shape[1] * 2, pixels.shape[0] * 2), 0).save(path)
+    pixels = (sheet.reshape(len(x) * x.shape[-2], -1, 3).clamp(0, 1) * 255).round().byte()
+    image = Image.fromarray(pixels.cpu().numpy())
+    image.resize((image.width * 2, image.height * 2), Image.Resampling.NEAREST).save(path)

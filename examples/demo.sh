@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Takes example pictures apart and puts their components together again, with the shipped weights.
+# Usage: bash examples/demo.sh [FOLDER]      (default: out/demo)
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+out=${1:-out/demo}
+mkdir -p "$out"
+
+# CLEVR: component 0 is the ground and its light, 1 to 4 an object each.
+comet encode "$here"/clevr-a.png "$here"/clevr-b.png -m clevr -o "$out"
+a=$out/clevr-a.z
+b=$out/clevr-b.z
+comet decompose "$here"/clevr-a.png "$here"/clevr-b.png -m clevr -o "$out"/clevr-decompose.png
+comet gradients "$here"/clevr-a.png "$here"/clevr-b.png -m clevr --overlay -o "$out"/clevr-gradients.png
+comet compose "$a":0-2 "$b":3,4 -o "$out"/clevr-two-and-two.png
+comet compose "$a" "$b":1-4 -o "$out"/clevr-eight.png
+comet compose "$a":1 -o "$out"/clevr-one.png
+comet recombine "$a" "$b" -o "$out"/clevr-swaps.png
+
+# Tetris: one block a component.
+comet encode "$here"/tetris-a.png "$here"/tetris-b.png -m tetris -o "$out"
+comet decompose "$here"/tetris-a.png "$here"/tetris-b.png -m tetris -o "$out"/tetris-decompose.png
+comet gradients "$here"/tetris-a.png "$here"/tetris-b.png -m tetris --overlay -o "$out"/tetris-gradients.png
+comet compose "$out"/tetris-a.z:0,1 "$out"/tetris-b.z:2 -o "$out"/tetris-swap.png
+
+# Two models in one picture: a CLEVR scene with a block of Tetris.
+comet compose "$a" "$out"/tetris-a.z:0 -o "$out"/clevr-tetris.png
+
+# A picture that comet made carries its recipe: make it again without any .z, byte for byte.
+comet replay "$out"/clevr-eight.png -o "$out"/clevr-eight-again.png
+cmp "$out"/clevr-eight.png "$out"/clevr-eight-again.png

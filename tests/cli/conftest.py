@@ -1,0 +1,111 @@
+"""A home with two tiny random models, and a way to run the command line in this process."""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from comet_cli.cli.app import main
+from comet_cli.models import store
+from comet_cli.models.card import ModelCard
+from comet_cli.models.comet_model import CometModel
+
+POOLED = {
+    "name": "pool",
+    "encoder": "global",
+    "energy": "pooled-64",
+    "filter_dim": 8,
+    "components": 3,
+    "latent_dim": 8,
+    "image_size": 32,
+    "positional": [False] * 3,
+    "step_size": 100.0,
+    "num_steps": 2,
+    "render_step_size": 100.0,
+    "render_steps": 3,
+}
+QUADRATIC = {
+    **POOLED,
+    "name": "quad",
+    "energy": "quadratic",
+    "components": 4,
+    "image_size": 24,
+    "positional": [True] * 4,
+    "step_size": 1.0,
+    "render_step_size": 1.0,
+    "labels": ["hair", "lighting", "skin", "face"],
+}
+
+
+def build(facts: dict, seed: int = 0) -> CometModel:
+    torch.manual_seed(seed)
+    return CometModel(ModelCard(**facts)).eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    """Return a COMET_HOME with the models `pool` and `quad`."""
+    home = tmp_path_factory.mktemp("home")
+    for facts in (POOLED, QUADRATIC):
+        store.save(build(facts), home / "models" / facts["name"])
+    return home
+
+
+@dataclass
+class Done:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+    @property
+    def sentence(self) -> str:
+        """The one line on stderr."""
+        lines = self.err.splitlines()
+        assert len(lines) == 1, self.err
+        return lines[0]
+
+
+@pytest.fixture
+def comet(models, tmp_path, monkeypatch, capsys):
+    """Return a function that runs `comet …` in an empty folder."""
+    monkeypatch.setenv("COMET_HOME", str(models))
+    monkeypatch.setattr(store, "shipped_root", lambda: tmp_path / "nothing-shipped")
+    for name in ("COMET_MODEL", "COMET_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+
+    def run(*args: str) -> Done:
+        capsys.readouterr()
+        code = main([str(a) for a in args])
+        captured = capsys.readouterr()
+        return Done(code, captured.out, captured.err)
+
+    return run
+
+
+def picture(seed: int = 0, width: int = 48, height: int = 40) -> Image.Image:
+    """Return a smooth picture with a disc."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width] / height
+    values = np.stack([x, y, x * y], -1).clip(0, 1) * 0.8
+    values[(x - rng.uniform(0.3, 0.7)) ** 2 + (y - rng.uniform(0.3, 0.7)) ** 2 < 0.05] = rng.random(
+        3
+    )
+    return Image.fromarray((values * 255).astype(np.uint8))
+
+
+@pytest.fixture
+def pictures(comet):
+    """Write a.png and b.png into the folder; return the runner."""
+    picture(0).save("a.png")
+    picture(1).save("b.png")
+    return comet

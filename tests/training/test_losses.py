@@ -1,0 +1,120 @@
+"""What training minimises, in closed form."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from comet_cli.composition import QUADRATIC_REST as REST
+from comet_cli.models.comet_model import CometModel
+from comet_cli.models.quadratic_energy import BoundQuadraticEnergy
+from comet_cli.training.losses import (
+    TrainingEnergy,
+    area_loss,
+    parsimony_loss,
+    recomposition_iterates,
+    reconstruction_loss,
+)
+
+UNIT_STEP = SimpleNamespace(card=SimpleNamespace(step_size=1.0))
+
+
+def constant_bound(proposal: float, confidence: float = 0.15) -> BoundQuadraticEnergy:
+    """One component that is equally sure of one colour everywhere; both can be trained."""
+    m = torch.full((1, 1, 1, 2, 2), confidence, requires_grad=True)
+    f = torch.full((1, 1, 3, 2, 2), proposal, requires_grad=True)
+    return BoundQuadraticEnergy(m, f)
+
+
+def iterates(bound, x0, *, num_steps, keep="last"):
+    return recomposition_iterates(UNIT_STEP, bound, x0, num_steps=num_steps, keep=keep)
+
+
+def test_reconstruction_loss_sums_mean_square_errors_of_the_iterates():
+    target = torch.zeros(2, 3, 4, 4)
+    found = reconstruction_loss([target + 0.5, target - 2.0], target)
+    assert found.item() == pytest.approx(0.25 + 4.0)
+
+
+def test_training_energy_sums_the_components():
+    m = torch.rand(2, 3, 1, 4, 4) + 0.1
+    bound = BoundQuadraticEnergy(m, torch.rand(2, 3, 3, 4, 4))
+    x = torch.rand(2, 3, 4, 4)
+    energy = TrainingEnergy(bound)
+    torch.testing.assert_close(energy(x), bound(x).sum(1))
+    torch.testing.assert_close(energy.curvature(x), REST + m.sum(1))
+
+
+def test_an_energy_of_unknown_curvature_is_descended_with_the_plain_gradient(pooled):
+    bound = CometModel(pooled().card).bind(torch.zeros(1, 3, 6))
+    assert (TrainingEnergy(bound).curvature(torch.rand(1, 3, 16, 16)) == 1).all()
+
+
+def test_a_step_is_the_closed_form():
+    """x − (x − f) m / (ρ + m): with m = 0.15 and ρ = 0.05, three quarters of the way."""
+    (found,) = iterates(constant_bound(0.6), torch.full((1, 3, 2, 2), 0.2), num_steps=1)
+    torch.testing.assert_close(found, torch.full((1, 3, 2, 2), 0.5))
+
+
+def test_iterates_are_clamped_between_steps_and_not_at_their_end():
+    x0 = torch.full((1, 3, 2, 2), 0.0)
+    first, second = iterates(constant_bound(2.0), x0, num_steps=2, keep="all")
+    # 0.75 · 2, then from the clamped 1, not from 1.5: 0.25 · 1 + 0.75 · 2
+    assert first.unique().item() == pytest.approx(1.5)
+    assert second.unique().item() == pytest.approx(1.75)
+
+
+def test_an_output_below_0_still_has_a_gradient():
+    bound = constant_bound(-1.0)
+    kept = iterates(bound, torch.full((1, 3, 2, 2), 0.1), num_steps=2)
+    assert (kept[-1] < 0).all()
+    reconstruction_loss(kept, torch.full((1, 3, 2, 2), 0.5)).backward()
+    assert (bound.proposal.grad < 0).all(), "a larger proposal lowers the loss"
+
+
+@pytest.mark.parametrize("keep", ["last", "all"])
+def test_each_iterate_is_trained_through_its_own_step_only(keep):
+    """dx_n/df = m / (ρ + m) at every n: x is detached between steps."""
+    bound = constant_bound(0.6)
+    kept = iterates(bound, torch.full((1, 3, 2, 2), 0.2), num_steps=3, keep=keep)
+    assert len(kept) == (3 if keep == "all" else 1)
+    for each in kept:
+        (gradient,) = torch.autograd.grad(each.sum(), bound.proposal, retain_graph=True)
+        torch.testing.assert_close(gradient, torch.full_like(gradient, 0.75))
+
+
+def test_the_last_iterate_is_the_same_whichever_are_kept():
+    x0 = torch.rand(1, 3, 2, 2)
+    last = iterates(constant_bound(0.9), x0, num_steps=3)
+    every = iterates(constant_bound(0.9), x0, num_steps=3, keep="all")
+    assert torch.equal(last[0], every[-1])
+
+
+def test_step_size_is_the_cards():
+    model = SimpleNamespace(card=SimpleNamespace(step_size=0.5))
+    x0 = torch.full((1, 3, 2, 2), 0.2)
+    (found,) = recomposition_iterates(
+        model, constant_bound(0.6), x0, num_steps=1, keep="last"
+    )
+    assert found.unique().item() == pytest.approx(0.35)
+
+
+def test_parsimony_by_hand():
+    """Beyond the most confident 0.4 there is 0.05 = ρ: log 2."""
+    m = torch.tensor([0.4, 0.02, 0.03]).reshape(1, 3, 1, 1, 1)
+    assert parsimony_loss(m).item() == pytest.approx(math.log(2))
+    assert parsimony_loss(m[:, :1]).item() == 0.0
+
+
+def test_parsimony_silences_all_but_the_most_confident():
+    m = torch.tensor([[0.4, 0.1], [0.02, 3.0]]).reshape(1, 2, 1, 1, 2).requires_grad_(True)
+    parsimony_loss(m).backward()
+    slope = m.grad.reshape(2, 2)
+    assert slope[0, 0] == 0 and slope[1, 1] == 0
+    assert slope[1, 0] > 0 and slope[0, 1] > 0
+
+
+def test_area_is_the_share_that_components_beside_the_ground_claim():
+    m = torch.tensor([[1.0, 3.0], [1.0, 0.5], [2.0, 0.5]]).reshape(1, 3, 1, 1, 2)
+    assert area_loss(m).item() == pytest.approx((3 / 4 + 1 / 4) / 2)
