@@ -258,3 +258,18 @@ def test_enlarging_repeats_pixels():
     pixels = noise(35, 35, 3)
     large = enlarge(pixels, 128)
     assert large.shape == (140, 140, 3) and np.array_equal(large[2::4, 1::4], pixels)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP"])
+def test_damaged_files_are_read_or_refused_never_a_crash(kind):
+    data = file_of(Image.fromarray(noise(24, 24, 3)), kind)
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        changed = bytearray(data)
+        for at in rng.integers(0, len(data), 3):
+            changed[at] = int(rng.integers(0, 256))
+        try:
+            picture = load_image(bytes(changed), 8)
+        except FileFormatError:
+            continue
+        assert picture.shape == (3, 8, 8) and np.isfinite(picture).all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import math
 import os
 import sys
@@ -135,6 +136,8 @@ def run(command: Callable[..., Any], args: Sequence[str]) -> int:
     """
     options = list(args)[: list(args).index("--")] if "--" in args else list(args)
     as_json = "--json" in options
+    # Pillow logs what is odd about a file; the errors that matter are sentences of ours.
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     try:
         code = command(args=protect(args), prog_name="comet", standalone_mode=False)
         sys.stdout.flush()

@@ -7,6 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 EMBEDDING = 8
+# How colour (against the ground), place, and salience (in attention, and for seeds) are scaled.
+# Found on training scenes; learned, they drift until large objects fall apart.
+COLOUR, PLACE, SALIENCE, SEED_SALIENCE = 9.0, 4.5, 12.0, 5.4
+REGION_REACH = 24  # positions that a region may grow in each direction
 
 
 def coordinate_grid(height: int, width: int, device: torch.device | None = None) -> Tensor:
@@ -51,7 +55,6 @@ class CompetitiveEncoder(nn.Module):
             + [nn.Conv2d(filter_dim, filter_dim, 5, padding=2) for _ in range(3)]
         )
         self.ground = nn.Parameter(torch.full((3, size, size), 0.5))
-        self.log_scales = nn.Parameter(torch.tensor([6.0, 4.0, 12.0]).log())
         self.ground_bias = nn.Parameter(torch.zeros(()))
         self.embedding = nn.Conv2d(filter_dim, EMBEDDING + 1, 1)
         nn.init.normal_(self.embedding.weight, std=0.02)
@@ -75,20 +78,36 @@ class CompetitiveEncoder(nn.Module):
             self.ground.copy_(F.adaptive_avg_pool2d(mean_image, self.grid).to(self.ground))
 
     def _seed(self, embedding: Tensor, salience: Tensor) -> Tensor:
-        """Return starting centres (B,regions,C), each where least is explained so far."""
-        batch, _, size_h, size_w = embedding.shape
-        local = F.avg_pool2d(embedding, 3, 1, 1, count_include_pad=False).flatten(2)
-        unexplained = 1 - torch.exp(-F.avg_pool2d(salience, 3, 1, 1, count_include_pad=False))
-        unexplained = unexplained.flatten(1)
-        halve = torch.ones(embedding.shape[1], device=embedding.device)
-        halve[:3] = 0.5  # a highlight on an object is no new object
+        """Return starting centres (B,regions,C), each where least is explained so far.
+
+        A seed explains the region that grows from it over like-coloured salient positions, so a
+        second seed falls on the same object only if nothing else is left.
+
+        Args:
+            embedding: (B,C,H,W), the first five channels colour and place.
+            salience: (B,H,W), at least 0.
+        """
+        batch, _, height, width = embedding.shape
+        local = F.avg_pool2d(embedding, 3, 1, 1, count_include_pad=False)
+        smooth = F.avg_pool2d(salience, 3, 1, 1, count_include_pad=False)
+        unexplained = 1 - torch.exp(-smooth)
+        stuff = 1 - torch.exp(-salience)
+        apart = unexplained.clone()  # breaks ties where all is explained
         centres = []
         for _ in range(self.regions):
-            at = unexplained.argmax(1)
-            centre = local[torch.arange(batch), :, at]
+            at = (unexplained + 1e-3 * apart).flatten(1).argmax(1)
+            centre = local.flatten(2)[torch.arange(batch), :, at]
             centres.append(centre)
-            offset = (embedding.flatten(2) - centre[:, :, None]) * halve[:, None]
-            unexplained = unexplained * (1 - torch.exp(-0.5 * offset.square().sum(1)))
+            offset = (embedding - centre[:, :, None, None]).square()
+            like = (torch.exp(-0.5 * offset[:, :3].sum(1)) * stuff)[:, None]
+            region = F.one_hot(at, height * width).view(batch, 1, height, width).to(like)
+            for _ in range(REGION_REACH):
+                grown = torch.maximum(
+                    F.max_pool2d(region, (3, 1), 1, (1, 0)), F.max_pool2d(region, (1, 3), 1, (0, 1))
+                )
+                region = torch.maximum(region, torch.minimum(grown, like))
+            unexplained = unexplained * (1 - F.max_pool2d(region, 3, 1, 1)[:, 0])
+            apart = apart * (1 - torch.exp(-0.5 * offset[:, 3:5].sum(1)))
         return torch.stack(centres, 1)
 
     def attend(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -107,13 +126,11 @@ class CompetitiveEncoder(nn.Module):
         place = coordinate_grid(*self.grid, device=x.device).permute(2, 0, 1)
         place = place.expand(len(x), -1, -1, -1)
         learned = self.embedding(h).float()
-        colour_scale, place_scale, ground_scale = self.log_scales.exp()
-        embedding = torch.cat(
-            [colour * colour_scale, place * place_scale, learned[:, :EMBEDDING]], 1
-        )
-        salience = 0.5 * (colour * ground_scale).square().sum(1) + learned[:, EMBEDDING]
+        embedding = torch.cat([colour * COLOUR, place * PLACE, learned[:, :EMBEDDING]], 1)
+        contrast = 0.5 * colour.square().sum(1)
+        salience = contrast * SALIENCE**2 + learned[:, EMBEDDING]
         with torch.no_grad():
-            centres = self._seed(embedding, salience.clamp_min(0))
+            centres = self._seed(embedding, contrast * SEED_SALIENCE**2)
         points = embedding.flatten(2).transpose(1, 2)
         ground_logit = (self.ground_bias - salience).flatten(1)[:, None]
         attention = points.new_zeros(0)

@@ -120,8 +120,8 @@ class TrainSettings:
             (self.precision in ("float32", "bfloat16"), "precision must be float32 or bfloat16"),
             (0 <= self.ema < 1, "ema must be at least 0 and below 1"),
             (
-                0 <= self.parsimony < math.inf and 0 <= self.area < math.inf,
-                "parsimony and area must not be negative",
+                all(0 <= w < math.inf for w in (self.parsimony, self.purity, self.area)),
+                "parsimony, purity and area must not be negative",
             ),
             (self.clip > 0, "clip must be positive"),
             (self.log_every >= 1, "log_every must be at least 1"),

@@ -47,6 +47,19 @@ def test_errors_become_one_sentence_and_an_exit_code(error, code, sentence, caps
     assert captured.err == ""
 
 
+def test_interrupt_in_the_middle_of_a_verb(pictures, monkeypatch):
+    from comet_cli.resolution import Bench
+
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Bench, "encode", interrupt)
+    done = pictures("encode", "a.png", "-m", "quad")
+    assert (done.code, done.out, done.err) == (130, "", "comet: interrupted\n")
+    done = pictures("encode", "a.png", "-m", "quad", "--json")
+    assert done.json == {"error": "interrupted", "exit_code": 130}
+
+
 def test_traceback_only_when_asked_for(capsys, monkeypatch):
     monkeypatch.setenv("COMET_DEBUG", "1")
     assert console.run(failing(CometError("it failed")), []) == 1

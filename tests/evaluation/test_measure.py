@@ -16,7 +16,9 @@ MASKS = np.random.default_rng(1).integers(3, size=(3, 8, 8), dtype=np.uint8)
 def test_figures_are_those_of_each_measurement(stripes):
     found = measure(stripes, IMAGES, MASKS)
     assert set(found) == {"reconstruction", "segmentation"}
-    assert found["reconstruction"]["psnr"] == round(evaluate_reconstruction(stripes, IMAGES).psnr, 4)
+    assert found["reconstruction"]["psnr"] == round(
+        evaluate_reconstruction(stripes, IMAGES).psnr, 4
+    )
     expected = evaluate_segmentation(stripes, IMAGES, MASKS)
     assert found["segmentation"]["ari"] == round(expected.ari, 4)
     assert found["segmentation"]["mean_covering"] == round(expected.mean_covering, 4)

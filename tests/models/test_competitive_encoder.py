@@ -124,6 +124,23 @@ def test_light_on_the_whole_picture_changes_no_assignment():
     assert set(winners[0].unique().tolist()) == {0, 1, 2, 3}
 
 
+def test_what_the_ground_has_learned_is_no_object():
+    """A horizon: without knowing it, half of the picture would be one."""
+    background = torch.full((3, 20, 20), 0.3)
+    background[:, 10:] = torch.tensor([0.9, 0.6, 0.3])[:, None, None]
+    x = background.clone()
+    covered = torch.zeros(20, 20, dtype=torch.bool)
+    for centre, colour in TWO:
+        covered |= disc(centre, 20, RADIUS)
+        x[:, disc(centre, 20, RADIUS)] = torch.tensor(colour)[:, None]
+    made = encoder(2, ground=True)
+    unknown = made.attend(x[None])[0].argmax(1).reshape(20, 20)
+    assert not torch.equal(unknown == 0, ~covered)
+    made.set_ground(background)
+    known = made.attend(x[None])[0].argmax(1).reshape(20, 20)
+    assert torch.equal(known == 0, ~covered)
+
+
 def test_set_ground_is_the_mean_picture_at_the_grid():
     made = encoder(2, ground=True, size=48)
     mean = torch.rand(3, 48, 48)

@@ -34,7 +34,7 @@ POOLED = {
     "name": "tiny-pooled",
     "encoder": "recurrent",
     "energy": "pooled-64",
-    "filter_dim": 8,
+    "filter_dim": 4,
     "components": 3,
     "latent_dim": 6,
     "image_size": SIZE,

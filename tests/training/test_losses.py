@@ -13,6 +13,7 @@ from comet_cli.training.losses import (
     TrainingEnergy,
     area_loss,
     parsimony_loss,
+    purity_loss,
     recomposition_iterates,
     reconstruction_loss,
 )
@@ -94,16 +95,14 @@ def test_the_last_iterate_is_the_same_whichever_are_kept():
 def test_step_size_is_the_cards():
     model = SimpleNamespace(card=SimpleNamespace(step_size=0.5))
     x0 = torch.full((1, 3, 2, 2), 0.2)
-    (found,) = recomposition_iterates(
-        model, constant_bound(0.6), x0, num_steps=1, keep="last"
-    )
+    (found,) = recomposition_iterates(model, constant_bound(0.6), x0, num_steps=1, keep="last")
     assert found.unique().item() == pytest.approx(0.35)
 
 
 def test_parsimony_by_hand():
-    """Beyond the most confident 0.4 there is 0.05 = ρ: log 2."""
-    m = torch.tensor([0.4, 0.02, 0.03]).reshape(1, 3, 1, 1, 1)
-    assert parsimony_loss(m).item() == pytest.approx(math.log(2))
+    """Beyond the most confident 0.4 there is 0.001 = ρ / 50: log 2."""
+    m = torch.tensor([0.4, 0.0004, 0.0006]).reshape(1, 3, 1, 1, 1)
+    assert parsimony_loss(m).item() == pytest.approx(math.log(2), rel=1e-4)
     assert parsimony_loss(m[:, :1]).item() == 0.0
 
 
@@ -113,6 +112,13 @@ def test_parsimony_silences_all_but_the_most_confident():
     slope = m.grad.reshape(2, 2)
     assert slope[0, 0] == 0 and slope[1, 1] == 0
     assert slope[1, 0] > 0 and slope[0, 1] > 0
+
+
+def test_purity_is_lost_where_pixels_are_shared():
+    """Shares (1/2, 1/2), (1, 0) and (3/4, 1/4): 1 − Σ w² is 1/2, 0 and 3/8."""
+    m = torch.tensor([[2.0, 5.0, 3.0], [2.0, 0.0, 1.0]]).reshape(1, 2, 1, 1, 3)
+    assert purity_loss(m).item() == pytest.approx((1 / 2 + 0 + 3 / 8) / 3)
+    assert purity_loss(m * 100).item() == pytest.approx(purity_loss(m).item())
 
 
 def test_area_is_the_share_that_components_beside_the_ground_claim():

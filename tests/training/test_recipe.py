@@ -91,7 +91,7 @@ def test_a_wrong_recipe_is_one_sentence(quadratic_toml, facts, sentence):
 
 
 @pytest.mark.parametrize("value", ["nan", "inf"])
-@pytest.mark.parametrize("key", ["learning_rate", "ema", "parsimony", "area"])
+@pytest.mark.parametrize("key", ["learning_rate", "ema", "parsimony", "purity", "area"])
 def test_numbers_that_are_none_are_refused(quadratic_toml, key, value):
     text = quadratic_toml(train={key: None}) + f"{key} = {value}\n"
     with pytest.raises(FileFormatError, match=key):

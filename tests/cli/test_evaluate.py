@@ -1,0 +1,121 @@
+"""`comet evaluate`: figures of a model on held-out pictures."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from comet_cli.data.dataset_folder import load_folder, write_metadata, write_sample
+from comet_cli.data.generator import Sample
+from comet_cli.evaluation.measure import rounded
+from comet_cli.evaluation.reconstruction import evaluate_reconstruction
+from comet_cli.evaluation.segmentation import evaluate_segmentation
+from comet_cli.models import store
+
+SIZE = 24  # of the model `quad`
+RECONSTRUCTION = {"count", "psnr", "psnr_std", "mse", "psnr_5n", "psnr_mean_image"}
+SEGMENTATION = {
+    "count", "ari", "ari_foreground", "mean_covering", "mean_covering_foreground",
+    "ari_one_segment",
+}  # fmt: skip
+
+
+def make_set(folder: str, counts: dict[str, int], *, objects: bool = True) -> None:
+    rng = np.random.default_rng(0)
+    for split, count in counts.items():
+        os.makedirs(f"{folder}/{split}")
+        os.makedirs(f"{folder}/masks/{split}set")
+        entries = []
+        for n in range(count):
+            image = np.full((SIZE, SIZE, 3), 60, np.uint8)
+            mask = np.zeros((SIZE, SIZE), np.uint8)
+            r, c = rng.integers(SIZE - 8, size=2)
+            image[r : r + 8, c : c + 8] = rng.integers(256, size=3)
+            mask[r : r + 8, c : c + 8] = objects
+            write_sample(Path(folder), split, n, 0, Sample(image, mask, {}))
+            name = f"{n:06d}.png"
+            entries.append({"file_name": name, "mask": f"masks/{split}set/{name}"})
+        write_metadata(Path(folder), split, entries)
+
+
+@pytest.fixture
+def evaluate(comet):
+    """Make the data set `squares`; return a runner of `comet evaluate … -m quad`."""
+    make_set("squares", {"train": 5, "test": 3})
+    return lambda *args: comet("evaluate", *args, "-m", "quad", "--device", "cpu")
+
+
+def figures(kind: str, split: str | None, folder: str = "squares", count: int | None = None):
+    model = store.load("quad", device="cpu")
+    pictures = load_folder(folder, split=split, size=SIZE, limit=count)
+    if kind == "segmentation":
+        return rounded(evaluate_segmentation(model, pictures.images, pictures.masks))
+    return rounded(evaluate_reconstruction(model, pictures.images))
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"), [("reconstruction", RECONSTRUCTION), ("segmentation", SEGMENTATION)]
+)
+def test_figures_are_printed_and_with_json_one_document(evaluate, kind, names):
+    expected = figures(kind, "test")
+    done = evaluate(kind, "--data", "squares", "--json")
+    assert done.code == 0 and done.err == ""
+    assert done.json == {"model": "quad", "data": "squares", **expected}
+    assert set(done.json) == {"model", "data"} | names and done.json["count"] == 3
+    done = evaluate(kind, "--data", "squares")
+    assert done.code == 0
+    rows = dict(line.split() for line in done.out.splitlines())
+    assert rows == {name: str(value) for name, value in expected.items()}
+
+
+def test_the_split_and_the_count_are_those_asked_for(evaluate):
+    found = evaluate("reconstruction", "--data", "squares", "--split", "train", "--json").json
+    assert found["count"] == 5 and found["psnr"] == figures("reconstruction", "train")["psnr"]
+    found = evaluate("reconstruction", "--data", "squares", "--count", "2", "--json").json
+    assert found["count"] == 2
+    assert found["psnr"] == figures("reconstruction", "test", count=2)["psnr"]
+
+
+@pytest.mark.parametrize("split", ["tset", "validation"])
+def test_a_split_that_is_not_there_is_no_licence_to_use_all(evaluate, split):
+    done = evaluate("reconstruction", "--data", "squares", "--split", split)
+    assert done.code == 1 and f"there is no split '{split}' in 'squares'" in done.sentence
+
+
+def test_a_data_set_without_its_test_split_is_not_measured_on_its_training(evaluate):
+    make_set("untested", {"train": 2})
+    done = evaluate("reconstruction", "--data", "untested")
+    assert done.code == 1 and "there is no split 'test'" in done.sentence
+
+
+def test_a_plain_folder_can_be_reconstructed_and_has_no_masks(evaluate):
+    os.mkdir("plain")
+    for n in range(2):
+        Image.new("RGB", (30, 40), (n * 100, 50, 20)).save(f"plain/{n}.png")
+    assert evaluate("reconstruction", "--data", "plain", "--json").json["count"] == 2
+    done = evaluate("segmentation", "--data", "plain")
+    assert done.code == 1 and done.out == ""
+    assert "plain has no instance masks, which segmentation is measured against" in done.sentence
+    done = evaluate("segmentation", "--data", "plain", "--json")
+    assert done.json["exit_code"] == 1 and "no instance masks" in done.json["error"]
+
+
+def test_a_figure_that_cannot_be_measured_is_null(evaluate):
+    make_set("empty", {"test": 2}, objects=False)
+    done = evaluate("segmentation", "--data", "empty", "--json")
+    assert done.code == 0 and done.json["ari_foreground"] is None
+
+
+@pytest.mark.parametrize("count", ["0", "-1"])
+def test_a_count_below_1_is_wrong_usage(evaluate, count):
+    done = evaluate("reconstruction", "--data", "squares", "--count", count)
+    assert done.code == 2 and "--count" in done.sentence
+
+
+def test_unknown_models_and_folders_are_one_sentence(comet, evaluate):
+    done = evaluate("reconstruction", "--data", "nowhere")
+    assert done.code == 1 and "there is no folder 'nowhere'" in done.sentence
+    done = comet("evaluate", "segmentation", "-m", "unheard-of", "--data", "squares")
+    assert done.code == 2 and "unknown model 'unheard-of'" in done.sentence

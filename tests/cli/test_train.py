@@ -1,0 +1,160 @@
+"""`comet train`: recipe in, model folder out, whatever ends it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from comet_cli.models import store
+
+RECIPE = """
+[model]
+name = "tiny"
+encoder = "recurrent"
+attention = "competitive"
+energy = "quadratic"
+filter_dim = 4
+components = 2
+latent_dim = 4
+image_size = 16
+step_size = 1.0
+num_steps = 1
+init = "grey"
+
+[data]
+train = "pictures"
+
+[train]
+iterations = {iterations}
+batch = 2
+learning_rate = 1e-3
+threads = 1
+ema = 0.9
+log_every = 1
+"""
+
+
+@pytest.fixture
+def train(comet):
+    """Write twelve pictures and recipe.toml into the folder; return the runner."""
+    os.mkdir("pictures")
+    rng = np.random.default_rng(0)
+    for n in range(12):
+        pixels = np.full((16, 16, 3), 60, np.uint8)
+        r, c = rng.integers(11, size=2)
+        pixels[r : r + 5, c : c + 5] = rng.integers(256, size=3)
+        Image.fromarray(pixels).save(f"pictures/{n:02d}.png")
+    Path("recipe.toml").write_text(RECIPE.format(iterations=3))
+    before = torch.get_num_threads()
+    yield comet
+    torch.set_num_threads(before)
+
+
+def test_the_folder_is_printed_and_encodes_at_once(train):
+    done = train("train", "recipe.toml", "-o", "out", "--device", "cpu")
+    assert (done.code, done.out) == (0, "out\n")
+    assert [line.split()[1:3] for line in done.err.splitlines()] == [
+        ["iteration", str(i)] for i in (1, 2, 3)
+    ]
+    assert train("encode", "pictures/00.png", "-m", "out", "-o", "a.z").code == 0
+    shape = train("inspect", "a.z", "--json").json
+    assert "tiny" in json.dumps(shape)
+    assert store.load("out", device="cpu").card.iterations == 3
+
+
+def test_the_folder_is_named_after_the_recipe_by_default(train):
+    done = train("train", "recipe.toml", "-q", "--device", "cpu")
+    assert (done.code, done.out, done.err) == (0, f"{Path('runs', 'recipe')}\n", "")
+    assert (Path("runs") / "recipe" / "card.json").is_file()
+
+
+def test_json_is_one_document(train):
+    done = train("train", "recipe.toml", "-o", "out", "--json", "-q", "--device", "cpu")
+    (output,) = done.json["outputs"]
+    assert (output["path"], output["iteration"], output["finished"]) == ("out", 3, True)
+    assert output["figures"] == json.loads(Path("out/card.json").read_text())["figures"]
+    assert output["figures"]["reconstruction"]["count"] == 1
+
+
+def test_max_time_ends_with_a_usable_model_and_the_same_command_goes_on(train):
+    words = ("train", "recipe.toml", "-o", "out", "--device", "cpu")
+    done = train(*words, "--max-time", "0")
+    assert done.code == 0 and "stopped at iteration 0; the same command goes on" in done.sentence
+    assert train("encode", "pictures/00.png", "-m", "out", "-o", "a.z").code == 0
+    done = train(*words, "--json", "-q")
+    assert done.json["outputs"][0]["finished"] is True
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (("iterations = 3", "iterations = 0"), "iterations must be at least 1"),
+        (("batch", "bunch"), "unknown bunch"),
+        (('"pictures"', '"nowhere"'), "there is no folder 'nowhere'"),
+        (("[data]", "[data"), "recipe.toml is not TOML"),
+    ],
+)
+def test_a_wrong_recipe_is_one_sentence_and_writes_nothing(train, change, sentence):
+    Path("recipe.toml").write_text(RECIPE.format(iterations=3).replace(*change))
+    done = train("train", "recipe.toml", "-o", "out")
+    assert done.code == 1 and done.out == "" and sentence in done.sentence
+    assert not Path("out").exists()
+    done = train("train", "recipe.toml", "-o", "out", "--json")
+    assert done.json["exit_code"] == 1 and sentence in done.json["error"]
+
+
+def test_a_recipe_that_is_not_there_is_one_sentence(train):
+    done = train("train", "absent.toml")
+    assert done.code != 0 and "there is no recipe absent.toml" in done.sentence
+
+
+def wait_for(path: Path, process: subprocess.Popen, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < end, f"no {path.name} after {seconds} s"
+        time.sleep(0.05)
+
+
+def test_sigterm_ends_with_130_and_a_checkpoint_that_goes_on_exactly(train):
+    Path("recipe.toml").write_text(RECIPE.format(iterations=10**6))
+    root = Path(store.__file__).resolve().parents[2]
+    words = ["train", "recipe.toml", "-o", "out", "--device", "cpu", "--json", "-q"]
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "comet_cli", *words],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+    )  # fmt: skip
+    try:
+        wait_for(Path("out/log.jsonl"), process, 120)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 130, err
+    assert json.loads(out) == {"error": "interrupted", "exit_code": 130}
+    assert "Traceback" not in err
+    done = store.load("out", device="cpu").card.iterations
+    logged = [json.loads(line)["iteration"] for line in open("out/log.jsonl")]
+    assert logged == list(range(1, done + 1))
+    # Three more from the checkpoint are what as many without a stop are.
+    Path("recipe.toml").write_text(RECIPE.format(iterations=done + 3))
+    for folder in ("out", "whole"):
+        words = ("train", "recipe.toml", "-o", folder, "--device", "cpu", "-q")
+        assert train(*words).code == 0
+    found, expected = (
+        torch.load(f"{folder}/checkpoint.pt", weights_only=True) for folder in ("out", "whole")
+    )
+    assert found["iteration"] == expected["iteration"] == done + 3
+    for name, value in expected["model"].items():
+        assert torch.equal(found["model"][name], value), name
+    hashes = [store.load(f, device="cpu").card.weights_sha256 for f in ("out", "whole")]
+    assert hashes[0] == hashes[1]

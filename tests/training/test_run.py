@@ -1,0 +1,222 @@
+"""From a recipe to a model folder."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from comet_cli.errors import CometError, FileFormatError
+from comet_cli.evaluation.measure import measure
+from comet_cli.models import store
+from comet_cli.models.comet_model import CometModel
+from comet_cli.training.recipe import parse_recipe
+from comet_cli.training.run import flat, load_data, model_readme, start_weights, train_recipe
+
+SHORT = {"iterations": 4, "ema": 0.5, "log_every": 2}
+
+
+@pytest.fixture
+def recipe_file(tmp_path, data_folder, quadratic_toml):
+    """Return a function of facts to a recipe file on the data set."""
+
+    def make(data=None, train=None, **rest):
+        data = {"train": str(data_folder), **(data or {})}
+        path = tmp_path / "recipe.toml"
+        path.write_text(quadratic_toml(data=data, train={**SHORT, **(train or {})}, **rest))
+        return path
+
+    return make
+
+
+def split_of(recipe_text_data: dict, quadratic_toml, measured: int = 3):
+    return load_data(parse_recipe(quadratic_toml(data=recipe_text_data)), measured)
+
+
+def test_training_ends_with_a_model_folder_that_can_be_used_at_once(
+    tmp_path, recipe_file, data_folder
+):
+    path, folder = recipe_file(), tmp_path / "runs" / "tiny"
+    lines = []
+    card, result = train_recipe(path, folder, report=lines.append, device="cpu")
+    assert {p.name for p in folder.iterdir()} == {
+        "README.md", "card.json", "checkpoint.pt", "log.jsonl", "model.safetensors", "recipe.toml",
+    }  # fmt: skip
+    assert [line["iteration"] for line in lines] == [2, 4]
+    model = store.load(folder, device="cpu")
+    assert model.card == card
+    average = torch.load(folder / "checkpoint.pt", weights_only=True)["ema"]
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, average[name])
+    held_out = np.stack([np.asarray(Image.open(p)) for p in sorted(data_folder.glob("test/*.png"))])
+    z = model.encode(torch.from_numpy(held_out).permute(0, 3, 1, 2).float() / 255)
+    assert z.shape == (5, 3, 6) and z.isfinite().all()
+    masks = np.stack(
+        [np.asarray(Image.open(p)) for p in sorted(data_folder.glob("masks/testset/*.png"))]
+    )
+    assert card.figures == measure(model, held_out, masks)
+    assert (folder / "recipe.toml").read_text() == path.read_text()
+    assert (card.iterations, card.recipe) == (4, "recipe.toml")
+    assert card.train_seconds == pytest.approx(result.seconds, abs=0.06)
+
+
+def test_nothing_written_names_a_folder_of_this_machine(tmp_path, recipe_file, quadratic_toml):
+    """Except the recipe, which is the user's own text."""
+    train_recipe(recipe_file(), tmp_path / "out", device="cpu")
+    for name in ("README.md", "card.json", "log.jsonl"):
+        assert str(tmp_path) not in (tmp_path / "out" / name).read_text()
+
+
+def test_a_second_call_goes_on_and_a_third_has_nothing_to_do(tmp_path, recipe_file):
+    path, folder = recipe_file(), tmp_path / "out"
+    card, result = train_recipe(path, folder, max_seconds=0, device="cpu")
+    assert (card.iterations, result.finished) == (0, False)
+    assert store.load(folder, device="cpu").card == card, "usable, though untrained"
+    card, result = train_recipe(path, folder, device="cpu")
+    assert (card.iterations, result.finished) == (4, True)
+    weights = (folder / "model.safetensors").read_bytes()
+    again, _ = train_recipe(path, folder, device="cpu")
+    assert (folder / "model.safetensors").read_bytes() == weights
+    assert again.weights_sha256 == card.weights_sha256
+    fresh, _ = train_recipe(path, tmp_path / "whole", device="cpu")
+    assert fresh.weights_sha256 == card.weights_sha256
+
+
+def test_fine_tuning_starts_from_the_weights_of_a_model_folder(tmp_path, recipe_file):
+    first, _ = train_recipe(recipe_file(), tmp_path / "first", device="cpu")
+    path = recipe_file(train={"start_from": str(tmp_path / "first"), "seed": 5})
+    tuned, _ = train_recipe(path, tmp_path / "tuned", max_seconds=0, device="cpu")
+    assert tuned.weights_sha256 == first.weights_sha256
+    moved, _ = train_recipe(path, tmp_path / "tuned", device="cpu")
+    assert moved.weights_sha256 != first.weights_sha256
+
+
+def test_fine_tuning_of_another_architecture_is_refused(tmp_path, recipe_file):
+    train_recipe(recipe_file(), tmp_path / "first", max_seconds=0, device="cpu")
+    path = recipe_file(train={"start_from": str(tmp_path / "first")}, model={"filter_dim": 4})
+    with pytest.raises(CometError, match="start_from: .*first' has another architecture"):
+        train_recipe(path, tmp_path / "second", device="cpu")
+
+
+def test_fine_tuning_from_nothing_is_an_unknown_model(tmp_path, recipe_file):
+    path = recipe_file(train={"start_from": "no-such-model"})
+    with pytest.raises(CometError, match="unknown model 'no-such-model'"):
+        train_recipe(path, tmp_path / "out", device="cpu")
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path, recipe_file):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(CometError, match="cannot make the folder .*out"):
+        train_recipe(recipe_file(), tmp_path / "out", device="cpu")
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_a_checkpoint_of_another_model_is_one_sentence(tmp_path, recipe_file):
+    train_recipe(recipe_file(), tmp_path / "out", max_seconds=0, device="cpu")
+    path = recipe_file(model={"latent_dim": 5})
+    with pytest.raises(FileFormatError, match="checkpoint.pt does not fit this recipe"):
+        train_recipe(path, tmp_path / "out", device="cpu")
+
+
+def test_the_ground_of_a_new_model_is_the_median_picture(images, quadratic):
+    weights = start_weights(quadratic(), images)
+    median = torch.from_numpy(np.median(images, axis=0)).permute(2, 0, 1).float() / 255
+    torch.testing.assert_close(weights["encoder.ground"], median)
+    torch.manual_seed(quadratic().train.seed)
+    random = CometModel(quadratic().card).state_dict()
+    assert all(torch.equal(v, random[k]) for k, v in weights.items() if k != "encoder.ground")
+
+
+def test_start_weights_of_an_encoder_without_ground_are_those_of_the_seed(images, pooled):
+    weights = start_weights(pooled(train={"seed": 3}), images)
+    torch.manual_seed(3)
+    random = CometModel(pooled().card).state_dict()
+    assert all(torch.equal(v, random[k]) for k, v in weights.items())
+
+
+def names(images: np.ndarray) -> set[bytes]:
+    return {image.tobytes() for image in images}
+
+
+def test_of_a_data_set_the_test_split_is_held_out(data_folder, quadratic_toml):
+    images, held_out, masks = split_of(
+        {"train": str(data_folder), "held_out_count": 2}, quadratic_toml
+    )
+    assert len(images) == 12 and len(held_out) == 3 and masks.shape == (3, 16, 16)
+    first = np.asarray(Image.open(data_folder / "test" / "000000.png"))
+    assert np.array_equal(held_out[0], first)
+    assert ((masks > 0) == (held_out != 60).any(-1)).all()
+    more = split_of({"train": str(data_folder), "held_out_count": 4}, quadratic_toml)
+    assert len(more[1]) == 4
+
+
+@pytest.mark.parametrize("layout", ["no test split", "plain folder", "array"])
+def test_where_nothing_is_set_apart_the_last_tenth_is_held_out(
+    tmp_path, data_folder, quadratic_toml, layout
+):
+    source = data_folder
+    pictures = [np.asarray(Image.open(p)) for p in sorted(data_folder.glob("train/*.png"))]
+    if layout == "no test split":
+        shutil.rmtree(data_folder / "test")
+    elif layout == "plain folder":
+        source = tmp_path / "plain"
+        source.mkdir()
+        for n, picture in enumerate(pictures):
+            Image.fromarray(picture).save(source / f"{n:02d}.png")
+    else:
+        source = tmp_path / "pictures.npy"
+        np.save(source, np.stack(pictures))
+    images, held_out, masks = split_of({"train": str(source)}, quadratic_toml)
+    assert len(images) == 11 and np.array_equal(held_out, [pictures[-1]])
+    assert not names(images) & names(held_out)
+    assert (masks is not None) == (layout == "no test split")
+
+
+def test_held_out_pictures_may_lie_in_another_folder(tmp_path, data_folder, quadratic_toml):
+    other = tmp_path / "other"
+    other.mkdir()
+    white = np.full((16, 16, 3), 255, np.uint8)
+    Image.fromarray(white).save(other / "white.png")
+    images, held_out, masks = split_of(
+        {"train": str(data_folder), "held_out": str(other)}, quadratic_toml
+    )
+    assert len(images) == 12 and np.array_equal(held_out, [white]) and masks is None
+
+
+def test_one_picture_is_too_few(tmp_path, quadratic_toml):
+    Image.new("RGB", (16, 16)).save(tmp_path / "only.png")
+    with pytest.raises(CometError, match="holds 1 picture.*at least 2"):
+        split_of({"train": str(tmp_path)}, quadratic_toml)
+
+
+def test_a_data_folder_that_is_not_there_is_named(tmp_path, recipe_file):
+    path = recipe_file(data={"train": str(tmp_path / "absent")})
+    with pytest.raises(CometError, match="there is no folder .*absent"):
+        train_recipe(path, tmp_path / "out", device="cpu")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_readme_says_what_the_card_says(quadratic):
+    figures = {"reconstruction": {"count": 5, "psnr": 31.23456}, "segmentation": {"ari": None}}
+    card = quadratic(model={"licence": "MIT", "description": "Squares."}).card
+    text = model_readme(card.replace(figures=figures, iterations=1200, train_seconds=90.0))
+    head, _, body = text.partition("---\n# tiny\n")
+    assert "license: mit\n" in head and head.startswith("---\n")
+    for row in (
+        "| components K | 3 |",
+        "| encoder | recurrent, competitive attention |",
+        "| energy | quadratic |",
+        "| rendering | 3 steps of 1, from grey |",
+        "| training | 1200 iterations, 2 minutes |",
+        "| reconstruction.psnr | 31.23 |",
+        "| reconstruction.count | 5 |",
+    ):
+        assert row in body, row
+    assert "Squares." in body and "-m tiny" in body
+
+
+def test_nested_figures_become_dotted_rows():
+    nested = json.loads('{"a": {"b": {"c": 0.123456}, "d": 2}, "e": "word"}')
+    assert flat(nested) == [("a.b.c", "0.1235"), ("a.d", "2"), ("e", "word")]
