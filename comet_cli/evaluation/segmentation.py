@@ -54,6 +54,8 @@ class SegmentationFigures:
         mean_covering: mean segmentation covering, every true segment (background too) alike.
         mean_covering_foreground: over the objects only.
         ari_one_segment: ARI (all pixels) of calling everything one segment, for comparison.
+        background_recall: share of the true background's pixels that component 0 takes.
+        background_precision: share of component 0's pixels that are true background.
     """
 
     count: int
@@ -62,6 +64,8 @@ class SegmentationFigures:
     mean_covering: float
     mean_covering_foreground: float
     ari_one_segment: float
+    background_recall: float
+    background_precision: float
 
 
 def evaluate_segmentation(
@@ -87,6 +91,8 @@ def evaluate_segmentation(
         counted = [value for value in values if not np.isnan(value)]
         return float(np.mean(counted)) if counted else float("nan")
 
+    background, first = masks == 0, predicted == 0
+    both = float((background & first).sum())
     pairs = list(zip(masks, predicted, strict=True))
     return SegmentationFigures(
         count=len(pairs),
@@ -97,4 +103,6 @@ def evaluate_segmentation(
             [segmentation_covering(t, p, foreground=True) for t, p in pairs]
         ),
         ari_one_segment=mean([adjusted_rand_index(t, np.zeros_like(t)) for t in masks]),
+        background_recall=both / background.sum() if background.any() else float("nan"),
+        background_precision=both / first.sum() if first.any() else float("nan"),
     )

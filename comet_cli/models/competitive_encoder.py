@@ -48,7 +48,7 @@ class CompetitiveEncoder(nn.Module):
         self.iterations = iterations
         self.stride = 2 if image_size >= 48 else 1
         size = -(-image_size // self.stride)
-        self.grid = [size, size]
+        self.grid = (size, size)
         width = 2 * filter_dim
         self.convolutions = nn.ModuleList(
             [nn.Conv2d(3, filter_dim, 5, stride=self.stride, padding=2)]
@@ -123,7 +123,7 @@ class CompetitiveEncoder(nn.Module):
         small = F.adaptive_avg_pool2d(x, self.grid)
         colour = small - self.ground
         colour = colour - colour.detach().flatten(2).median(-1).values[:, :, None, None]
-        place = coordinate_grid(*self.grid, device=x.device).permute(2, 0, 1)
+        place = coordinate_grid(self.grid[0], self.grid[1], x.device).permute(2, 0, 1)
         place = place.expand(len(x), -1, -1, -1)
         learned = self.embedding(h).float()
         embedding = torch.cat([colour * COLOUR, place * PLACE, learned[:, :EMBEDDING]], 1)

@@ -196,9 +196,10 @@ def training_loss(
                 "recipe, [train]: parsimony, purity and area are for the quadratic energy that "
                 "does not see the image"
             )
-        loss = loss + settings.parsimony * parsimony_loss(confidence)
-        loss = loss + settings.purity * purity_loss(confidence)
-        loss = loss + settings.area * area_loss(confidence)
+        penalty = settings.parsimony * parsimony_loss(confidence)
+        penalty = penalty + settings.purity * purity_loss(confidence)
+        penalty = penalty + settings.area * area_loss(confidence)
+        loss = loss + penalty_weight(settings, iteration) * penalty
     return loss, float((iterates[-1].detach() - x).square().mean())
 
 
@@ -211,6 +212,13 @@ def learning_rate(settings: TrainSettings, iteration: int) -> float:
         done = iteration / settings.iterations
         rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
     return rate
+
+
+def penalty_weight(settings: TrainSettings, iteration: int) -> float:
+    """Return the share of the penalties' weights in force at an iteration (0-based)."""
+    if not settings.penalty_warm_up:
+        return 1.0
+    return min(1.0, max(0.0, (4 * iteration / settings.penalty_warm_up - 1) / 3))
 
 
 def draw_batch(images: np.ndarray, recipe: Recipe, iteration: int) -> Tensor:

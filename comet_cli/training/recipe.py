@@ -72,6 +72,8 @@ class TrainSettings:
         purity: weight of the penalty on pixels that several components share.
         area: weight of the penalty on the share of the picture that components other than
             component 0 claim (quadratic energy with a ground): objects end where they end.
+        penalty_warm_up: iterations until the three penalties have their full weight; they are off
+            for the first quarter of them. From the start they keep objects from being found.
         precision: ``bfloat16`` autocast or ``float32`` for the networks.
         compile: compile encoder and energy network (needs a C++ compiler).
         seed: of weights, batches and noise.
@@ -95,6 +97,7 @@ class TrainSettings:
     parsimony: float = 0.0
     purity: float = 0.0
     area: float = 0.0
+    penalty_warm_up: int = 0
     precision: str = "float32"
     compile: bool = False
     seed: int = 0
