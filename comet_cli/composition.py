@@ -11,11 +11,13 @@ from torch import Tensor
 
 from comet_cli.descent import Callback, descend
 from comet_cli.errors import CometError, DivergenceError
+from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import BoundEnergy, CometModel
 
 # Proximal weight of a composition that is quadratic in x: where Σ m is far below it, the start
 # shows through; where Σ m is far above, one step reaches the minimum.
 QUADRATIC_REST = 0.05
+PLAIN_STARTS = {"grey": 0.5, "black": 0.0}
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,9 @@ class _Group:
 class Composition:
     """Σ_i w_i λ_i s_i E_i(x): (B,3,R,R) -> (B,), with the curvature of its quadratic part.
 
-    λ_i is the step size the term's model was trained with, so one pooled model alone, descended
-    with step size 1, is equation 2 of the paper. s_i = (R / R_i)² makes up for the resize: the
+    λ_i is the step size that the card of the term's model gives for rendering (the trained one,
+    unless the card says otherwise), so one pooled model alone, descended with step size 1, is
+    equation 2 of the paper. s_i = (R / R_i)² makes up for the resize: the
     canvas then moves, seen at the model's own size, as fast as the model was trained to move.
     """
 
@@ -70,7 +73,6 @@ class Composition:
         """Wrap bound groups; use :func:`compose`."""
         self._groups = groups
         self._curvature: Tensor | None = None
-        self._has_pooled = False
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the summed, scaled energies (B,)."""
@@ -177,16 +179,35 @@ def canvas_size(terms: Sequence[Term]) -> int:
     return max(t.model.card.image_size for t in terms)
 
 
+def default_start(cards: Sequence[ModelCard], *, partial: bool = False) -> str:
+    """Return where a rendering starts unless told otherwise.
+
+    What all cards recommend. Where they differ, and for a part of the components of quadratic
+    models: grey rather than noise, because where no term cares the start shows through.
+
+    Args:
+        cards: of the terms' models.
+        partial: some components of a picture are left out.
+    """
+    starts = {card.init for card in cards}
+    if starts == {"noise"}:
+        quadratic = all(card.energy == "quadratic" for card in cards)
+        return "grey" if partial and quadratic else "noise"
+    if len(starts) == 1:
+        return starts.pop()
+    return "noise" if "noise" in starts else "grey"
+
+
 def start_picture(batch: int, size: int, *, init: str, seed: int) -> Tensor:
-    """Return x⁰ (B,3,R,R): ``noise`` U(0, 1) from one CPU generator an image, or mid-``grey``.
+    """Return x⁰ (B,3,R,R): ``noise`` U(0, 1), mid-``grey`` or ``black``.
 
     Picture b of a batch has noise of its own generator, seeded by ``seed`` alone, so a picture
     does not depend on the batch it is rendered in.
     """
-    if init == "grey":
-        return torch.full((batch, 3, size, size), 0.5)
+    if init in PLAIN_STARTS:
+        return torch.full((batch, 3, size, size), PLAIN_STARTS[init])
     if init != "noise":
-        raise CometError(f"a start is 'noise' or 'grey', not '{init}'")
+        raise CometError(f"a start is 'noise', 'grey' or 'black', not '{init}'")
     noise = torch.rand(3, size, size, generator=torch.Generator().manual_seed(seed))
     return noise.expand(batch, -1, -1, -1).clone()
 
@@ -209,8 +230,8 @@ def render(
         num_steps: N; default the largest recommendation of the terms' cards.
         step_size: multiplies every term's own λ.
         size: R of the canvas; default the largest of the models.
-        init: ``noise``, ``grey``, or a picture (B,3,R,R) to start from; default ``grey`` if all
-            cards recommend it, else ``noise``.
+        init: ``noise``, ``grey``, ``black``, or a picture (B,3,R,R) to start from; default:
+            :func:`default_start`.
         callback: see :func:`comet_cli.descent.descend`.
 
     Returns:
@@ -219,9 +240,9 @@ def render(
     energy = compose(terms, size=size)
     canvas = canvas_size(terms) if size is None else size
     live = [t for t in terms if t.weight != 0]
-    steps = num_steps or max(t.model.card.render_steps for t in live)
+    steps = max(t.model.card.render_steps for t in live) if num_steps is None else num_steps
     if init is None:
-        init = "grey" if all(t.model.card.init == "grey" for t in live) else "noise"
+        init = default_start([t.model.card for t in live])
     if isinstance(init, str):
         x0 = start_picture(live[0].latents().shape[0], canvas, init=init, seed=seed)
     else:

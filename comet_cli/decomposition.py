@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from comet_cli.composition import Term, render
+from comet_cli.composition import Term, default_start, render
 from comet_cli.errors import UsageError
 from comet_cli.images import decode_png, encode_png, to_bytes, write_png
+from comet_cli.models.card import STARTS
 from comet_cli.recipes import Recipe, RecipeRow
 from comet_cli.resolution import Bench, Opened, Progress, RecipeDraft, open_selections
 from comet_cli.sheets import Sheet, draw_sheet
-from comet_cli.synthesis import STARTS, check_settings, descent_settings
+from comet_cli.synthesis import check_settings, descent_settings
 
 START_CHOICES = ("auto", *STARTS)
 
@@ -100,7 +101,7 @@ def _draw_part(recipe: Recipe, bench: Bench, terms: list[Term], *, alone: bool) 
     if not alone:
         init = card.init
     elif init == "auto":
-        init = "grey" if card.energy == "quadratic" else card.init
+        init = default_start([card], partial=True)
     with bench.arithmetic():
         image = render(terms, seed=seed, num_steps=steps, step_size=step_size, init=init)
     return to_bytes(image[0])

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from comet_cli.composition import Term, render
+from comet_cli.composition import Term, default_start, render
 from comet_cli.decomposition import component_columns, embedded_picture, row_name
 from comet_cli.errors import FileFormatError, UsageError
 from comet_cli.images import decode_png, to_bytes, write_png
+from comet_cli.models.card import STARTS
 from comet_cli.recipes import Recipe, RecipeRow
 from comet_cli.resolution import Bench, Progress, RecipeDraft, open_selections
 from comet_cli.sheets import Sheet, draw_sheet
-from comet_cli.synthesis import STARTS, check_settings, descent_settings
+from comet_cli.synthesis import check_settings, descent_settings
 
 LAYOUTS = ("swap", "add")
 START_CHOICES = ("auto", *STARTS)
@@ -108,12 +109,11 @@ def _series(terms: list[Term]) -> list[list[Term]]:
 
 def _draw(recipe: Recipe, bench: Bench, terms: list[Term]) -> np.ndarray:
     seed, steps, step_size = descent_settings(recipe)
-    init: str | None = recipe.choice("init", START_CHOICES)
+    init = recipe.choice("init", START_CHOICES)
     if init == "auto":
         cards = [t.model.card for t in terms]
         partial = len(terms) < max(card.components for card in cards)
-        quadratic = all(card.energy == "quadratic" for card in cards)
-        init = "grey" if partial and quadratic else None
+        init = default_start(cards, partial=partial)
     with bench.arithmetic():
         image = render(terms, seed=seed, num_steps=steps, step_size=step_size, init=init)
     return to_bytes(image[0])

@@ -8,18 +8,19 @@ from typing import Any
 import numpy as np
 import torch
 
+from comet_cli import composition
 from comet_cli.composition import canvas_size, render
 from comet_cli.descent import Callback
 from comet_cli.errors import SelectionError, UsageError
 from comet_cli.files import check_inputs, read_input, show, write_output
 from comet_cli.images import decode_png, encode_png, from_bytes, load_image, to_bytes, write_png
+from comet_cli.models.card import STARTS
 from comet_cli.recipes import Recipe, RecipeRow
 from comet_cli.resolution import Bench, Opened, Progress, RecipeDraft, open_selections, term_of
 
 MAX_SIZE = 4096
 MAX_STEPS = 100_000
 MAX_SEED = 2**63 - 1
-STARTS = ("noise", "grey")
 Picks = Sequence[tuple[Opened, list[tuple[int, float]]]]
 
 
@@ -42,20 +43,14 @@ def check_settings(
 
 
 def default_start(picks: Picks) -> str:
-    """Return where a rendering starts unless told otherwise.
-
-    Grey where all cards recommend it, and for a part of the components of quadratic models: where
-    no term cares the start shows through, and grey is easier on the eye than noise.
-    """
+    """Return where a rendering starts (see :func:`comet_cli.composition.default_start`)."""
     models = [opened.model for opened, _ in picks]
-    if all(model.card.init == "grey" for model in models):
-        return "grey"
     partial = any(
         {k for other, picked in picks if other.model is model for k, w in picked if w}
         < set(range(model.card.components))
         for model in models
     )
-    return "grey" if partial and all(m.card.energy == "quadratic" for m in models) else "noise"
+    return composition.default_start([model.card for model in models], partial=partial)
 
 
 def plan_composition(

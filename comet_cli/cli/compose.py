@@ -9,6 +9,7 @@ import typer
 from comet_cli.cli import options
 from comet_cli.cli.console import Report
 from comet_cli.cli.pictures import check_picture_output
+from comet_cli.models.card import STARTS
 
 
 def compose(
@@ -26,7 +27,7 @@ def compose(
         str | None,
         typer.Option(
             metavar="IMAGE",
-            help="Start from this picture, from noise, or from grey.",
+            help="Start from this picture, or from noise, grey or black.",
             show_default="the models' own",
         ),
     ] = None,
@@ -53,7 +54,7 @@ def compose(
             as_json=as_json,
             selections=selections,
             literal=literal,
-            also_reads=[None if init in ("noise", "grey") else init],
+            also_reads=[None if init in STARTS else init],
             also_writes=[trace],
         )
         from comet_cli.resolution import Bench

@@ -22,7 +22,7 @@ def decompose(
         str,
         typer.Option(
             metavar="START",
-            help="Where single components start: grey, noise, or auto for the model's own.",
+            help="Where single components start: noise, grey, black, or auto.",
         ),
     ] = "auto",
     device: options.Device = "auto",

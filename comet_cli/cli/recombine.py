@@ -22,7 +22,8 @@ def recombine(
     steps: options.Steps = None,
     step_size: options.StepSize = 1.0,
     init: Annotated[
-        str, typer.Option(metavar="START", help="Start: grey, noise, or auto for the model's own.")
+        str,
+        typer.Option(metavar="START", help="Start: noise, grey, black, or auto."),
     ] = "auto",
     device: options.Device = "auto",
     precision: options.Precision = "auto",

@@ -103,6 +103,6 @@ def evaluate_segmentation(
             [segmentation_covering(t, p, foreground=True) for t, p in pairs]
         ),
         ari_one_segment=mean([adjusted_rand_index(t, np.zeros_like(t)) for t in masks]),
-        background_recall=both / background.sum() if background.any() else float("nan"),
-        background_precision=both / first.sum() if first.any() else float("nan"),
+        background_recall=both / float(background.sum()) if background.any() else float("nan"),
+        background_precision=both / float(first.sum()) if first.any() else float("nan"),
     )

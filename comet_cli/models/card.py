@@ -15,6 +15,7 @@ FORMAT = "comet-model"
 VERSION = 1
 ENCODERS = ("global", "recurrent")
 ATTENTIONS = ("lstm", "competitive")
+STARTS = ("noise", "grey", "black")
 ENERGIES = ("pooled-64", "pooled-128", "quadratic")
 
 
@@ -41,7 +42,8 @@ class ModelCard:
         num_steps: N the model was trained with.
         render_step_size: λ recommended for rendering.
         render_steps: N recommended for rendering.
-        init: where a rendering starts unless told otherwise: ``noise`` or ``grey``.
+        init: where a rendering starts unless told otherwise: ``noise``, ``grey`` or
+            ``black``.
         weights_sha256: hash of ``model.safetensors`` ("" before the weights are written).
         labels: K names or [].
         description: one line.
@@ -89,7 +91,7 @@ class ModelCard:
             (self.encoder in ENCODERS, f"encoder must be one of {ENCODERS}"),
             (self.attention in ATTENTIONS, f"attention must be one of {ATTENTIONS}"),
             (self.energy in ENERGIES, f"energy must be one of {ENERGIES}"),
-            (self.init in ("noise", "grey"), "init must be 'noise' or 'grey'"),
+            (self.init in STARTS, f"init must be one of {STARTS}"),
             (
                 all(
                     type(n) is int and n >= 1

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from comet_cli.composition import PLAIN_STARTS
 from comet_cli.errors import CometError
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
@@ -182,10 +183,10 @@ def training_loss(
     with torch.autocast(x.device.type, torch.bfloat16, enabled=low):
         bound = model.bind(model.encode(x))
     x0 = torch.rand(x.shape, generator=noise).to(x.device)
-    if model.card.init == "grey":
-        # A rendering of part of the components starts from grey: train on both starts.
-        grey = torch.rand(len(x), 1, 1, 1, generator=noise).to(x.device) < 0.5
-        x0 = torch.where(grey, 0.5, x0)
+    if model.card.init in PLAIN_STARTS:
+        # Renderings start from a plain picture unless told otherwise: train on both starts.
+        plain = torch.rand(len(x), 1, 1, 1, generator=noise).to(x.device) < 0.5
+        x0 = torch.where(plain, PLAIN_STARTS[model.card.init], x0)
     steps = settings.num_steps or model.card.num_steps
     iterates = recomposition_iterates(model, bound, x0, num_steps=steps, keep=settings.loss)
     loss = reconstruction_loss(iterates, x)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from comet_cli.composition import Term, render
+from comet_cli.composition import Term, default_start, render
 from comet_cli.evaluation.reconstruction import reconstruct
 from comet_cli.evaluation.segmentation import gradient_strength
 from comet_cli.models.comet_model import CometModel
@@ -28,7 +28,8 @@ def write_samples(model: CometModel, held_out: np.ndarray, path: Path, *, rows: 
         z = model.encode(x)
     count = z.shape[1]
     columns = [x, reconstruct(model, x)]
-    columns += [render([Term(model, z[:, k], component=k)], init="grey") for k in range(count)]
+    start = default_start([model.card], partial=True)
+    columns += [render([Term(model, z[:, k], component=k)], init=start) for k in range(count)]
     strength = gradient_strength(model, z)
     strength = strength / strength.amax((1, 2, 3), keepdim=True).clamp_min(1e-12)
     columns += [strength[:, k, None].expand(-1, 3, -1, -1) for k in range(count)]

@@ -19,6 +19,8 @@ RECONSTRUCTION = {"count", "psnr", "psnr_std", "mse", "psnr_5n", "psnr_mean_imag
 SEGMENTATION = {
     "count", "ari", "ari_foreground", "mean_covering", "mean_covering_foreground",
     "ari_one_segment",
+            "background_recall",
+            "background_precision",
 }  # fmt: skip
 
 
