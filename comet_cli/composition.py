@@ -191,8 +191,8 @@ def default_start(cards: Sequence[ModelCard], *, partial: bool = False) -> str:
     """
     starts = {card.init for card in cards}
     if starts == {"noise"}:
-        quadratic = all(card.energy == "quadratic" for card in cards)
-        return "grey" if partial and quadratic else "noise"
+        silent = partial and all(card.energy == "quadratic" for card in cards)
+        return "grey" if silent else "noise"
     if len(starts) == 1:
         return starts.pop()
     return "noise" if "noise" in starts else "grey"

@@ -341,8 +341,8 @@ def test_grey_is_the_start_only_if_all_cards_ask_for_it() -> None:
         render(terms, num_steps=1, callback=lambda n, x: starts.append(x) if n == 0 else None)
     assert torch.equal(starts[0], torch.full((1, 3, R, R), 0.5))
     assert torch.equal(starts[1], start_picture(1, R, init="noise", seed=0))
-    with pytest.raises(CometError, match="'noise' or 'grey'"):
-        render([term(grey, 0.1, 1.0)], init="black")
+    with pytest.raises(CometError, match="'noise', 'grey' or 'black'"):
+        render([term(grey, 0.1, 1.0)], init="white")
 
 
 def test_a_given_picture_is_the_start() -> None:

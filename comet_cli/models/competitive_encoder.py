@@ -90,7 +90,9 @@ class CompetitiveEncoder(nn.Module):
         batch, _, height, width = embedding.shape
         local = F.avg_pool2d(embedding, 3, 1, 1, count_include_pad=False)
         smooth = F.avg_pool2d(salience, 3, 1, 1, count_include_pad=False)
-        unexplained = 1 - torch.exp(-smooth)
+        # Salient itself and inside something salient: a seed on a rim would grow nowhere.
+        inside = -F.max_pool2d(-salience, 3, 1, 1)
+        unexplained = 1 - 0.5 * (torch.exp(-smooth) + torch.exp(-inside))
         stuff = 1 - torch.exp(-salience)
         apart = unexplained.clone()  # breaks ties where all is explained
         centres = []
