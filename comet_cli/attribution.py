@@ -28,8 +28,9 @@ from comet_cli.synthesis import MAX_SEED, check_settings
 POINTS = ("start", "image")
 MAPS = ("signed", "heat")
 SAMPLES = 4
-# A pixel where no component's energy asks for a hundredth of the strongest request is nobody's.
-QUIET = 0.01
+# A pixel where the strongest component pulls less than a fiftieth as hard as where it pulls
+# hardest is nobody's.
+QUIET = 0.02
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Attribution:
         """Return the strongest component a pixel, (R,R) integers; −1 where all are quiet."""
         strongest = self.strength.max(0)
         segments = self.strength.argmax(0)
-        return np.where(strongest > QUIET * strongest.max(), segments, -1)
+        loudest = self.strength.max((1, 2))[segments]
+        return np.where(strongest > QUIET * loudest, segments, -1)
 
 
 def attribute(

@@ -23,8 +23,8 @@ comet decompose "$here"/tetris-a.png "$here"/tetris-b.png -m tetris -o "$out"/te
 comet gradients "$here"/tetris-a.png "$here"/tetris-b.png -m tetris --overlay -o "$out"/tetris-gradients.png
 comet compose "$out"/tetris-a.z:0,1 "$out"/tetris-b.z:2 -o "$out"/tetris-swap.png
 
-# Two models in one picture: a CLEVR scene with a block of Tetris.
-comet compose "$a" "$out"/tetris-a.z:0 -o "$out"/clevr-tetris.png
+# Two models in one picture: a CLEVR scene with a block of Tetris, which pulls more softly.
+comet compose "$a" "$out/tetris-a.z:0*0.05" -o "$out"/clevr-tetris.png
 
 # A picture that comet made carries its recipe: make it again without any .z, byte for byte.
 comet replay "$out"/clevr-eight.png -o "$out"/clevr-eight-again.png

@@ -1,0 +1,62 @@
+"""Print the shipped models' figures, as their cards hold them, as a Markdown table.
+
+Usage: python benchmarks/figures_table.py [--write README.md]
+
+With --write the text between the two `figures` comments of the file is replaced.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from comet_cli.models.store import list_models
+
+MARKS = ("<!-- figures -->", "<!-- /figures -->")
+COLUMNS = [
+    ("held-out pictures", "reconstruction", "count"),
+    ("PSNR, dB", "reconstruction", "psnr"),
+    ("at 5x the steps", "reconstruction", "psnr_5n"),
+    ("mean picture's PSNR", "reconstruction", "psnr_mean_image"),
+    ("ARI", "segmentation", "ari"),
+    ("ARI, objects only", "segmentation", "ari_foreground"),
+    ("mean covering", "segmentation", "mean_covering"),
+]
+
+
+def table() -> str:
+    """Return the table of all shipped models."""
+    rows = [["model", *[name for name, _, _ in COLUMNS]], ["---"] * (len(COLUMNS) + 1)]
+    for entry in list_models():
+        if entry.origin != "shipped":
+            continue
+        row = [f"`{entry.name}`"]
+        for _, group, key in COLUMNS:
+            value = entry.card.figures.get(group, {}).get(key)
+            row.append("" if value is None else f"{value:.3f}" if group == "segmentation" else
+                       f"{value:.1f}" if isinstance(value, float) else str(value))  # fmt: skip
+        rows.append(row)
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def rewrite(text: str) -> str:
+    """Return a document with the table between its marks replaced."""
+    begin, end = MARKS
+    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+    return pattern.sub(lambda _: f"{begin}\n{table()}\n{end}", text)
+
+
+def main() -> None:
+    """Print or write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", type=Path)
+    options = parser.parse_args()
+    if options.write:
+        options.write.write_text(rewrite(options.write.read_text("utf-8")), "utf-8")
+    else:
+        print(table())
+
+
+if __name__ == "__main__":
+    main()
