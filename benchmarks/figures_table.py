@@ -23,6 +23,8 @@ COLUMNS = [
     ("ARI, objects only", "segmentation", "ari_foreground"),
     ("mean covering", "segmentation", "mean_covering"),
 ]
+# Without a component for the ground, no figure over all pixels means anything.
+NEEDS_GROUND = ("ari", "mean_covering")
 
 
 def table() -> str:
@@ -34,6 +36,8 @@ def table() -> str:
         row = [f"`{entry.name}`"]
         for _, group, key in COLUMNS:
             value = entry.card.figures.get(group, {}).get(key)
+            if not entry.card.ground and key in NEEDS_GROUND:
+                value = None
             row.append("" if value is None else f"{value:.3f}" if group == "segmentation" else
                        f"{value:.1f}" if isinstance(value, float) else str(value))  # fmt: skip
         rows.append(row)

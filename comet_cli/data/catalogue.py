@@ -1,12 +1,15 @@
 """The data sets that can be generated, by name."""
 
 from comet_cli.data.clevr import Clevr
+from comet_cli.data.clevr_lighting import ClevrLighting
+from comet_cli.data.dsprites import DSprites
 from comet_cli.data.generator import Generator
 from comet_cli.data.tetris import Tetris
 from comet_cli.errors import UsageError
 from comet_cli.files import show
 
-GENERATORS: dict[str, type[Generator]] = {kind.name: kind for kind in (Tetris, Clevr)}
+_KINDS: tuple[type[Generator], ...] = (Tetris, Clevr, ClevrLighting, DSprites)
+GENERATORS = {kind.name: kind for kind in _KINDS}
 
 
 def make_generator(

@@ -15,6 +15,9 @@ from comet_cli.data.generator import SPLITS
 from comet_cli.errors import CometError
 from comet_cli.files import show
 
+# What a line of metadata holds besides the scene.
+_BOOKKEEPING = frozenset({"file_name", "mask", "split", "index", "seed"})
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -114,10 +117,9 @@ def _check_split(
             report.counts[split] += 1
             by_pixels.setdefault(_digest(picture.convert("RGB").tobytes()), name)
             _check_size(name, picture, report)
-        if entry.get("objects"):
-            objects = sorted(json.dumps(item, sort_keys=True) for item in entry["objects"])
-            rest = [entry.get("camera"), entry.get("lights")]
-            by_scene.setdefault(_digest(json.dumps([objects, rest]).encode()), name)
+        scene = _scene(entry)
+        if scene is not None:
+            by_scene.setdefault(_digest(scene.encode()), name)
         if entry.get("mask"):
             _check_mask(folder, split, entry, picture, report)
     for name in sorted(name for name, times in seen.items() if times > 1):
@@ -128,6 +130,13 @@ def _check_split(
         for name in sorted(unlisted):
             report.problems.append(Problem("unlisted", name, "metadata.jsonl does not list it."))
     return by_pixels, by_scene
+
+
+def _scene(entry: dict[str, Any]) -> str | None:
+    """What a picture shows, whatever the order of its objects; None if it is not described."""
+    shown = {key: value for key, value in entry.items() if key not in _BOOKKEEPING}
+    objects = sorted(json.dumps(item, sort_keys=True) for item in shown.pop("objects", None) or [])
+    return json.dumps([objects, shown], sort_keys=True) if objects or shown else None
 
 
 def _open(folder: Path, name: str, what: str, report: Report) -> Image.Image | None:

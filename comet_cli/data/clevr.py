@@ -40,7 +40,7 @@ class Clevr(Generator):
         self.objects = check_object_range(objects, most=10)
         if not 16 <= self.size <= 1024:
             raise UsageError(
-                f"--size is {self.size}, expected 16 to 1024 pixels for a clevr picture"
+                f"--size is {self.size}, expected 16 to 1024 pixels for a {self.name} picture"
             )
 
     @property
@@ -55,7 +55,11 @@ class Clevr(Generator):
     def sample(self, rng: np.random.Generator, split: str) -> Sample:
         """Draw a scene and render it; scenes are continuous, so splits differ by their seeds."""
         scene, mask = self.draw(rng)
-        image = clevr_pixels.render(scene, self.size, seed=int(rng.integers(2**32)))
+        return self.picture(scene, mask, seed=int(rng.integers(2**32)))
+
+    def picture(self, scene: Scene, mask: np.ndarray, seed: int) -> Sample:
+        """Render a scene; `mask` is its own, `seed` that of the sampler, within [0, 2^32)."""
+        image = clevr_pixels.render(scene, self.size, seed)
         objects = [
             _attributes(thing, scene.camera, mask == number)
             for number, thing in enumerate(scene.things, start=1)

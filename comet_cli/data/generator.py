@@ -17,7 +17,8 @@ class Sample:
 
     Attributes:
         image: (R, R, 3) uint8, RGB.
-        mask: (R, R) uint8: 0 background, i the i-th entry of `factors["objects"]`, from 1.
+        mask: (R, R) uint8: 0 background, i the i-th entry of `factors["objects"]`, from 1; in a
+            data set without objects, the parts that its generator numbers.
         factors: what the picture shows, as JSON values.
     """
 
@@ -60,6 +61,14 @@ class Generator(ABC):
     @abstractmethod
     def sample(self, rng: np.random.Generator, split: str) -> Sample:
         """Draw one scene of `split` ("train" or "test") and make its picture."""
+
+    def sample_at(self, seed: int, split: str, index: int) -> Sample:
+        """Picture `index` of a split; it depends on these three alone."""
+        return self.sample(sample_rng(seed, split, index), split)
+
+    def limit(self, split: str) -> int | None:
+        """The most pictures that a split can have; None if there is no such number."""
+        return None
 
 
 def check_object_range(objects: tuple[int, int], most: int) -> tuple[int, int]:

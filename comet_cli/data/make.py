@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from comet_cli.data import dataset_folder
-from comet_cli.data.generator import SPLITS, Generator, sample_rng
+from comet_cli.data.generator import SPLITS, Generator
 from comet_cli.errors import UsageError
 from comet_cli.files import show
 
@@ -68,7 +68,7 @@ def make_dataset(
     """
     folder = Path(folder)
     counts = dict(zip(SPLITS, (count, test_count), strict=True))
-    _check(counts, seed, jobs)
+    _check(generator, counts, seed, jobs)
     generator.prepare()
     _open_folder(folder, _describe(generator, seed, counts), force)
     todo = [
@@ -117,18 +117,25 @@ def _make_one(
     generator: Generator, folder: Path, seed: int, which: tuple[str, int]
 ) -> tuple[str, int]:
     split, index = which
-    sample = generator.sample(sample_rng(seed, split, index), split)
+    sample = generator.sample_at(seed, split, index)
     dataset_folder.write_sample(folder, split, index, seed, sample)
     return which
 
 
-def _check(counts: dict[str, int], seed: int, jobs: int) -> None:
+def _check(generator: Generator, counts: dict[str, int], seed: int, jobs: int) -> None:
     if not 0 <= min(counts.values()) <= max(counts.values()) <= MOST_PICTURES:
         raise UsageError(
             f"a split holds 0 to {MOST_PICTURES} pictures; found {list(counts.values())}"
         )
     if not any(counts.values()):
         raise UsageError("a data set without a picture was asked for; give --count")
+    for split, count in counts.items():
+        limit = generator.limit(split)
+        if limit is not None and count > limit:
+            raise UsageError(
+                f"{generator.name} has {limit} different {split} pictures, fewer than the {count} "
+                "asked for; ask for fewer"
+            )
     if seed < 0:
         raise UsageError(f"the seed is {seed}, expected 0 or more")
     if jobs < 1:

@@ -20,6 +20,22 @@ def coordinate_grid(height: int, width: int, device: torch.device | None = None)
     return torch.stack(torch.meshgrid(rows, columns, indexing="ij"), -1)
 
 
+def shading_tolerant_distance(difference: Tensor) -> Tensor:
+    """Return squared colour distances in which brightness counts half as much as hue.
+
+    The sides of an evenly coloured object differ in brightness most.
+
+    Args:
+        difference: (B,3,H,W).
+
+    Returns:
+        (B,H,W).
+    """
+    brightness = difference.mean(1, keepdim=True)
+    hue = (difference - brightness).square().sum(1)
+    return 1.69 * (hue + 0.25 * 3 * brightness[:, 0].square())
+
+
 class CompetitiveEncoder(nn.Module):
     """x (B,3,R,R) -> z (B,K,D): a region each; with ``ground``, component 0 takes what is left.
 
@@ -100,8 +116,8 @@ class CompetitiveEncoder(nn.Module):
             at = (unexplained + 1e-3 * apart).flatten(1).argmax(1)
             centre = local.flatten(2)[torch.arange(batch), :, at]
             centres.append(centre)
-            offset = (embedding - centre[:, :, None, None]).square()
-            like = (torch.exp(-0.5 * offset[:, :3].sum(1)) * stuff)[:, None]
+            offset = embedding - centre[:, :, None, None]
+            like = (torch.exp(-0.5 * shading_tolerant_distance(offset[:, :3])) * stuff)[:, None]
             region = F.one_hot(at, height * width).view(batch, 1, height, width).to(like)
             for _ in range(REGION_REACH):
                 grown = torch.maximum(
@@ -109,7 +125,7 @@ class CompetitiveEncoder(nn.Module):
                 )
                 region = torch.maximum(region, torch.minimum(grown, like))
             unexplained = unexplained * (1 - F.max_pool2d(region, 3, 1, 1)[:, 0])
-            apart = apart * (1 - torch.exp(-0.5 * offset[:, 3:5].sum(1)))
+            apart = apart * (1 - torch.exp(-0.5 * offset[:, 3:5].square().sum(1)))
         return torch.stack(centres, 1)
 
     def attend(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

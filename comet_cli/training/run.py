@@ -27,7 +27,7 @@ def train_recipe(
     max_seconds: float = math.inf,
     device: str = "auto",
     report: Report | None = None,
-    measured: int = 200,
+    measured: int = 500,
 ) -> tuple[ModelCard, TrainingResult]:
     """Train a recipe into a model folder, going on where an earlier call stopped.
 

@@ -12,12 +12,11 @@ run = CliRunner().invoke
 
 
 def test_list_names_every_data_set():
-    assert [line.split("\t")[0] for line in run(app, ["list"]).stdout.splitlines()] == [
-        "tetris",
-        "clevr",
-    ]
+    sizes = {"tetris": 35, "clevr": 64, "clevr-lighting": 64, "dsprites": 64}
+    lines = run(app, ["list"]).stdout.splitlines()
+    assert [line.split("\t")[0] for line in lines] == list(sizes)
     rows = json.loads(run(app, ["list", "--json"]).stdout)
-    assert [(row["name"], row["size"]) for row in rows] == [("tetris", 35), ("clevr", 64)]
+    assert {row["name"]: row["size"] for row in rows} == sizes
 
 
 def test_make_then_check(tmp_path):

@@ -18,14 +18,7 @@ from comet_cli.data.renderers.clevr_scene import (
 )
 from comet_cli.errors import MissingExtraError
 
-# Brightness of each lamp (red, green, blue): the key lamp is warm, the fill lamp cool.
-LAMPS = {
-    "key": (1.51, 1.39, 1.20),
-    "fill": (0.05, 0.056, 0.07),
-    "back": (0.77, 0.75, 0.745),
-}
 GROUND = 0.80
-AMBIENT = 0.137
 # Rays are traced on a grid finer than the picture by this factor, and averaged after denoising.
 SUPERSAMPLING = 4
 SAMPLES_PER_PIXEL = 16
@@ -156,7 +149,7 @@ def _describe(mi: Any, scene: Scene, size: int) -> dict[str, Any]:
         },
         "ambient": {
             "type": "constant",
-            "radiance": _rgb([AMBIENT / GROUND] * 3),
+            "radiance": _rgb([scene.ambient / GROUND] * 3),
             "sampling_weight": 0.7,
         },
         "ground": {
@@ -168,7 +161,7 @@ def _describe(mi: Any, scene: Scene, size: int) -> dict[str, Any]:
     for name, place in scene.lights.items():
         # A rectangle emits from its front only, which faces the scene. The fit was made with a
         # ground of reflectance 1, lamps of radiance 10 and area 1.
-        radiance = [10 * strength / (GROUND * LIGHT_SIZE**2) for strength in LAMPS[name]]
+        radiance = [10 * strength / (GROUND * LIGHT_SIZE**2) for strength in scene.lamps[name]]
         world[name] = {
             "type": "rectangle",
             "to_world": transform().look_at(list(place), [0, 0, 0], [0, 0, 1])
@@ -176,7 +169,7 @@ def _describe(mi: Any, scene: Scene, size: int) -> dict[str, Any]:
             "emitter": {
                 "type": "area",
                 "radiance": _rgb(radiance),
-                "sampling_weight": 0.2 + LAMPS[name][1],
+                "sampling_weight": 0.2 + scene.lamps[name][1],
             },
         }
     for number, thing in enumerate(scene.things):

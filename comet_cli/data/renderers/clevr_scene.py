@@ -6,7 +6,8 @@ camera, the full height.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,15 @@ LIGHTS = {
     "back": (-1.17, 2.65, 5.82),
 }
 LIGHT_SIZE = 1.0
+# Brightness of each lamp (red, green, blue): the key lamp is warm, the fill lamp cool. Fitted, as
+# what `clevr_pixels` adds to them, to the look of CLEVR's own pictures.
+LAMPS = {
+    "key": (1.51, 1.39, 1.20),
+    "fill": (0.05, 0.056, 0.07),
+    "back": (0.77, 0.75, 0.745),
+}
+# What the ground shows where no lamp reaches it, in linear light.
+AMBIENT = 0.137
 
 
 @dataclass(frozen=True)
@@ -70,11 +80,15 @@ class Scene:
         things: the objects, in the order of their mask numbers from 1.
         camera: where the camera stands, (x, y, z); it looks at the origin.
         lights: lamp name to place (x, y, z).
+        lamps: lamp name to brightness (red, green, blue), linear; the default is CLEVR's.
+        ambient: what the ground shows where no lamp reaches it, linear.
     """
 
     things: tuple[Thing, ...]
     camera: tuple[float, float, float]
     lights: dict[str, tuple[float, float, float]]
+    lamps: Mapping[str, tuple[float, float, float]] = field(default_factory=lambda: dict(LAMPS))
+    ambient: float = AMBIENT
 
 
 def camera_axes(camera: tuple[float, float, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
