@@ -20,6 +20,10 @@ app = typer.Typer(help="List, show, import, verify and remove models.", no_args_
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print names or paths only.")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace or delete a model.")]
 Name = Annotated[str, typer.Argument(help="A model's name, or the path of a model folder.")]
+HEADLINES = (
+    ("PSNR {:.1f} dB", "reconstruction", "psnr"),
+    ("foreground ARI {:.3f}", "segmentation", "ari_foreground"),
+)
 
 
 @app.command("list")
@@ -123,13 +127,13 @@ def remove(
 
 
 def headline(figures: dict[str, Any]) -> str:
-    """Return the numbers at the top of a card's figures in one line: ``psnr 31.2, ari 0.95``."""
-    numbers = {
-        key: value
-        for key, value in figures.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
-    return ", ".join(f"{key} {value:.4g}" for key, value in numbers.items()) or "-"
+    """Return a card's first figures in one line: ``PSNR 31.2 dB, ARI 0.950``."""
+    parts = []
+    for words, group, key in HEADLINES:
+        value = figures.get(group, {}).get(key) if isinstance(figures.get(group), dict) else None
+        if isinstance(value, int | float):
+            parts.append(words.format(value))
+    return ", ".join(parts) or "-"
 
 
 def _row(entry: ModelEntry) -> list[str]:

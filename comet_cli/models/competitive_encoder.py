@@ -114,7 +114,7 @@ class CompetitiveEncoder(nn.Module):
         centres = []
         for _ in range(self.regions):
             at = (unexplained + 1e-3 * apart).flatten(1).argmax(1)
-            centre = local.flatten(2)[torch.arange(batch), :, at]
+            centre = local.flatten(2)[torch.arange(batch, device=at.device), :, at]
             centres.append(centre)
             offset = embedding - centre[:, :, None, None]
             like = (torch.exp(-0.5 * shading_tolerant_distance(offset[:, :3])) * stuff)[:, None]

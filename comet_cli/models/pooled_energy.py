@@ -6,6 +6,7 @@ what does not depend on z (stem and first convolution) is computed once for all 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple, cast
 
@@ -112,7 +113,7 @@ class BoundPooledEnergy:
         return None
 
 
-class _PooledEnergy(nn.Module):
+class _PooledEnergy(nn.Module, ABC):
     """What both sizes share: blocks that see z, a mean over space and a linear map."""
 
     sees_positions = False
@@ -127,9 +128,9 @@ class _PooledEnergy(nn.Module):
         """Return the blocks in order."""
         return [cast(ConditionalBlock, block) for block in self.blocks]
 
+    @abstractmethod
     def stem(self, x: Tensor, positional: bool) -> Tensor:
         """Return the first features of x (B,3,R,R), which no latent has a say in."""
-        raise NotImplementedError
 
     def bind(self, z: Tensor, positional: Sequence[bool]) -> BoundPooledEnergy:
         """Fix latents.
