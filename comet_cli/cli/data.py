@@ -39,6 +39,7 @@ def make(
     seed: Annotated[int, typer.Option(help="The same seed gives the same pictures.")] = 0,
     jobs: Annotated[int | None, typer.Option(help="Processes; default: one a CPU.")] = None,
     objects: Annotated[str | None, typer.Option(help="Objects a picture: 4 or 3-6.")] = None,
+    preview: Annotated[Path | None, typer.Option(help="PNG sheet of the first pictures.")] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Start anew.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder only.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
@@ -46,7 +47,10 @@ def make(
     """Make a data set, or go on with one that was interrupted."""
     from comet_cli.data.catalogue import make_generator
     from comet_cli.data.make import make_dataset
+    from comet_cli.data.preview import check_preview, write_preview
 
+    if preview is not None:
+        check_preview(preview, out)
     made = make_dataset(
         make_generator(name, size, _parse_range(objects)),
         out,
@@ -57,14 +61,19 @@ def make(
         force=force,
         progress=None if quiet or as_json or not sys.stderr.isatty() else _show_progress,
     )
+    if preview is not None:
+        write_preview(made.folder, preview)
     if as_json:
         facts = {"folder": str(made.folder), "counts": made.counts}
-        typer.echo(json.dumps({**facts, "made": made.made, "kept": made.kept}))
+        sheet = {"preview": str(preview)} if preview is not None else {}
+        typer.echo(json.dumps({**facts, "made": made.made, "kept": made.kept, **sheet}))
     elif quiet:
         typer.echo(str(made.folder))
     else:
         counts = ", ".join(f"{number} {split}" for split, number in made.counts.items())
         typer.echo(f"{made.folder}: {counts} ({made.made} made, {made.kept} kept)")
+        if preview is not None:
+            typer.echo(str(preview))
 
 
 @app.command()

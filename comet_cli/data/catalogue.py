@@ -5,10 +5,11 @@ from comet_cli.data.clevr_lighting import ClevrLighting
 from comet_cli.data.dsprites import DSprites
 from comet_cli.data.generator import Generator
 from comet_cli.data.tetris import Tetris
+from comet_cli.data.toon import Toon
 from comet_cli.errors import UsageError
 from comet_cli.files import show
 
-_KINDS: tuple[type[Generator], ...] = (Tetris, Clevr, ClevrLighting, DSprites)
+_KINDS: tuple[type[Generator], ...] = (Tetris, Clevr, ClevrLighting, DSprites, Toon)
 GENERATORS = {kind.name: kind for kind in _KINDS}
 
 

@@ -15,11 +15,11 @@ ELEVATION = (30.0, 75.0)
 # In mireds, a million by the temperature in kelvin, in which steps look alike.
 MIREDS = (45.0, 400.0)
 INTENSITY = (1.8, 7.2)
-# Behind the camera, so that the lamp can stand in its direction too.
-DISTANCE = 13.0
+# Behind the camera, so that the lamp can stand in its direction too, and beyond all ground that is
+# in view, since ground behind the lamp would be dark.
+DISTANCE = 40.0
 # All other light is dimmed, lest it wash out the key lamp's shadows and colour.
-OTHERS = 0.15
-AMBIENT = 0.06
+AMBIENT = 0.07
 
 
 @dataclass(frozen=True)
@@ -82,15 +82,19 @@ def draw_light(rng: np.random.Generator, camera: tuple[float, float, float]) -> 
 
 
 def illuminate(scene: Scene, light: KeyLight) -> Scene:
-    """The same scene with `light` for its key lamp, and the others dimmed."""
-    nominal = clevr_scene.LAMPS["key"]
-    # The lamp is further away than CLEVR's: as bright on the objects, it must be brighter itself.
-    further = (DISTANCE / math.hypot(*clevr_scene.LIGHTS["key"])) ** 2
-    strength = light.intensity * further * luminance(nominal)
-    lamps = {name: _scaled(lamp, OTHERS) for name, lamp in clevr_scene.LAMPS.items()}
-    lamps["key"] = _scaled(light.colour, strength)
-    lights = {**scene.lights, "key": light.place(scene.camera)}
-    return dataclasses.replace(scene, lights=lights, lamps=lamps, ambient=AMBIENT)
+    """The same scene with `light` for its only lamp (others would cast their own shadows)."""
+    # The lamp is further away than CLEVR's: as bright on the objects, it must be brighter itself,
+    # and for shadows as soft it must be larger.
+    further = DISTANCE / math.hypot(*clevr_scene.LIGHTS["key"])
+    strength = light.intensity * further**2 * luminance(clevr_scene.LAMPS["key"])
+    red, green, blue = light.colour
+    return dataclasses.replace(
+        scene,
+        lights={"key": light.place(scene.camera)},
+        lamps={"key": (strength * red, strength * green, strength * blue)},
+        lamp_sizes={"key": further * clevr_scene.LIGHT_SIZE},
+        ambient=AMBIENT,
+    )
 
 
 def black_body(temperature: float) -> tuple[float, float, float]:
@@ -120,11 +124,6 @@ def black_body(temperature: float) -> tuple[float, float, float]:
     rgb = np.maximum(to_rgb @ (x / y, 1.0, (1 - x - y) / y), 0.02)
     red, green, blue = (rgb / luminance(tuple(rgb))).tolist()
     return red, green, blue
-
-
-def _scaled(rgb: tuple[float, float, float], factor: float) -> tuple[float, float, float]:
-    red, green, blue = rgb
-    return factor * red, factor * green, factor * blue
 
 
 def luminance(rgb: tuple[float, float, float]) -> float:

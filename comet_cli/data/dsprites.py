@@ -70,10 +70,10 @@ class DSprites(GridGenerator):
     def draw(self, values: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         """White where a pixel's centre is inside the sprite; the mask is 1 there."""
         # Steps of a whole period are left out, so that their rounding cannot move a pixel.
-        turn = self.factors["orientation"].index(values["orientation"])
+        turn = round(values["orientation"] * TURNS / (2 * math.pi))
         angle = self.factors["orientation"][turn % PERIODS[values["shape"]]]
         line = (np.arange(self.size) + 0.5) * 64 / self.size
-        x, y = (line - _FIRST - (STEPS - 1) * values[name] for name in ("x", "y"))
+        x, y = (line - _FIRST - round((STEPS - 1) * values[name]) for name in ("x", "y"))
         c, s = math.cos(angle) / values["scale"], math.sin(angle) / values["scale"]
         # Seen in the picture, whose rows go down, orientation grows counter-clockwise.
         along, across = c * x - s * y[:, None], s * x + c * y[:, None]

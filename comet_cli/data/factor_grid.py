@@ -60,15 +60,20 @@ class GridGenerator(Generator):
 
 @functools.lru_cache(maxsize=4)
 def _split_cells(kind: type[GridGenerator], split: str) -> np.ndarray:
-    """The numbers of the cells of a split, ascending: a hash of the picture's cell decides."""
+    """The numbers of the cells of a split, ascending."""
+    return np.flatnonzero(_in_test(kind) == (split == "test")).astype(np.uint32)
+
+
+@functools.lru_cache(maxsize=2)
+def _in_test(kind: type[GridGenerator]) -> np.ndarray:
+    """Whether each cell belongs to the test split: a hash of its canonical cell decides."""
     cells = np.arange(math.prod(kind.shape()), dtype=np.uint32)
-    # The finalizer of splitmix64 (Steele et al. 2014).
-    mixed = kind.canonical(cells).astype(np.uint64)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-    mixed ^= mixed >> np.uint64(31)
-    is_test = mixed % np.uint64(_TEST_SHARE) == 0
-    return cells[is_test == (split == "test")]
+    # The finalizer of murmur3 (Appleby 2011); products wrap around.
+    mixed = kind.canonical(cells).astype(np.uint32)
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        mixed = (mixed ^ (mixed >> np.uint32(shift))) * np.uint32(factor)
+    mixed ^= mixed >> np.uint32(16)
+    return mixed % np.uint32(_TEST_SHARE) == 0
 
 
 @functools.lru_cache(maxsize=4)

@@ -12,7 +12,7 @@ run = CliRunner().invoke
 
 
 def test_list_names_every_data_set():
-    sizes = {"tetris": 35, "clevr": 64, "clevr-lighting": 64, "dsprites": 64}
+    sizes = {"tetris": 35, "clevr": 64, "clevr-lighting": 64, "dsprites": 64, "toon": 64}
     lines = run(app, ["list"]).stdout.splitlines()
     assert [line.split("\t")[0] for line in lines] == list(sizes)
     rows = json.loads(run(app, ["list", "--json"]).stdout)

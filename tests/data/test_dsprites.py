@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from comet_cli.data.check import check_folder
+from comet_cli.data.dataset_folder import load_folder
 from comet_cli.data.dsprites import PERIODS, DSprites
 from comet_cli.data.factor_grid import _split_cells
 from comet_cli.data.make import make_dataset
@@ -76,9 +77,12 @@ def test_cells_that_are_not_the_same_by_symmetry_differ_in_their_pixels():
 
 def test_splits_share_no_cell_and_no_picture():
     cells = {split: _split_cells(DSprites, split) for split in ("train", "test")}
-    assert sum(map(len, cells.values())) == 737280 == len(np.union1d(*cells.values()))
+    uses, shows = np.zeros((2, 737280), int)
+    for split, numbers in cells.items():
+        uses[numbers] += 1
+        shows[DSprites.canonical(numbers)] |= 1 + (split == "test")
+    assert (uses == 1).all() and shows.max() == 2
     assert len(cells["test"]) == pytest.approx(737280 / 8, rel=0.02)
-    assert not np.intersect1d(*map(DSprites.canonical, cells.values())).size
 
 
 def test_cells_of_a_set_are_distinct_repeatable_and_cover_every_value():
@@ -99,8 +103,11 @@ def test_indices_and_values_describe_the_same_cell():
     assert (image == sample.image).all() and (mask == sample.mask).all()
 
 
-def test_a_set_is_made_and_checked(tmp_path):
+def test_a_set_is_made_and_checked_and_its_values_draw_its_pictures(tmp_path):
     make_dataset(DSprites(), tmp_path / "set", count=30, test_count=10, seed=3)
+    loaded = load_folder(tmp_path / "set", "train")
+    for image, entry in zip(loaded.images, loaded.metadata, strict=True):
+        assert (DSprites().draw(entry["values"])[0] == image).all()
     assert check_folder(tmp_path / "set").ok
     with pytest.raises(UsageError, match=r"different test pictures, fewer than the 100000"):
         make_dataset(DSprites(), tmp_path / "more", count=1, test_count=100000)

@@ -11,7 +11,6 @@ import numpy as np
 from comet_cli.data.renderers.clevr_scene import (
     COLOURS,
     FIELD_OF_VIEW,
-    LIGHT_SIZE,
     Scene,
     Thing,
     face_mask,
@@ -161,11 +160,12 @@ def _describe(mi: Any, scene: Scene, size: int) -> dict[str, Any]:
     for name, place in scene.lights.items():
         # A rectangle emits from its front only, which faces the scene. The fit was made with a
         # ground of reflectance 1, lamps of radiance 10 and area 1.
-        radiance = [10 * strength / (GROUND * LIGHT_SIZE**2) for strength in scene.lamps[name]]
+        edge = scene.lamp_sizes[name]
+        radiance = [10 * strength / (GROUND * edge**2) for strength in scene.lamps[name]]
         world[name] = {
             "type": "rectangle",
             "to_world": transform().look_at(list(place), [0, 0, 0], [0, 0, 1])
-            @ transform().scale(LIGHT_SIZE / 2),
+            @ transform().scale(edge / 2),
             "emitter": {
                 "type": "area",
                 "radiance": _rgb(radiance),

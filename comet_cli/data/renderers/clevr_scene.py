@@ -81,6 +81,7 @@ class Scene:
         camera: where the camera stands, (x, y, z); it looks at the origin.
         lights: lamp name to place (x, y, z).
         lamps: lamp name to brightness (red, green, blue), linear; the default is CLEVR's.
+        lamp_sizes: lamp name to the edge of its square.
         ambient: what the ground shows where no lamp reaches it, linear.
     """
 
@@ -88,6 +89,9 @@ class Scene:
     camera: tuple[float, float, float]
     lights: dict[str, tuple[float, float, float]]
     lamps: Mapping[str, tuple[float, float, float]] = field(default_factory=lambda: dict(LAMPS))
+    lamp_sizes: Mapping[str, float] = field(
+        default_factory=lambda: dict.fromkeys(LIGHTS, LIGHT_SIZE)
+    )
     ambient: float = AMBIENT
 
 

@@ -6,6 +6,7 @@ and averages it down.
 
 from collections.abc import Sequence
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -71,10 +72,10 @@ class Drawing:
     def _pixels(self, points: Sequence[Point]) -> list[Point]:
         return [(x * self.unit, y * self.unit) for x, y in points]
 
-    def _layers(self, colour: Colour, part: Part | None):
-        return list(zip(self._draws, (colour, part if part is None else int(part)), strict=True))[
-            : 1 if part is None else 2
-        ]
+    def _layers(self, colour: Colour, part: Part | None) -> list[tuple[Any, Any]]:
+        """What to draw on, and with what."""
+        layers = [(self._draws[0], colour), (self._draws[1], part)]
+        return layers if part is not None else layers[:1]
 
 
 def ellipse(centre: Point, radii: Point, start: float = 0, end: float = 360) -> list[Point]:
@@ -85,7 +86,7 @@ def ellipse(centre: Point, radii: Point, start: float = 0, end: float = 360) -> 
 
 
 def curve(points: Sequence[Point], closed: bool = True) -> list[Point]:
-    """A smooth line through points (a centripetal-like Catmull-Rom spline, twelve steps each)."""
+    """A smooth line through points (a uniform Catmull-Rom spline, twelve steps a piece)."""
     p = np.asarray(points, float)
     if closed:
         p = np.concatenate([p[-1:], p, p[:2]])
@@ -93,12 +94,7 @@ def curve(points: Sequence[Point], closed: bool = True) -> list[Point]:
         p = np.concatenate([2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]])
     t = np.linspace(0, 1, 12, endpoint=False)[:, None]
     pieces = [
-        (
-            2 * b
-            + (c - a) * t
-            + (2 * a - 5 * b + 4 * c - d) * t**2
-            + (3 * b - a - 3 * c + d) * t**3
-        )
+        (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
         / 2
         for a, b, c, d in zip(p, p[1:], p[2:], p[3:], strict=False)
     ]

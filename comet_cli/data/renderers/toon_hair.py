@@ -1,6 +1,7 @@
 """Hair of drawn faces: for each style what is behind the face, and what is before it."""
 
 import math
+from collections.abc import Callable
 
 from comet_cli.data.renderers.toon_drawing import (
     Colour,
@@ -32,7 +33,7 @@ def draw_front(drawing: Drawing, style: str, colour: Colour) -> None:
         drawing.fill(outline, colour, Part.FRINGE, ink)
     if style == "curly":
         # One body out of many balls: their inner outlines are painted over.
-        for outline in _balls(0.86):
+        for outline in (*_balls(0.86), _cap()):
             drawing.fill(outline, colour, Part.FRINGE)
         for x, y, r in _CURLS:
             arc = ellipse((x, y), (0.5 * r, 0.5 * r), 150, 330)
@@ -82,9 +83,7 @@ def _bangs() -> list[list[Point]]:
 
 
 def _curtain() -> list[list[Point]]:
-    right = curve(
-        [(50, 24), (55, 32), (63, 38), (70, 44), (72.5, 56), (73.5, 68)], closed=False
-    )
+    right = curve([(50, 24), (55, 32), (63, 38), (70, 44), (72.5, 56), (73.5, 68)], closed=False)
     return [_crown((77, 66), *reversed(right), *mirror(right)[::-1], (23, 66))]
 
 
@@ -106,15 +105,17 @@ _CURLS = [
 
 
 def _balls(scale: float = 1.0) -> list[list[Point]]:
-    cap = _crown((70, 37), (60, 35), (50, 34), (40, 35), (30, 37))
-    return [*(ellipse((x, y), (scale * r, scale * r)) for x, y, r in _CURLS), cap][
-        : None if scale < 1 else -1
-    ]
+    return [ellipse((x, y), (scale * r, scale * r)) for x, y, r in _CURLS]
+
+
+def _cap() -> list[Point]:
+    """What fills the gaps between the balls of curly hair."""
+    return _crown((70, 37), (60, 35), (50, 34), (40, 35), (30, 37))
 
 
 def _strands(style: str) -> list[list[Point]]:
     """Lines that show how the hair lies."""
-    lines = {
+    lines: dict[str, list[list[Point]]] = {
         "short": [[(62, 32), (52, 24), (42, 21)], [(55, 37), (45, 33), (36, 31)]],
         "bun": [[(62, 32), (55, 24), (51, 19)], [(40, 41), (42, 30), (47, 20)]],
         "bob": [[(46, 39), (45.5, 33), (47, 27)], [(62, 39.5), (61, 34), (58, 29)]],
@@ -147,7 +148,7 @@ def _tails_back() -> list[list[Point]]:
     return [_skull(), tail, mirror(tail)]
 
 
-_BACK = {
+_BACK: dict[str, Callable[[], list[list[Point]]]] = {
     "short": lambda: [_skull()],
     "bob": _bob_back,
     "long": _long_back,
@@ -156,7 +157,7 @@ _BACK = {
     "curly": lambda: [ellipse((50, 42), (32, 31))],
     "spiky": lambda: [_skull()],
 }
-_FRONT = {
+_FRONT: dict[str, Callable[[], list[list[Point]]]] = {
     "short": _swept,
     "bob": _bangs,
     "long": _curtain,

@@ -13,7 +13,7 @@ _BODIES = {
     Part.HAIR: ((50.0, 48.0), (37.0, 42.0)),
     Part.CLOTHES: ((50.0, 112.0), (46.0, 32.0)),
 }
-_SHADE = np.array([0.70, 0.64, 0.76])
+_SHADE = np.array([0.62, 0.55, 0.70])
 _LIT = np.array([1.07, 1.04, 1.00])
 # How far light comes from the side (1) rather than from the viewer (0).
 _SLANT = 0.82
