@@ -1,6 +1,6 @@
 """Measure several models on the same held-out pictures and print one Markdown table.
 
-Usage: python benchmarks/compare_models.py MODEL... --data DIR [--count N] [-o TABLE.md]
+Usage: python benchmarks/compare_models.py MODEL... --data DIR [--count N] [-o TABLE.md] [--note TEXT]
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--note", default="", help="a sentence under the table")
     options = parser.parse_args()
     head = ["figure"]
     cells = [[name] for name, _, _ in FIGURES]
@@ -45,6 +46,8 @@ def main() -> None:
             cell.append(f"{figures.get(group, {}).get(key, float('nan')):.3f}")
     rows = [head, ["---"] * len(head), *facts, *cells]
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+    if options.note:
+        table += f"\n{options.note}\n"
     print(table, end="")
     if options.output:
         note = (
