@@ -1,6 +1,6 @@
 """Measure several models on the same held-out pictures and print one Markdown table.
 
-Usage: python benchmarks/compare_models.py MODEL... --data DIR [--count N] [-o TABLE.md] [--note TEXT]
+Usage: python benchmarks/compare_models.py MODEL... --data DIR [--count N] [-o FILE] [--note TEXT]
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`comet data`: list, make and check data sets."""
+"""`comet data`: list, make, import and check data sets."""
 
 import json
 import os
@@ -10,14 +10,18 @@ import typer
 
 from comet_cli.errors import CometError, UsageError
 
-app = typer.Typer(help="List, make and check data sets.", no_args_is_help=True)
+app = typer.Typer(help="List, make, import and check data sets.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_(
+    readers: Annotated[bool, typer.Option("--readers", help="Those to import.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """List the data sets that can be made."""
+    """List the data sets that can be made; with --readers, those that can be imported."""
+    if readers:
+        _list_readers(as_json)
+        return
     from comet_cli.data.catalogue import GENERATORS
 
     kinds = GENERATORS.values()
@@ -76,6 +80,57 @@ def make(
             typer.echo(str(preview))
 
 
+@app.command("import")
+def import_(
+    name: Annotated[str, typer.Argument(help="A reader of `comet data list --readers`.")],
+    source: Annotated[str, typer.Argument(help="The folder or file; with hf, a name.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
+    size: Annotated[int, typer.Option(help="Pixels a side.")] = 64,
+    crop: Annotated[int | None, typer.Option(help="Keep a middle square of this side.")] = None,
+    test_fraction: Annotated[float, typer.Option(help="Share of the test split.")] = 0.1,
+    limit: Annotated[int | None, typer.Option(help="The most pictures.")] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Start anew.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder only.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Import a published data set, or go on with an import that was interrupted."""
+    import warnings
+
+    from comet_cli.cli.console import Report
+    from comet_cli.data.importing import import_dataset
+
+    with Report(as_json=as_json, quiet=quiet) as report:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            imported = import_dataset(
+                name,
+                source,
+                out,
+                size=size,
+                crop=crop,
+                test_fraction=test_fraction,
+                limit=limit,
+                force=force,
+                progress=None if quiet or as_json or not sys.stderr.isatty() else _show_progress,
+            )
+        for warning in caught:
+            report.note(str(warning.message))
+        counts = ", ".join(f"{number} {split}" for split, number in imported.counts.items())
+        report.show(
+            {
+                "folder": str(imported.folder),
+                "counts": imported.counts,
+                "imported": imported.imported,
+                "kept": imported.kept,
+                "skipped": list(imported.skipped),
+            },
+            str(imported.folder)
+            if quiet
+            else f"{imported.folder}: {counts} ({imported.imported} imported, "
+            f"{imported.kept} kept, {len(imported.skipped)} skipped)",
+        )
+
+
 @app.command()
 def check(
     folder: Annotated[Path, typer.Argument(help="A data-set folder.")],
@@ -97,6 +152,17 @@ def check(
         raise typer.Exit(CometError.exit_code)
 
 
+def _list_readers(as_json: bool) -> None:
+    from comet_cli.data.readers import READERS
+
+    rows = [{"name": reader.name, "expects": reader.expects} for reader in READERS.values()]
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    for row in rows:
+        typer.echo(f"{row['name']}\t{row['expects']}")
+
+
 def _parse_range(words: str | None) -> tuple[int, int] | None:
     """Read `4` or `3-6`."""
     if words is None:
@@ -110,5 +176,6 @@ def _parse_range(words: str | None) -> tuple[int, int] | None:
         ) from error
 
 
-def _show_progress(done: int, total: int) -> None:
-    typer.echo(f"\r{done}/{total} pictures", err=True, nl=done == total)
+def _show_progress(done: int, total: int | None) -> None:
+    of = "" if total is None else f"/{total}"
+    typer.echo(f"\r{done}{of} pictures", err=True, nl=done == total)

@@ -41,7 +41,7 @@ class Report:
 
     Attributes:
         folder: the data set.
-        generator: its name in dataset.json, or None.
+        generator: the name of the generator or reader in dataset.json, or None.
         size: its picture size in pixels, or None if pictures differ or there are none.
         counts: readable pictures of each split.
         masks: readable masks of each split.
@@ -66,7 +66,7 @@ class Report:
 
 
 def check_folder(folder: str | Path) -> Report:
-    """Verify a data set that `comet data make` wrote, or a folder in its format.
+    """Verify a data set that was made or imported, or a folder in the same format.
 
     Raises:
         CometError: there is no such folder, or its metadata cannot be parsed.
@@ -80,7 +80,10 @@ def check_folder(folder: str | Path) -> Report:
         message = "There is no dataset.json; it is not a data set of `comet data make`."
         report.problems.append(Problem("description", "dataset.json", message))
         description = {}
-    report.generator = description.get("generator")
+    if description.get("complete") is False:
+        message = "The import was not finished; the same command goes on with it."
+        report.problems.append(Problem("description", "dataset.json", message))
+    report.generator = description.get("generator") or description.get("reader")
     report.size = description.get("size")
     pictures: dict[str, dict[str, str]] = {}
     scenes: dict[str, dict[str, str]] = {}

@@ -70,36 +70,48 @@ def mask_path(folder: Path, split: str, index: int) -> Path:
     return folder / "masks" / f"{split}set" / f"{index:06d}.png"
 
 
-def write_sample(folder: Path, split: str, index: int, seed: int, sample: Sample) -> None:
-    """Write one picture and, before it, its mask: where the picture is, both are complete."""
-    mask = Image.fromarray(sample.mask)
-    mask.putpalette(_PALETTE)
-    mask_file = mask_path(folder, split, index)
-    write_output(mask_file, _png(mask))
-    entry = {
-        "file_name": f"{index:06d}.png",
-        "mask": mask_file.relative_to(folder).as_posix(),
-        "split": split,
-        "index": index,
-        "seed": seed,
-        **sample.factors,
-    }
+def write_sample(
+    folder: Path, split: str, index: int, seed: int | None, sample: Sample
+) -> dict[str, Any]:
+    """Write one picture and, before it, its mask: where the picture is, both are complete.
+
+    Args:
+        folder: the data set.
+        split: "train" or "test".
+        index: the picture's number in its split.
+        seed: the seed that it was made with; None for one that was not made.
+        sample: the picture; without a mask none is written.
+
+    Returns:
+        Its line of metadata.jsonl.
+    """
+    entry: dict[str, Any] = {"file_name": f"{index:06d}.png"}
+    if sample.mask is not None:
+        mask = Image.fromarray(sample.mask)
+        mask.putpalette(_PALETTE)
+        mask_file = mask_path(folder, split, index)
+        write_output(mask_file, _png(mask))
+        entry["mask"] = mask_file.relative_to(folder).as_posix()
+    entry |= {"split": split, "index": index}
+    if seed is not None:
+        entry["seed"] = seed
+    entry |= sample.factors
     text = PngImagePlugin.PngInfo()
     text.add_text(TEXT_KEY, _compact(entry), zip=True)
     picture = _png(Image.fromarray(sample.image), pnginfo=text)
     write_output(picture_path(folder, split, index), picture)
+    return entry
 
 
 def read_entry(folder: Path, split: str, index: int) -> dict[str, Any] | None:
     """The metadata of a complete picture, or None if picture, mask or metadata is missing."""
-    if not mask_path(folder, split, index).is_file():
-        return None
     try:
         with Image.open(picture_path(folder, split, index)) as picture:
             picture.load()
-            return json.loads(picture.info[TEXT_KEY])
+            entry = json.loads(picture.info[TEXT_KEY])
     except (KeyError, *_UNREADABLE):
         return None
+    return entry if "mask" not in entry or mask_path(folder, split, index).is_file() else None
 
 
 def write_metadata(folder: Path, split: str, entries: list[dict[str, Any]]) -> None:
@@ -249,10 +261,26 @@ def _load_mask(folder: Path, entry: dict[str, Any], size: int) -> np.ndarray | N
     if not entry.get("mask"):
         return None
     with Image.open(folder / entry["mask"]) as mask:
-        side = min(mask.size)
-        left, top = (mask.width - side) // 2, (mask.height - side) // 2
-        box = (left, top, left + side, top + side)
-        return np.asarray(mask.resize((size, size), Image.Resampling.NEAREST, box), dtype=np.uint8)
+        return fit_mask(mask, size)
+
+
+def fit_mask(mask: Image.Image, size: int, crop: int | None = None) -> np.ndarray:
+    """Cut out the middle square of a mask and resize it without new labels.
+
+    Args:
+        mask: labels, 0 the background.
+        size: R.
+        crop: side of the square that is cut out; None for the largest.
+
+    Returns:
+        (R, R) uint8.
+    """
+    side = min(mask.size)
+    left, top = (mask.width - side) // 2, (mask.height - side) // 2
+    if crop is not None and crop < side:
+        left, top, side = left + (side - crop) // 2, top + (side - crop) // 2, crop
+    box = (left, top, left + side, top + side)
+    return np.asarray(mask.resize((size, size), Image.Resampling.NEAREST, box), dtype=np.uint8)
 
 
 def _load_packed(file: Path, size: int | None, limit: int | None) -> LoadedPictures:

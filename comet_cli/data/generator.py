@@ -18,12 +18,13 @@ class Sample:
     Attributes:
         image: (R, R, 3) uint8, RGB.
         mask: (R, R) uint8: 0 background, i the i-th entry of `factors["objects"]`, from 1; in a
-            data set without objects, the parts that its generator numbers.
+            data set without objects, the parts that its generator numbers; None if an imported
+            picture has none.
         factors: what the picture shows, as JSON values.
     """
 
     image: np.ndarray
-    mask: np.ndarray
+    mask: np.ndarray | None
     factors: dict[str, Any]
 
 

@@ -2,7 +2,6 @@
 
 import functools
 import multiprocessing
-import re
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -12,6 +11,7 @@ from typing import Any
 
 from comet_cli.data import dataset_folder
 from comet_cli.data.generator import SPLITS, Generator
+from comet_cli.data.opening import claim_folder, make_folders
 from comet_cli.errors import UsageError
 from comet_cli.files import show
 
@@ -157,45 +157,15 @@ def _describe(generator: Generator, seed: int, counts: dict[str, int]) -> dict[s
 
 def _open_folder(folder: Path, description: dict[str, Any], force: bool) -> None:
     """Write dataset.json into a folder that is empty or holds (part of) the same data set."""
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"'{show(folder)}' is a file; give a folder for the data set")
-    present = dataset_folder.read_description(folder) if folder.is_dir() and not force else None
-    if force and folder.is_dir():
-        _clear(folder)
-    elif present is not None:
-        _check_same(folder, present, description)
-    elif folder.is_dir() and any(folder.iterdir()):
-        raise UsageError(
-            f"'{show(folder)}' is not empty and holds no data set; choose another folder, "
-            "or give --force to write into it"
-        )
+    present = claim_folder(folder, description, force=force, ignored={"counts"}) or {}
     for split, count in description["counts"].items():
-        if count:
-            dataset_folder.picture_path(folder, split, 0).parent.mkdir(parents=True, exist_ok=True)
-            dataset_folder.mask_path(folder, split, 0).parent.mkdir(parents=True, exist_ok=True)
-    dataset_folder.write_description(folder, description)
-
-
-def _check_same(folder: Path, present: dict[str, Any], wanted: dict[str, Any]) -> None:
-    for key, value in wanted.items():
-        if key != "counts" and present.get(key) != value:
-            raise UsageError(
-                f"'{show(folder)}' holds a data set whose {key} is {present.get(key)!r}, "
-                f"not {value!r}; choose another folder, or give --force to replace it"
-            )
-    for split, count in wanted["counts"].items():
         there = present.get("counts", {}).get(split, 0)
         if there > count:
             raise UsageError(
                 f"'{show(folder)}' holds a data set of {there} {split} pictures, more than "
                 f"{count}; ask for as many, or give --force to replace it"
             )
-
-
-def _clear(folder: Path) -> None:
-    """Remove the files of a data set, and no others."""
-    for split in SPLITS:
-        (folder / split / "metadata.jsonl").unlink(missing_ok=True)
-        for file in (*folder.glob(f"{split}/*.png"), *folder.glob(f"masks/{split}set/*.png")):
-            if re.fullmatch(r"\d{6,}\.png", file.name):
-                file.unlink()
+    for split, count in description["counts"].items():
+        if count:
+            make_folders(folder, split)
+    dataset_folder.write_description(folder, description)

@@ -105,12 +105,15 @@ def load_data(recipe: Recipe, measured: int) -> tuple[np.ndarray, np.ndarray, np
     test_split = "test" if (held / "test").is_dir() else None
     count = max(measured, data.held_out_count)
     if held == source and (train_split is None or test_split is None):
-        # Nothing is set apart: the last tenth (at most ``count``) is held out.
+        # Nothing is set apart: a tenth (at most ``count``), drawn once and for all, is held out.
+        # Not the last tenth: pictures in a folder are often sorted.
         keep = max(1, min(count, len(images) // 10))
         if len(images) < 2:
             raise CometError(f"{source} holds {len(images)} picture(s); training needs at least 2")
-        masks = None if loaded.masks is None else np.asarray(loaded.masks[-keep:])
-        return images[:-keep], np.asarray(images[-keep:]), masks
+        order = np.random.default_rng(0).permutation(len(images))
+        kept, used = np.sort(order[:keep]), np.sort(order[keep:])
+        masks = None if loaded.masks is None else np.asarray(loaded.masks[kept])
+        return images[used], np.asarray(images[kept]), masks
     pictures = load_folder(held, split=test_split, size=size, limit=count)
     return images, np.asarray(pictures.images), pictures.masks
 

@@ -153,7 +153,7 @@ def test_of_a_data_set_the_test_split_is_held_out(data_folder, quadratic_toml):
 
 
 @pytest.mark.parametrize("layout", ["no test split", "plain folder", "array"])
-def test_where_nothing_is_set_apart_the_last_tenth_is_held_out(
+def test_where_nothing_is_set_apart_a_tenth_is_held_out_the_same_each_time(
     tmp_path, data_folder, quadratic_toml, layout
 ):
     source = data_folder
@@ -169,8 +169,11 @@ def test_where_nothing_is_set_apart_the_last_tenth_is_held_out(
         source = tmp_path / "pictures.npy"
         np.save(source, np.stack(pictures))
     images, held_out, masks = split_of({"train": str(source)}, quadratic_toml)
-    assert len(images) == 11 and np.array_equal(held_out, [pictures[-1]])
+    assert len(images) == 11 and len(held_out) == 1
+    assert names(images) | names(held_out) == names(np.stack(pictures))
     assert not names(images) & names(held_out)
+    again = split_of({"train": str(source)}, quadratic_toml)
+    assert np.array_equal(again[0], images) and np.array_equal(again[1], held_out)
     assert (masks is not None) == (layout == "no test split")
 
 
