@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from comet_cli.data.source import SourcePicture
@@ -45,15 +46,16 @@ def read_hub_dataset(source: str) -> HubPictures:
         CometError: it finds no such data set, or the data set has no column of pictures.
     """
     try:
-        import datasets
+        from datasets import Image, load_dataset  # type: ignore[attr-defined]
     except ImportError:
         raise MissingExtraError(
             "Hugging Face data sets need the datasets library, which is not installed: "
             "pip install 'comet-cli[datasets]'"
         ) from None
-    name, _, configuration = source.partition(":")
+    # A folder may have a colon in its path.
+    name, _, configuration = (source, "", "") if Path(source).exists() else source.partition(":")
     try:
-        splits = dict(datasets.load_dataset(name, configuration or None))
+        splits = dict(load_dataset(name, configuration or None))
     except Exception as error:  # the library raises many kinds: network, cache, names, formats
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise CometError(
@@ -64,14 +66,14 @@ def read_hub_dataset(source: str) -> HubPictures:
     undecoded = {}
     column = ""
     for split, rows in splits.items():
-        columns = [n for n, kind in rows.features.items() if isinstance(kind, datasets.Image)]
+        columns = [n for n, kind in rows.features.items() if isinstance(kind, Image)]
         if not columns:
             raise CometError(
                 f"the data set '{show(name)}' has no column of pictures, only "
                 f"{show(', '.join(rows.features))}; expected an image data set"
             )
         column = columns[0]
-        undecoded[split] = rows.cast_column(column, datasets.Image(decode=False))
+        undecoded[split] = rows.cast_column(column, Image(decode=False))
     return HubPictures(undecoded, column)
 
 

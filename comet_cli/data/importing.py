@@ -2,7 +2,7 @@
 
 import hashlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ def import_dataset(
         "format": "comet-dataset",
         "format_version": dataset_folder.FORMAT_VERSION,
         "reader": reader.name,
-        "source": base_name(Path(source).resolve() if Path(source).exists() else source),
+        "source": base_name(Path(source).resolve()) if Path(source).exists() else source,
         "size": size,
         "crop": crop,
         "test_fraction": test_fraction,
@@ -102,9 +102,9 @@ def import_dataset(
             f"'{show(folder)}' holds {kept} pictures already, more than --limit {limit}; "
             "ask for as many, or give --force to replace them"
         )
-    make_folders(folder, "train")
+    make_folders(folder, "train", masks=False)
     dataset_folder.write_description(folder, description)
-    total = len(pictures) if hasattr(pictures, "__len__") else None
+    total = len(pictures) if isinstance(pictures, Sized) else None
     if limit is not None:
         total = limit if total is None else min(limit, total)
     skipped: list[str] = []
@@ -172,8 +172,8 @@ class _State:
         index = len(self.entries[split])
         if index == MOST_PICTURES:
             raise CometError(f"a split holds at most {MOST_PICTURES} pictures; give --limit")
-        if index == 0 or sample.mask is not None:
-            make_folders(folder, split)
+        if index == 0:
+            make_folders(folder, split, masks=sample.mask is not None)
         entry = dataset_folder.write_sample(folder, split, index, None, sample)
         self._note(entry, split, sample.image)
 

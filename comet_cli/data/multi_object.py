@@ -1,6 +1,7 @@
 """Reader of DeepMind's multi-object data sets: Tetrominoes and CLEVR (with masks), as TFRecords."""
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ _LAYOUT = (
     "a .tfrecords file of multi_object_datasets, as tetrominoes_train.tfrecords or "
     "clevr_with_masks_train.tfrecords, or a folder with one"
 )
-_COLOURS = {"color": "colour", "pixel_coords": "pixel"}
+_RENAMED = {"color": "colour", "pixel_coords": "pixel"}
 _NO_FACTORS = frozenset({"image", "mask", "visibility"})
 
 
@@ -78,15 +79,16 @@ def _object(features: dict[str, np.ndarray], entity: int, entities: int) -> dict
         values = features[name]
         if values.size and values.size % entities == 0:
             own = [_number(v) for v in values.reshape(entities, -1)[entity].tolist()]
-            found[_COLOURS.get(name, name)] = own[0] if len(own) == 1 else own
+            found[_RENAMED.get(name, name)] = own[0] if len(own) == 1 else own
     # pixel_coords are x, y and the depth.
-    if isinstance(found.get("pixel"), list) and len(found["pixel"]) == 3:
-        *found["pixel"], found["depth"] = found["pixel"]
-    elif "pixel" in found:
-        del found["pixel"]
+    pixel = found.pop("pixel", None)
+    if isinstance(pixel, list) and len(pixel) == 3 and None not in pixel:
+        *found["pixel"], found["depth"] = pixel
     return found
 
 
-def _number(value: float) -> float | int:
-    """A whole number as one: categories are stored as 3.0."""
-    return int(value) if value == value and abs(value) < 2**53 and value == int(value) else value
+def _number(value: float) -> float | int | None:
+    """A number as JSON has it: a category, stored as 3.0, is whole; NaN and infinity are null."""
+    if not math.isfinite(value):
+        return None
+    return int(value) if value == int(value) else value

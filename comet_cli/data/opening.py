@@ -49,10 +49,11 @@ def claim_folder(
     return present
 
 
-def make_folders(folder: Path, split: str) -> None:
-    """Make the folders of a split's pictures and masks."""
+def make_folders(folder: Path, split: str, *, masks: bool = True) -> None:
+    """Make the folders of a split's pictures and, unless it has none, of its masks."""
     dataset_folder.picture_path(folder, split, 0).parent.mkdir(parents=True, exist_ok=True)
-    dataset_folder.mask_path(folder, split, 0).parent.mkdir(parents=True, exist_ok=True)
+    if masks:
+        dataset_folder.mask_path(folder, split, 0).parent.mkdir(parents=True, exist_ok=True)
 
 
 def _clear(folder: Path) -> None:

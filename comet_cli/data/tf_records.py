@@ -5,7 +5,6 @@ of the data. The checksum is a masked CRC-32C. A file may be compressed with gzi
 """
 
 import gzip
-import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,13 +48,13 @@ def _next(stream: IO[bytes], path: Path, number: int) -> bytes | None:
     head = stream.read(12)
     if not head:
         return None
-    if len(head) < 12:
-        raise _damaged(path, number, "the file is cut off")
-    length, check = struct.unpack("<QI", head)
-    if masked_crc(head[:8]) != check or length > MAX_RECORD:
+    length = int.from_bytes(head[:8], "little")
+    right = len(head) == 12 and masked_crc(head[:8]) == int.from_bytes(head[8:], "little")
+    if not right or length > MAX_RECORD:
         if number == 0:
             raise FileFormatError(f"'{show(path)}' is not a TFRecord file, or is damaged")
-        raise _damaged(path, number, "the checksum of its length is wrong")
+        why = "the file is cut off" if len(head) < 12 else "the checksum of its length is wrong"
+        raise _damaged(path, number, why)
     body = stream.read(length + 4)
     if len(body) < length + 4:
         raise _damaged(path, number, "the file is cut off")
@@ -140,7 +139,7 @@ def parse_example(record: bytes) -> dict[str, np.ndarray]:
                 for feature in _lengths(entry, 2):
                     found[name] = _values(feature)
         return found
-    except (ValueError, IndexError, struct.error):
+    except (ValueError, IndexError):
         raise FileFormatError("the record is not a tf.train.Example") from None
 
 

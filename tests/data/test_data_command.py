@@ -37,6 +37,33 @@ def test_make_then_check(tmp_path):
     assert "train/000000.png: The picture is missing." in checked.stdout
 
 
+def test_readers_are_listed_and_used(tmp_path, picture):
+    names = [line.split("\t")[0] for line in run(app, ["list", "--readers"]).stdout.splitlines()]
+    assert {"images", "clevr", "kitti", "multi-object", "hf"} <= set(names)
+    rows = json.loads(run(app, ["list", "--readers", "--json"]).stdout)
+    assert [row["name"] for row in rows] == names
+    for number in range(3):
+        picture(tmp_path / "s" / f"{number}.png", number)
+    (tmp_path / "s" / "bad.png").write_bytes(b"")
+    out = str(tmp_path / "set")
+    words = ["import", "images", str(tmp_path / "s"), "-o", out, "--size", "16"]
+    done = run(app, [*words, "--test-fraction", "0", "--json"])
+    assert json.loads(done.stdout) == {
+        "folder": out,
+        "counts": {"train": 3, "test": 0},
+        "imported": 3,
+        "kept": 0,
+        "skipped": ["bad.png"],
+    }
+    assert "comet: 1 of the pictures" in done.stderr
+    again = run(app, [*words, "--test-fraction", "0"])
+    assert again.stdout == f"{out}: 3 train, 0 test (0 imported, 3 kept, 1 skipped)\n"
+    wrong = run(app, ["import", "nothing", str(tmp_path / "s"), "-o", str(tmp_path / "no")])
+    assert isinstance(wrong.exception, UsageError) and "choose one of: images" in str(
+        wrong.exception
+    )
+
+
 @pytest.mark.parametrize(
     "words", [["nothing"], ["tetris", "--objects", "many"], ["tetris", "--size", "36"]]
 )
