@@ -41,15 +41,19 @@ class Attribution:
         gradients: (K,3,R,R) float32, ∇_x E_k at mid-grey (``start``) or at the picture.
         strength: (K,R,R) float32 ≥ 0, the root mean square of ∇_x E_k over colour channels and,
             for ``start``, over noise starts; what ``comet evaluate segmentation`` measures.
+        everywhere: a component takes the ground, so that no pixel is nobody's.
     """
 
     gradients: np.ndarray
     strength: np.ndarray
+    everywhere: bool = False
 
     def segments(self) -> np.ndarray:
         """Return the strongest component a pixel, (R,R) integers; −1 where all are quiet."""
         strongest = self.strength.max(0)
         segments = self.strength.argmax(0)
+        if self.everywhere:
+            return segments
         loudest = self.strength.max((1, 2))[segments]
         return np.where(strongest > QUIET * loudest, segments, -1)
 
@@ -80,14 +84,15 @@ def attribute(
     size = model.card.image_size
     if at == "image":
         gradients = _gradients(model, picture, z)
-        return Attribution(gradients, np.sqrt(np.square(gradients).mean(1)))
+        return Attribution(gradients, np.sqrt(np.square(gradients).mean(1)), model.card.ground)
     grey = start_picture(1, size, init="grey", seed=seed)[0]
     starts = [
         start_picture(1, size, init="noise", seed=(seed + n) % (MAX_SEED + 1))[0]
         for n in range(samples)
     ]
     squares = [np.square(_gradients(model, start, z)).mean(1) for start in starts]
-    return Attribution(_gradients(model, grey, z), np.sqrt(np.mean(squares, 0)))
+    strength = np.sqrt(np.mean(squares, 0))
+    return Attribution(_gradients(model, grey, z), strength, model.card.ground)
 
 
 def _gradients(model: CometModel, x: Tensor, z: Tensor) -> np.ndarray:
