@@ -2,18 +2,26 @@
 
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from comet_cli.errors import CometError, FileFormatError
+from comet_cli.errors import CometError, FileFormatError, MissingExtraError
 from comet_cli.evaluation.measure import measure
 from comet_cli.models import store
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training.recipe import parse_recipe
-from comet_cli.training.run import flat, load_data, model_readme, start_weights, train_recipe
+from comet_cli.training.run import (
+    flat,
+    load_data,
+    model_readme,
+    start_weights,
+    train_recipe,
+    with_tensorboard,
+)
 
 SHORT = {"iterations": 4, "ema": 0.5, "log_every": 2}
 
@@ -223,3 +231,9 @@ def test_the_readme_says_what_the_card_says(quadratic):
 def test_nested_figures_become_dotted_rows():
     nested = json.loads('{"a": {"b": {"c": 0.123456}, "d": 2}, "e": "word"}')
     assert flat(nested) == [("a.b.c", "0.1235"), ("a.d", "2"), ("e", "word")]
+
+
+def test_tensorboard_that_is_not_installed_is_one_sentence(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'comet-cli\[tensorboard\]'"):
+        with_tensorboard(None, tmp_path)
