@@ -169,9 +169,7 @@ class CompetitiveEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode x (B,3,R,R) in [0, 1] -> z (B,K,D)."""
-        with torch.autocast(x.device.type, enabled=False):
-            x = x.float()
-        attention, features, described = self.attend(x)
+        attention, features, described = self.attend(x.float())
         mass = attention.sum(-1, keepdim=True)
         weights = attention / (mass + 1e-3)
         held = torch.cat([features, described, described[..., 3:].square()], -1)
@@ -179,9 +177,9 @@ class CompetitiveEncoder(nn.Module):
         centre = means[..., -4:-2]
         spread = (means[..., -2:] - centre.square()).clamp_min(1e-4).sqrt()
         share = mass / attention.shape[-1]
-        tilt = share.sqrt()
+        length = share.sqrt()
         # features 2F, colour 3, place 2, spread 2 and size (twice, as share and as length)
-        held = torch.cat([means[..., :-4], centre, spread * 4, share * 10, tilt * 4], -1)
+        held = torch.cat([means[..., :-4], centre, spread * 4, share * 10, length * 4], -1)
         z, anchor = self.to_object(held[:, 1:]), centre[:, 1:]
         if self.has_ground:
             z = torch.cat([self.to_ground(held[:, :1]), z], 1)

@@ -26,6 +26,8 @@ class DataSettings:
     Attributes:
         train: a data-set folder (its split ``train``) or a plain folder of pictures.
         held_out: the folder whose split ``test`` is held out; default the same folder.
+        measured: the folder whose split ``test`` the card's figures are measured on; default
+            ``held_out``. A set of its own keeps what the log and the sheets led to out of them.
         held_out_count: how many held-out pictures the log and the sheets use.
         flip: mirror pictures left to right at random.
         colour_jitter: largest relative change of each channel's gain.
@@ -33,6 +35,7 @@ class DataSettings:
 
     train: str
     held_out: str = ""
+    measured: str = ""
     held_out_count: int = 64
     flip: bool = False
     colour_jitter: float = 0.0

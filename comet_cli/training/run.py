@@ -47,6 +47,9 @@ def train_recipe(
     """
     recipe = read_recipe(path)
     images, held_out, masks = load_data(recipe, measured)
+    judged = held_out, masks
+    if recipe.data.measured:
+        judged = load_test(Path(recipe.data.measured), recipe.card.image_size, measured)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -61,7 +64,7 @@ def train_recipe(
         report=with_tensorboard(report, folder) if recipe.train.tensorboard else report,
         initial=start_weights(recipe, images),
     )
-    card = save_trained(result, recipe, folder, held_out, masks)
+    card = save_trained(result, recipe, folder, *judged)
     return card, result
 
 
@@ -102,7 +105,7 @@ def load_data(recipe: Recipe, measured: int) -> tuple[np.ndarray, np.ndarray, np
     loaded = load_folder(source, split=train_split, size=size)
     images = loaded.images
     held = Path(data.held_out or data.train)
-    test_split = "test" if (held / "test").is_dir() else None
+    test_split = test_part(held)
     count = max(measured, data.held_out_count)
     if held == source and (train_split is None or test_split is None):
         # Nothing is set apart: a tenth (at most ``count``), drawn once and for all, is held out.
@@ -114,8 +117,20 @@ def load_data(recipe: Recipe, measured: int) -> tuple[np.ndarray, np.ndarray, np
         kept, used = np.sort(order[:keep]), np.sort(order[keep:])
         masks = None if loaded.masks is None else np.asarray(loaded.masks[kept])
         return images[used], np.asarray(images[kept]), masks
-    pictures = load_folder(held, split=test_split, size=size, limit=count)
-    return images, np.asarray(pictures.images), pictures.masks
+    return images, *load_test(held, size, count)
+
+
+def test_part(folder: Path) -> str | None:
+    """Return ``test`` where the folder has such a split, else None: all of it."""
+    return "test" if (folder / "test").is_dir() else None
+
+
+def load_test(folder: Path, size: int, count: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return up to ``count`` pictures of a folder's test split, and their masks (or None)."""
+    from comet_cli.data.dataset_folder import load_folder
+
+    pictures = load_folder(folder, split=test_part(folder), size=size, limit=count)
+    return np.asarray(pictures.images), pictures.masks
 
 
 def start_weights(recipe: Recipe, images: np.ndarray) -> dict[str, torch.Tensor]:

@@ -237,3 +237,21 @@ def test_tensorboard_that_is_not_installed_is_one_sentence(monkeypatch, tmp_path
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'comet-cli\[tensorboard\]'"):
         with_tensorboard(None, tmp_path)
+
+
+def test_figures_are_those_of_the_measured_folder_not_of_the_one_the_log_watches(
+    tmp_path, recipe_file
+):
+    other = tmp_path / "other"
+    other.mkdir()
+    rng = np.random.default_rng(5)
+    for n in range(3):
+        Image.fromarray(rng.integers(256, size=(16, 16, 3), dtype=np.uint8)).save(
+            other / f"{n}.png"
+        )
+    card, result = train_recipe(
+        recipe_file(data={"measured": str(other)}), tmp_path / "out", device="cpu"
+    )
+    images = np.stack([np.asarray(Image.open(p)) for p in sorted(other.glob("*.png"))])
+    assert card.figures == measure(result.model, images)
+    assert "segmentation" not in card.figures
