@@ -9,6 +9,10 @@ from comet_cli.models.card import ModelCard
 
 def build_encoder(card: ModelCard) -> nn.Module:
     """Return the encoder of a card: (B,3,R,R) -> (B,K,D)."""
+    if card.encoder == "global" and card.spatial:
+        from comet_cli.models.spatial import SpatialEncoder
+
+        return SpatialEncoder(card.filter_dim, card.components, card.latent_dim, card.image_size)
     if card.encoder == "global":
         from comet_cli.models.encoder import GlobalEncoder
 
@@ -22,6 +26,7 @@ def build_encoder(card: ModelCard) -> nn.Module:
             card.latent_dim,
             card.image_size,
             ground=card.ground,
+            adapts=card.responds,
         )
     from comet_cli.models.encoder import RecurrentEncoder
 
@@ -30,11 +35,21 @@ def build_encoder(card: ModelCard) -> nn.Module:
 
 def build_energy_network(card: ModelCard) -> nn.Module:
     """Return the energy network of a card (an ``EnergyNetwork``)."""
+    if card.energy == "quadratic" and card.spatial:
+        from comet_cli.models.spatial import SpatialQuadraticEnergy
+
+        return SpatialQuadraticEnergy(
+            card.filter_dim, card.latent_dim, card.image_size, responds=card.responds
+        )
     if card.energy == "quadratic":
         from comet_cli.models.quadratic_energy import QuadraticEnergy
 
         return QuadraticEnergy(
-            card.filter_dim, card.latent_dim, card.image_size, sees_image=card.sees_image
+            card.filter_dim,
+            card.latent_dim,
+            card.image_size,
+            sees_image=card.sees_image,
+            responds=card.responds,
         )
     from comet_cli.models.pooled_energy import PooledEnergy64, PooledEnergy128
 

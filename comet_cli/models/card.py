@@ -33,6 +33,8 @@ class ModelCard:
         ground: competitive attention only: component 0 takes the ground, the others an object each.
         energy: ``pooled-64``, ``pooled-128`` (the authors' networks) or ``quadratic`` (ours).
         sees_image: quadratic only: confidence and proposal are functions of x too.
+        spatial: global encoder and quadratic energy only: networks of our own that keep positions.
+        responds: quadratic only: the proposal responds to the mean colour of the picture.
         filter_dim: F.
         components: K the model was trained with.
         latent_dim: D.
@@ -69,6 +71,8 @@ class ModelCard:
     attention: str = "lstm"
     ground: bool = False
     sees_image: bool = False
+    spatial: bool = False
+    responds: bool = False
     weights_sha256: str = ""
     labels: list[str] = field(default_factory=list)
     description: str = ""
@@ -118,6 +122,18 @@ class ModelCard:
                     for s in (self.step_size, self.render_step_size)
                 ),
                 "step_size and render_step_size must be positive numbers",
+            ),
+            (
+                not self.spatial or (self.encoder == "global" and self.energy == "quadratic"),
+                "spatial is for the global encoder with the quadratic energy",
+            ),
+            (
+                not (self.spatial and self.sees_image),
+                "spatial and sees_image exclude each other",
+            ),
+            (
+                not self.responds or (self.energy == "quadratic" and not self.sees_image),
+                "responds is for the quadratic energy that does not see the image",
             ),
             (
                 self.labels == [] or len(self.labels) == self.components,

@@ -10,6 +10,7 @@ EMBEDDING = 8
 # How colour (against the ground), place, and salience (in attention, and for seeds) are scaled.
 # Found on training scenes; learned, they drift until large objects fall apart.
 COLOUR, PLACE, SALIENCE, SEED_SALIENCE = 9.0, 4.5, 12.0, 5.4
+USUAL_LIGHT = 0.45  # median colour that pictures are brought to before they are looked at
 REGION_REACH = 24  # positions that a region may grow in each direction
 
 
@@ -55,12 +56,18 @@ class CompetitiveEncoder(nn.Module):
         image_size: int,
         *,
         ground: bool,
+        adapts: bool = False,
         iterations: int = 4,
     ) -> None:
-        """Build; pictures of 48 pixels and more are clustered at half their size."""
+        """Build; pictures of 48 pixels and more are clustered at half their size.
+
+        With ``adapts`` all is seen relative to the picture's median colour (von Kries' adaptation),
+        which the ground's latent alone is told: objects are the same in any light.
+        """
         super().__init__()
         self.regions = components - ground
         self.has_ground = ground
+        self.adapts = adapts
         self.iterations = iterations
         self.stride = 2 if image_size >= 48 else 1
         size = -(-image_size // self.stride)
@@ -80,7 +87,7 @@ class CompetitiveEncoder(nn.Module):
         described = width + 3 + 2 + 3 + 1
         self.to_object = self._head(described, width, latent_dim)
         if ground:
-            self.to_ground = self._head(described, width, latent_dim)
+            self.to_ground = self._head(described + 3 * adapts, width, latent_dim)
 
     @staticmethod
     def _head(described: int, width: int, latent_dim: int) -> nn.Sequential:
@@ -90,6 +97,9 @@ class CompetitiveEncoder(nn.Module):
 
     def set_ground(self, mean_image: Tensor) -> None:
         """Start the learned ground from the data's mean picture (3,R,R)."""
+        if self.adapts:
+            median = mean_image.flatten(1).median(-1).values
+            mean_image = mean_image * (USUAL_LIGHT / median.clamp_min(0.04))[:, None, None]
         with torch.no_grad():
             self.ground.copy_(F.adaptive_avg_pool2d(mean_image, self.grid).to(self.ground))
 
@@ -169,7 +179,11 @@ class CompetitiveEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode x (B,3,R,R) in [0, 1] -> z (B,K,D)."""
-        attention, features, described = self.attend(x.float())
+        x = x.float()
+        light = x.flatten(2).median(-1).values
+        if self.adapts:
+            x = (x * (USUAL_LIGHT / light.clamp_min(0.04))[:, :, None, None]).clamp_max(2)
+        attention, features, described = self.attend(x)
         mass = attention.sum(-1, keepdim=True)
         weights = attention / (mass + 1e-3)
         held = torch.cat([features, described, described[..., 3:].square()], -1)
@@ -182,6 +196,9 @@ class CompetitiveEncoder(nn.Module):
         held = torch.cat([means[..., :-4], centre, spread * 4, share * 10, length * 4], -1)
         z, anchor = self.to_object(held[:, 1:]), centre[:, 1:]
         if self.has_ground:
-            z = torch.cat([self.to_ground(held[:, :1]), z], 1)
+            ground = held[:, :1]
+            if self.adapts:
+                ground = torch.cat([ground, 4 * (light[:, None] - USUAL_LIGHT)], -1)
+            z = torch.cat([self.to_ground(ground), z], 1)
             anchor = torch.cat([torch.zeros_like(centre[:, :1]), anchor], 1)
         return torch.cat([anchor + 0.1 * z[..., :2], z[..., 2:]], -1)

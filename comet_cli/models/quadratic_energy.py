@@ -40,6 +40,29 @@ class BoundQuadraticEnergy:
         return self.confidence
 
 
+class BoundRespondingEnergy:
+    """½ Σ_p m_p ‖x_p − f_p − g_p ⊙ (mean(x) − ½)‖²: the proposal follows the light of the picture.
+
+    The mean colour of the picture stands for its light. The energy is still quadratic in x, and m
+    and f are still computed once; but a component that sets the light now changes how the others
+    look, which no mask composition can (section 3.1 of the paper, remark 1).
+    """
+
+    def __init__(self, confidence: Tensor, proposal: Tensor, response: Tensor) -> None:
+        """Take confidence m (B,J,1,R,R), proposal f and response g (B,J,3,R,R)."""
+        self.confidence, self.proposal, self.response = confidence, proposal, response
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return energies (B,J) of x (B,3,R,R)."""
+        light = x.mean((2, 3), keepdim=True).unsqueeze(1) - 0.5
+        residual = x.unsqueeze(1) - self.proposal - self.response * light
+        return 0.5 * (self.confidence * residual.square()).sum((2, 3, 4))
+
+    def curvature(self, x: Tensor) -> Tensor:
+        """Return m (B,J,1,R,R): the mean's share of the Hessian, of order 1/R², is left out."""
+        return self.confidence
+
+
 class BoundSeeingEnergy:
     """The same with a network that sees x; the Hessian's diagonal is approximated by m(x)."""
 
@@ -68,11 +91,18 @@ class QuadraticEnergy(nn.Module):
     """
 
     def __init__(
-        self, filter_dim: int, latent_dim: int, image_size: int, *, sees_image: bool = False
+        self,
+        filter_dim: int,
+        latent_dim: int,
+        image_size: int,
+        *,
+        sees_image: bool = False,
+        responds: bool = False,
     ) -> None:
         """Build; ``filter_dim`` F is the width at the coarse grid, F/2 and F/4 finer."""
         super().__init__()
         self.sees_image = sees_image
+        self.responds = responds
         self.sizes = [math.ceil(image_size / 4), math.ceil(image_size / 2), image_size]
         wide, middle, narrow = 2 * filter_dim, filter_dim, max(filter_dim // 2, 8)
         absolute = 2 + 4 * len(ABSOLUTE_WAVES)
@@ -86,7 +116,7 @@ class QuadraticEnergy(nn.Module):
         self.fine_in = nn.Conv2d(middle, narrow, 1)
         self.fine_position = nn.Conv2d(relative + seen, narrow, 1)
         self.fine = nn.Conv2d(narrow, narrow, 3, padding=1)
-        self.out = nn.Conv2d(narrow, 4, 3, padding=1)
+        self.out = nn.Conv2d(narrow, 7 if responds else 4, 3, padding=1)
         self.widths = [wide] * (1 + len(self.coarse)) + [middle, middle, narrow, narrow]
         self.modulation = nn.Sequential(
             nn.Linear(latent_dim, 64), nn.SiLU(), nn.Linear(64, 2 * sum(self.widths))
@@ -110,8 +140,14 @@ class QuadraticEnergy(nn.Module):
 
     def forward(
         self, z: Tensor, positional: Sequence[bool], x: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Return m (B,J,1,R,R) and f (B,J,3,R,R) for z (B,J,D), and x (B,3,R,R) if it is seen."""
+    ) -> tuple[Tensor, ...]:
+        """Return m (B,J,1,R,R), f (B,J,3,R,R) and, if there is one, the response g (B,J,3,R,R).
+
+        Args:
+            z: (B,J,D).
+            positional: which components see pixel positions.
+            x: (B,3,R,R) if it is seen.
+        """
         batch, count, dim = z.shape
         flat = z.reshape(batch * count, dim)
         keep = torch.tensor(positional, dtype=z.dtype, device=z.device).repeat(batch)
@@ -140,15 +176,25 @@ class QuadraticEnergy(nn.Module):
         h = F.interpolate(self.fine_in(h), (full, full), mode="bilinear")
         h = film(h + self.fine_position(see(full, self._positions(full, flat[:, :2], keep)[1])))
         h = h + film(self.fine(h))
-        out = self.out(h).float().view(batch, count, 4, full, full)
+        out = self.out(h).float().view(batch, count, -1, full, full)
         limit = LOG_CONFIDENCE_LIMIT
         confidence = (limit * torch.tanh(out[:, :, :1] * 4 / limit)).exp()
-        return confidence, torch.sigmoid(out[:, :, 1:] * 4)
+        proposal = torch.sigmoid(out[:, :, 1:4] * 4)
+        return (confidence, proposal, *([out[:, :, 4:] * 4] if self.responds else []))
 
     def bind(
         self, z: Tensor, positional: Sequence[bool]
-    ) -> BoundQuadraticEnergy | BoundSeeingEnergy:
+    ) -> BoundQuadraticEnergy | BoundRespondingEnergy | BoundSeeingEnergy:
         """Fix latents z (B,J,D); see :class:`comet_cli.models.comet_model.EnergyNetwork`."""
         if self.sees_image:
             return BoundSeeingEnergy(self, z, positional)
-        return BoundQuadraticEnergy(*self(z, positional))
+        return bound_energy(*self(z, positional))
+
+
+def bound_energy(
+    confidence: Tensor, proposal: Tensor, response: Tensor | None = None
+) -> BoundQuadraticEnergy | BoundRespondingEnergy:
+    """Return the energy of fixed confidences and proposals, and of responses if there are any."""
+    if response is None:
+        return BoundQuadraticEnergy(confidence, proposal)
+    return BoundRespondingEnergy(confidence, proposal, response)

@@ -19,13 +19,17 @@ from torch import Tensor
 from comet_cli.composition import PLAIN_STARTS
 from comet_cli.errors import CometError
 from comet_cli.models.comet_model import CometModel
+from comet_cli.models.quadratic_energy import BoundQuadraticEnergy, BoundRespondingEnergy
 from comet_cli.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from comet_cli.training.losses import (
     area_loss,
+    gradient_loss,
     parsimony_loss,
     purity_loss,
     recomposition_iterates,
     reconstruction_loss,
+    shuffle_components,
+    swap_loss,
 )
 from comet_cli.training.recipe import Recipe, TrainSettings
 
@@ -181,7 +185,12 @@ def training_loss(
     torch.manual_seed(_seed(settings.seed, iteration, 2))
     low = settings.precision == "bfloat16"
     with torch.autocast(x.device.type, torch.bfloat16, enabled=low):
-        bound = model.bind(model.encode(x))
+        z = model.encode(x)
+        if settings.latent_noise:
+            spread = z.detach().float().std(0, keepdim=True)
+            noisy = torch.randn(z.shape, generator=noise).to(x.device)
+            z = z + settings.latent_noise * spread * noisy
+        bound = model.bind(z)
     x0 = torch.rand(x.shape, generator=noise).to(x.device)
     if model.card.init in PLAIN_STARTS:
         # Renderings start from a plain picture unless told otherwise: train on both starts.
@@ -190,6 +199,18 @@ def training_loss(
     steps = settings.num_steps or model.card.num_steps
     iterates = recomposition_iterates(model, bound, x0, num_steps=steps, keep=settings.loss)
     loss = reconstruction_loss(iterates, x)
+    if settings.gradient:
+        loss = loss + settings.gradient * gradient_loss(iterates[-1], x)
+    if settings.swap:
+        if not isinstance(bound, BoundQuadraticEnergy | BoundRespondingEnergy):
+            raise CometError(
+                "recipe, [train]: swap is for the quadratic energy that does not see the image"
+            )
+        mixed, wanted = shuffle_components(bound, z, noise)
+        shown = recomposition_iterates(model, mixed, x0, num_steps=steps, keep="last")[-1]
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=low):
+            found = model.encode(shown.clamp(0, 1))
+        loss = loss + settings.swap * penalty_weight(settings, iteration) * swap_loss(found, wanted)
     if settings.parsimony or settings.purity or settings.area:
         confidence = bound.curvature(x)
         if confidence is None or model.card.sees_image:

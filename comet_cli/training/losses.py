@@ -10,6 +10,7 @@ from torch import Tensor
 from comet_cli.composition import QUADRATIC_REST
 from comet_cli.descent import descent_step
 from comet_cli.models.comet_model import BoundEnergy, CometModel
+from comet_cli.models.quadratic_energy import BoundQuadraticEnergy, BoundRespondingEnergy
 
 
 class TrainingEnergy:
@@ -92,3 +93,49 @@ def area_loss(confidence: Tensor) -> Tensor:
         confidence: m (B,K,1,R,R).
     """
     return (confidence[:, 1:].sum(1) / confidence.sum(1)).mean()
+
+
+def gradient_loss(output: Tensor, target: Tensor) -> Tensor:
+    """Return the mean absolute difference of horizontal and vertical image gradients.
+
+    The square error alone prefers a blurred edge to one a pixel off.
+
+    Args:
+        output: (B,3,R,R).
+        target: (B,3,R,R).
+    """
+    difference = output - target
+    across = (difference[..., 1:] - difference[..., :-1]).abs().mean()
+    return across + (difference[..., 1:, :] - difference[..., :-1, :]).abs().mean()
+
+
+def shuffle_components(
+    bound: BoundQuadraticEnergy | BoundRespondingEnergy, z: Tensor, generator: torch.Generator
+) -> tuple[BoundQuadraticEnergy | BoundRespondingEnergy, Tensor]:
+    """Return a batch of recombined pictures' energies and latents.
+
+    Each component is taken from a picture of the batch drawn for it alone; what the network made
+    of the latents is moved along with them, so that nothing is computed again.
+
+    Args:
+        bound: the batch's own components.
+        z: (B,K,D).
+        generator: draws the permutations.
+    """
+    batch, count = z.shape[:2]
+    rows = torch.stack([torch.randperm(batch, generator=generator) for _ in range(count)], 1)
+    rows, columns = rows.to(z.device), torch.arange(count, device=z.device)
+    parts = [t[rows, columns] for t in vars(bound).values()]
+    return type(bound)(*parts), z[rows, columns]
+
+
+def swap_loss(found: Tensor, wanted: Tensor) -> Tensor:
+    """Return the mean square difference of latents in units of their variance over the batch.
+
+    Args:
+        found: (B,K,D), encoded from a recombined picture.
+        wanted: (B,K,D), the latents it was made of; not trained by this loss.
+    """
+    wanted = wanted.detach().float()
+    variance = wanted.var(0, keepdim=True).mean(-1, keepdim=True) + 1e-4
+    return ((found.float() - wanted).square() / variance).mean()

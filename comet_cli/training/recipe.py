@@ -75,8 +75,13 @@ class TrainSettings:
         purity: weight of the penalty on pixels that several components share.
         area: weight of the penalty on the share of the picture that components other than
             component 0 claim (quadratic energy with a ground): objects end where they end.
-        penalty_warm_up: iterations until the three penalties have their full weight; they are off
-            for the first quarter of them. From the start they keep objects from being found.
+        gradient: weight of the mean absolute difference of image gradients (sharper edges).
+        swap: weight of the swap loss (quadratic energy): a picture recombined of components of
+            the batch's pictures must be encoded to those components.
+        latent_noise: noise added to the latents, in units of their standard deviation.
+        penalty_warm_up: iterations until swap and the three penalties have their full weight; they
+            are off for the first quarter of them. From the start they keep objects from being
+            found.
         precision: ``bfloat16`` autocast or ``float32`` for the networks.
         compile: compile encoder and energy network (needs a C++ compiler).
         seed: of weights, batches and noise.
@@ -100,6 +105,9 @@ class TrainSettings:
     parsimony: float = 0.0
     purity: float = 0.0
     area: float = 0.0
+    gradient: float = 0.0
+    swap: float = 0.0
+    latent_noise: float = 0.0
     penalty_warm_up: int = 0
     precision: str = "float32"
     compile: bool = False
@@ -126,8 +134,18 @@ class TrainSettings:
             (self.precision in ("float32", "bfloat16"), "precision must be float32 or bfloat16"),
             (0 <= self.ema < 1, "ema must be at least 0 and below 1"),
             (
-                all(0 <= w < math.inf for w in (self.parsimony, self.purity, self.area)),
-                "parsimony, purity and area must not be negative",
+                all(
+                    0 <= w < math.inf
+                    for w in (
+                        self.parsimony,
+                        self.purity,
+                        self.area,
+                        self.gradient,
+                        self.swap,
+                        self.latent_noise,
+                    )
+                ),
+                "parsimony, purity, area, gradient, swap and latent_noise must not be negative",
             ),
             (self.clip > 0, "clip must be positive"),
             (self.log_every >= 1, "log_every must be at least 1"),

@@ -143,17 +143,41 @@ def start_weights(recipe: Recipe, images: np.ndarray) -> dict[str, torch.Tensor]
     model = CometModel(recipe.card)
     if recipe.train.start_from:
         other = store.load(recipe.train.start_from, device="cpu")
-        try:
-            model.load_state_dict(other.state_dict())
-        except RuntimeError:
-            raise CometError(
-                f"start_from: '{recipe.train.start_from}' has another architecture than the recipe"
-            ) from None
+        model.load_state_dict(
+            grown(other.state_dict(), model.state_dict(), recipe.train.start_from)
+        )
     elif isinstance(model.encoder, CompetitiveEncoder):
         some = images[:: max(1, len(images) // 2000)]
         mean = torch.from_numpy(np.median(some, axis=0)).permute(2, 0, 1).float() / 255
         model.encoder.set_ground(mean)
     return {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+
+def grown(
+    old: dict[str, torch.Tensor], new: dict[str, torch.Tensor], name: str
+) -> dict[str, torch.Tensor]:
+    """Return the weights of ``new`` with what ``old`` has of them.
+
+    A layer with more inputs or outputs than before keeps the former ones; new inputs weigh nothing
+    at first, so that the network does what it did, and new outputs have their random weights.
+
+    Raises:
+        CometError: other layers, or narrower ones.
+    """
+    fits = old.keys() == new.keys() and all(
+        a.ndim == new[k].ndim and all(m <= n for m, n in zip(a.shape, new[k].shape, strict=True))
+        for k, a in old.items()
+    )
+    if not fits or not any(a.shape[:1] == new[k].shape[:1] for k, a in old.items()):
+        raise CometError(f"start_from: '{name}' has another architecture than the recipe")
+    found = {}
+    for key, value in old.items():
+        weights = new[key].clone()
+        if value.ndim > 1:
+            weights[: len(value)] = 0
+        weights[tuple(slice(n) for n in value.shape)] = value
+        found[key] = weights
+    return found
 
 
 def save_trained(

@@ -76,6 +76,19 @@ VARIANTS = {
         "quadratic",
         {"train": {**SCHEDULED, "precision": "bfloat16", "parsimony": 1e-3, "area": 1e-3}},
     ),
+    "spatial, responds, swap, noise and gradients": (
+        "quadratic",
+        {
+            "model": {
+                "encoder": "global",
+                "spatial": True,
+                "responds": True,
+                "num_steps": 2,
+            },
+            "train": {**SCHEDULED, "swap": 0.1, "latent_noise": 0.2, "gradient": 0.1},
+        },
+    ),
+    "adapts and responds": ("quadratic", {"model": {"responds": True}, "train": SCHEDULED}),
     "sees the image": (
         "quadratic",
         {"model": {"sees_image": True, "num_steps": 2}, "train": {**SCHEDULED, "batch": 2}},
@@ -319,7 +332,7 @@ def test_penalties_are_added_with_their_weights(images, quadratic):
         assert same_error == error and penalty > 0
 
 
-@pytest.mark.parametrize("name", ["parsimony", "purity", "area"])
+@pytest.mark.parametrize("name", ["parsimony", "purity", "area", "swap"])
 @pytest.mark.parametrize("kind", ["pooled", "sees_image"])
 def test_penalties_on_confidence_need_an_energy_that_has_one(images, quadratic, pooled, kind, name):
     recipe = pooled() if kind == "pooled" else quadratic(model={"sees_image": True})

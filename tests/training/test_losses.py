@@ -12,10 +12,13 @@ from comet_cli.models.quadratic_energy import BoundQuadraticEnergy
 from comet_cli.training.losses import (
     TrainingEnergy,
     area_loss,
+    gradient_loss,
     parsimony_loss,
     purity_loss,
     recomposition_iterates,
     reconstruction_loss,
+    shuffle_components,
+    swap_loss,
 )
 
 UNIT_STEP = SimpleNamespace(card=SimpleNamespace(step_size=1.0))
@@ -124,3 +127,32 @@ def test_purity_is_lost_where_pixels_are_shared():
 def test_area_is_the_share_that_components_beside_the_ground_claim():
     m = torch.tensor([[1.0, 3.0], [1.0, 0.5], [2.0, 0.5]]).reshape(1, 3, 1, 1, 2)
     assert area_loss(m).item() == pytest.approx((3 / 4 + 1 / 4) / 2)
+
+
+def test_gradient_loss_sees_edges_and_not_brightness():
+    step = torch.zeros(1, 3, 4, 4)
+    step[..., 2:] = 1
+    assert gradient_loss(step, step + 0.3).item() == pytest.approx(0, abs=1e-6)
+    assert gradient_loss(step, torch.zeros_like(step)).item() == pytest.approx(1 / 3)
+
+
+def test_shuffled_components_keep_their_place_and_bring_what_was_made_of_them():
+    m = torch.arange(6.0).view(3, 2, 1, 1, 1) + 1
+    f = torch.rand(3, 2, 3, 1, 1)
+    z = torch.arange(6.0).view(3, 2, 1)
+    generator = torch.Generator().manual_seed(1)
+    mixed, wanted = shuffle_components(BoundQuadraticEnergy(m, f), z, generator)
+    assert torch.equal(mixed.confidence.view(3, 2, 1), wanted + 1)
+    for k in range(2):
+        assert sorted(wanted[:, k, 0].tolist()) == z[:, k, 0].tolist()
+    assert not torch.equal(wanted[:, 0] // 2, wanted[:, 1] // 2)  # rows are mixed
+
+
+def test_swap_loss_is_in_units_of_each_components_variance_and_trains_what_was_found():
+    wanted = torch.tensor([[[0.0], [0.0]], [[2.0], [20.0]]], requires_grad=True)
+    found = wanted.detach() + torch.tensor([[[1.0], [10.0]], [[1.0], [10.0]]])
+    found.requires_grad_(True)
+    loss = swap_loss(found, wanted)
+    assert loss.item() == pytest.approx((1 / 2 + 100 / 200) / 2, rel=1e-3)
+    loss.backward()
+    assert wanted.grad is None and found.grad.abs().min() > 0

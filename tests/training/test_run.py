@@ -108,6 +108,21 @@ def test_fine_tuning_of_another_architecture_is_refused(tmp_path, recipe_file):
         train_recipe(path, tmp_path / "second", device="cpu")
 
 
+def test_fine_tuning_with_a_new_output_keeps_what_the_model_did(tmp_path, recipe_file):
+    train_recipe(recipe_file(), tmp_path / "first", device="cpu")
+    facts = {"start_from": str(tmp_path / "first")}
+    path = recipe_file(train=facts, model={"responds": True, "num_steps": 2})
+    train_recipe(path, tmp_path / "second", max_seconds=0, device="cpu")
+    first, second = store.load(str(tmp_path / "first")), store.load(str(tmp_path / "second"))
+    z = torch.randn(1, 3, 6)
+    old, new = first.bind(z), second.bind(z)
+    torch.testing.assert_close(new.proposal, old.proposal)
+    torch.testing.assert_close(new.confidence, old.confidence)
+    old_ground = first.state_dict()["encoder.to_ground.0.weight"]
+    ground = second.state_dict()["encoder.to_ground.0.weight"]
+    assert torch.equal(ground[:, :-3], old_ground) and not ground[:, -3:].any()
+
+
 def test_fine_tuning_from_nothing_is_an_unknown_model(tmp_path, recipe_file):
     path = recipe_file(train={"start_from": "no-such-model"})
     with pytest.raises(CometError, match="unknown model 'no-such-model'"):

@@ -1,0 +1,115 @@
+"""Networks for global factors that keep positions: an encoder and a quadratic energy of our own.
+
+The paper's global encoder averages its features over space, and so forgets where things are; for
+pictures that are aligned, such as faces, positions are most of what there is to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from comet_cli.models.encoder import ResidualBlock
+from comet_cli.models.quadratic_energy import (
+    LOG_CONFIDENCE_LIMIT,
+    BoundQuadraticEnergy,
+    BoundRespondingEnergy,
+    bound_energy,
+)
+
+BASE = 4  # side of the map that a latent is decoded to first
+
+
+class SpatialEncoder(nn.Module):
+    """From a picture to K latents, through a feature map that is read as a whole.
+
+    Symbols: B batch, F filters, K components, D latent dimension, R image size.
+    """
+
+    def __init__(self, filter_dim: int, components: int, latent_dim: int, image_size: int) -> None:
+        """Build the network of one card; R must be a multiple of 8."""
+        super().__init__()
+        self.components = components
+        width = 2 * filter_dim
+        self.stem = nn.Conv2d(3, width, kernel_size=4, stride=2, padding=1)
+        side, blocks = image_size // 2, []
+        while side > 8:
+            blocks.append(ResidualBlock(width))
+            side = -(-side // 2)
+        self.blocks = nn.Sequential(*blocks)
+        self.narrow = nn.Conv2d(width, filter_dim, kernel_size=1)
+        self.hidden = nn.Linear(filter_dim * side * side, 256)
+        self.to_latents = nn.Linear(256, components * latent_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Infer z (B,K,D) from x (B,3,R,R)."""
+        x = (2 * x - 1).contiguous(memory_format=torch.channels_last)  # faster on a CPU
+        features = F.silu(self.narrow(self.blocks(F.silu(self.stem(x))))).flatten(1)
+        return self.to_latents(F.silu(self.hidden(features))).unflatten(1, (self.components, -1))
+
+
+class SpatialQuadraticEnergy(nn.Module):
+    """Confidence m = exp(a) and proposal f decoded from z, from 4×4 pixels to R×R.
+
+    Every level doubles the side and is modulated by z (FiLM). With ``responds``, the proposal
+    responds to the mean colour of the picture as well (see :class:`BoundRespondingEnergy`).
+    """
+
+    def __init__(
+        self, filter_dim: int, latent_dim: int, image_size: int, *, responds: bool = False
+    ) -> None:
+        """Build the network of one card."""
+        super().__init__()
+        self.sees_image = False
+        self.responds = responds
+        sides = [BASE]
+        while sides[-1] < image_size:
+            sides.append(min(2 * sides[-1], image_size))
+        self.sides = sides[1:]
+        shares = [4.0, 4.0, 3.0, 2.0, 2 / 3]
+        widths = [max(8, round(s * filter_dim)) for s in shares[: len(sides)]]
+        widths += [widths[-1]] * (len(sides) - len(widths))
+        self.widths = widths
+        self.base = nn.Linear(latent_dim, widths[0] * BASE * BASE)
+        self.grow = nn.ModuleList(
+            [nn.Conv2d(a, b, 3, padding=1) for a, b in zip(widths[:-1], widths[1:], strict=True)]
+        )
+        self.refine = nn.ModuleList([nn.Conv2d(b, b, 3, padding=1) for b in widths[1:]])
+        self.modulation = nn.Sequential(
+            nn.Linear(latent_dim, 64), nn.SiLU(), nn.Linear(64, 4 * sum(widths[1:]))
+        )
+        self.out = nn.Conv2d(widths[-1], 7 if responds else 4, 3, padding=1)
+        nn.init.normal_(self.out.weight, std=0.02)
+        if self.out.bias is not None:
+            nn.init.zeros_(self.out.bias)
+
+    def forward(self, z: Tensor) -> tuple[Tensor, ...]:
+        """Return m (B,J,1,R,R), f (B,J,3,R,R) and, if there is one, the response g (B,J,3,R,R)."""
+        batch, count, dim = z.shape
+        flat = z.reshape(batch * count, dim)
+        sizes = [2 * w for w in self.widths[1:] for _ in range(2)]
+        modulations = iter(self.modulation(flat).split(sizes, -1))
+
+        def film(h: Tensor) -> Tensor:
+            gain, bias = next(modulations)[..., None, None].chunk(2, 1)
+            return F.silu(h * (1 + gain) + bias)
+
+        h = F.silu(self.base(flat)).unflatten(1, (-1, BASE, BASE))
+        h = h.contiguous(memory_format=torch.channels_last)
+        for side, grow, refine in zip(self.sides, self.grow, self.refine, strict=True):
+            h = film(grow(F.interpolate(h, (side, side), mode="bilinear")))
+            h = h + film(refine(h))
+        out = self.out(h).float().unflatten(0, (batch, count))
+        limit = LOG_CONFIDENCE_LIMIT
+        confidence = (limit * torch.tanh(out[:, :, :1] * 4 / limit)).exp()
+        proposal = torch.sigmoid(out[:, :, 1:4] * 4)
+        return (confidence, proposal, *([out[:, :, 4:] * 4] if self.responds else []))
+
+    def bind(
+        self, z: Tensor, positional: Sequence[bool]
+    ) -> BoundQuadraticEnergy | BoundRespondingEnergy:
+        """Fix latents z (B,J,D); positions are part of what is decoded, whatever the flags."""
+        return bound_energy(*self(z))
