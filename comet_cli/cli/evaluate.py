@@ -80,3 +80,54 @@ def segmentation(
             )
         figures = rounded(evaluate_segmentation(loaded, pictures.images, pictures.masks))
         _show(report, loaded.card.name, data, figures)
+
+
+@app.command()
+def swaps(
+    model: ModelName,
+    data: Data,
+    count: Annotated[int, typer.Option(min=2, help="Held-out pairs.")] = 500,
+    factors: Annotated[
+        str, typer.Option(metavar="NAMES", help="Factors to read, with commas; default all.")
+    ] = "",
+    probe_iterations: Annotated[int, typer.Option(min=1, help="Of the probe's training.")] = 1500,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """Do a component's factors, and no others, follow it into another picture?
+
+    A probe is trained on the labels of the split train, but for its first pictures, which decide
+    what component a factor belongs to; the figures are of the split test.
+    """
+    from comet_cli.data.dataset_folder import load_folder
+    from comet_cli.evaluation.measure import rounded
+    from comet_cli.evaluation.probe import factor_labels, train_probe
+    from comet_cli.evaluation.swaps import evaluate_swaps
+    from comet_cli.models import store
+
+    with Report(as_json=as_json) as report:
+        loaded = store.load(model, device=device)
+        size = loaded.card.image_size
+        train = load_folder(data, split="train", size=size)
+        test = load_folder(data, split="test", size=size, limit=count)
+        names, labels = factor_labels(train.metadata, factors.split(",") if factors else None)
+        _, held = factor_labels(test.metadata, names)
+        tuning = max(2, min(count, len(train) // 4))
+        probe = train_probe(train.images[tuning:], labels[tuning:], iterations=probe_iterations)
+        found = rounded(
+            evaluate_swaps(
+                loaded,
+                probe,
+                names,
+                (train.images[:tuning], labels[:tuning]),
+                (test.images, held),
+            )
+        )
+        lines = [f"{name:<26}{value}" for name, value in found.items() if name != "factors"]
+        lines.append(f"{'factor':<26}{'component':<11}donor read  of another  host read")
+        for name, row in found["factors"].items():
+            rates = (row["donor_read"], row["donor_read_of_another"], row["host_read"])
+            cells = "  ".join("-".rjust(10) if r is None else f"{r:10.3f}" for r in rates)
+            lines.append(f"{name:<26}{row['component']:<9}{cells}")
+        document = {"model": loaded.card.name, "data": data.name, **found}
+        report.show(document, "\n".join(lines))

@@ -1,5 +1,6 @@
 """`comet evaluate`: figures of a model on held-out pictures."""
 
+import json
 import os
 from pathlib import Path
 
@@ -121,3 +122,33 @@ def test_unknown_models_and_folders_are_one_sentence(comet, evaluate):
     assert done.code == 1 and "there is no folder 'nowhere'" in done.sentence
     done = comet("evaluate", "segmentation", "-m", "unheard-of", "--data", "squares")
     assert done.code == 2 and "unknown model 'unheard-of'" in done.sentence
+
+
+def label_set(folder: str) -> None:
+    """Give the pictures of a set a factor: is the upper left pixel of the square's column even."""
+    for split in ("train", "test"):
+        path = Path(folder) / split / "metadata.jsonl"
+        entries = [json.loads(line) for line in path.read_text().splitlines()]
+        for n, entry in enumerate(entries):
+            entry["factors"] = {"parity": n % 2, "third": n % 3}
+        write_metadata(Path(folder), split, entries)
+
+
+def test_swaps_prints_each_factors_component_and_with_json_one_document(evaluate):
+    label_set("squares")
+    arguments = ("swaps", "--data", "squares", "--probe-iterations", "2", "--count", "3")
+    found = evaluate(*arguments, "--json").json
+    assert set(found["factors"]) == {"parity", "third"}
+    assert 0 <= found["swap_accuracy"] <= 1 and found["pairs"] == 3
+    printed = evaluate(*arguments).out
+    assert "swap_accuracy" in printed and "donor read" in printed
+    for name, row in found["factors"].items():
+        (line,) = [each for each in printed.splitlines() if each.startswith(name)]
+        assert line.split()[1] == str(row["component"])
+    one = evaluate(*arguments, "--json", "--factors", "third").json
+    assert set(one["factors"]) == {"third"}
+
+
+def test_swaps_of_a_set_without_factors_is_one_sentence(evaluate):
+    result = evaluate("swaps", "--data", "squares", "--count", "2")
+    assert result.code == 1 and "no discrete factors" in result.err

@@ -1,0 +1,127 @@
+"""An attribute probe: a small network that reads factors off pictures, trained on their labels.
+
+It judges models and has no part in their training. It never sees a model's pictures in training
+either; real ones are blurred at random instead, so that it is not a judge of sharpness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from comet_cli.errors import CometError
+
+
+class Probe(nn.Module):
+    """Pictures (B,3,R,R) -> one value index a factor (B,number of factors)."""
+
+    def __init__(self, image_size: int, levels: Sequence[int]) -> None:
+        """Build.
+
+        Args:
+            image_size: R.
+            levels: how many values each factor has.
+        """
+        super().__init__()
+        self.levels = list(levels)
+        widths, layers, side = [3, 32, 64, 96, 128], [], image_size
+        for a, b in zip(widths[:-1], widths[1:], strict=True):
+            layers += [nn.Conv2d(a, b, 3, stride=2, padding=1), nn.BatchNorm2d(b), nn.ReLU()]
+            side = -(-side // 2)
+        self.features = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(min(side, 4)), nn.Flatten())
+        self.hidden = nn.Linear(widths[-1] * min(side, 4) ** 2, 256)
+        self.heads = nn.Linear(256, sum(self.levels))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Return the logits (B,levels) of each factor."""
+        h = self.features((2 * x - 1).contiguous(memory_format=torch.channels_last))
+        return list(self.heads(F.relu(self.hidden(h))).split(self.levels, -1))
+
+    @torch.no_grad()
+    def read(self, x: Tensor, batch: int = 250) -> np.ndarray:
+        """Return the most likely values (B,number of factors) of pictures (B,3,R,R)."""
+        parts = [torch.stack([o.argmax(-1) for o in self(p)], -1) for p in x.split(batch)]
+        return torch.cat(parts).cpu().numpy()
+
+
+def factor_labels(
+    metadata: Sequence[dict[str, Any]], names: Sequence[str] | None = None
+) -> tuple[list[str], np.ndarray]:
+    """Return the names of a set's discrete factors and their value indices (N,factors).
+
+    Args:
+        metadata: entries with ``factors``: name -> index, as the grid sets have.
+        names: the factors wanted; default all.
+
+    Raises:
+        CometError: no such factors, or not in every entry.
+    """
+    first = metadata[0].get("factors") if metadata else None
+    if not isinstance(first, dict) or not all(type(v) is int for v in first.values()):
+        raise CometError(
+            "the pictures have no discrete factors ('factors' in metadata.jsonl, name to index)"
+        )
+    chosen = list(first) if names is None else list(names)
+    unknown = [n for n in chosen if n not in first]
+    if unknown:
+        raise CometError(f"no factor '{unknown[0]}' in the data; there are {', '.join(first)}")
+    try:
+        rows = [[entry["factors"][n] for n in chosen] for entry in metadata]
+    except KeyError as error:
+        raise CometError(f"a picture lacks the factor {error}") from None
+    return chosen, np.array(rows)
+
+
+def as_pictures(images: np.ndarray) -> Tensor:
+    """Return (N,R,R,3) uint8 as (N,3,R,R) in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
+
+
+def train_probe(
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    iterations: int = 1500,
+    batch: int = 64,
+    seed: int = 0,
+) -> Probe:
+    """Train a probe on labelled pictures.
+
+    Args:
+        images: (N,R,R,3) uint8.
+        labels: (N,factors) value indices, from 0.
+        iterations: optimizer steps.
+        batch: pictures a step.
+        seed: of weights and batches.
+    """
+    torch.manual_seed(seed)
+    probe = Probe(images.shape[1], (labels.max(0) + 1).tolist())
+    optimizer = torch.optim.AdamW(probe.parameters(), lr=2e-3, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=iterations)
+    draw = np.random.default_rng(seed)
+    targets = torch.from_numpy(labels).long()
+    for _ in range(iterations):
+        chosen = draw.integers(len(images), size=batch)
+        x = soften(as_pictures(images[chosen]), draw)
+        outputs = probe(x)
+        loss = torch.stack(
+            [F.cross_entropy(o, targets[chosen, i]) for i, o in enumerate(outputs)]
+        ).sum()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return probe.eval().requires_grad_(False)
+
+
+def soften(x: Tensor, draw: np.random.Generator) -> Tensor:
+    """Return a batch mixed with its blurred copy, each picture by a share of its own, and noise."""
+    blurred = F.avg_pool2d(F.pad(x, (2, 2, 2, 2), mode="replicate"), 5, 1)
+    share = torch.from_numpy(draw.uniform(0, 1, (len(x), 1, 1, 1)) ** 2).float()
+    noise = torch.from_numpy(draw.normal(0, 0.01, tuple(x.shape))).float()
+    return x + share * (blurred - x) + noise
