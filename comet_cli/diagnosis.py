@@ -11,6 +11,7 @@ PACKAGES = ("torch", "numpy", "pillow", "safetensors", "huggingface-hub", "typer
 EXTRAS = {"render": "mitsuba", "metrics": "scikit-learn", "tensorboard": "tensorboard"}
 VARIABLES = (
     "COMET_HOME",
+    "COMET_CACHE",
     "COMET_MODEL",
     "COMET_DEBUG",
     "HF_HUB_OFFLINE",

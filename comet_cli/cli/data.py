@@ -1,4 +1,4 @@
-"""`comet data`: list, make, import and check data sets."""
+"""`comet data`: list, make, import, pack and check data sets."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import typer
 
 from comet_cli.errors import CometError, UsageError
 
-app = typer.Typer(help="List, make, import and check data sets.", no_args_is_help=True)
+app = typer.Typer(help="List, make, import, pack and check data sets.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -43,6 +43,9 @@ def make(
     seed: Annotated[int, typer.Option(help="The same seed gives the same pictures.")] = 0,
     jobs: Annotated[int | None, typer.Option(help="Processes; default: one a CPU.")] = None,
     objects: Annotated[str | None, typer.Option(help="Objects a picture: 4 or 3-6.")] = None,
+    fix: Annotated[
+        list[str] | None, typer.Option(help="Keep a factor to values: light_x=0 or light_x=0,5.")
+    ] = None,
     preview: Annotated[Path | None, typer.Option(help="PNG sheet of the first pictures.")] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Start anew.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder only.")] = False,
@@ -56,7 +59,7 @@ def make(
     if preview is not None:
         check_preview(preview, out)
     made = make_dataset(
-        make_generator(name, size, _parse_range(objects)),
+        make_generator(name, size, _parse_range(objects), _parse_fixed(fix or [])),
         out,
         count=count,
         test_count=test_count,
@@ -132,11 +135,64 @@ def import_(
 
 
 @app.command()
+def pack(
+    folder: Annotated[Path, typer.Argument(help="A data-set folder, or a folder of pictures.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write, such as faces.pack.")],
+    size: Annotated[int | None, typer.Option(help="Pixels a side; default: as they are.")] = None,
+    split: Annotated[str | None, typer.Option(help="Only train, or only test.")] = None,
+    lossless: Annotated[bool, typer.Option("--lossless", help="However large it becomes.")] = False,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace any file.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the file only.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Write a data set as one small file, which loads and trains like its folder."""
+    import warnings
+
+    from comet_cli.cli.console import Report
+    from comet_cli.data.pack import is_pack
+    from comet_cli.data.packing import pack_dataset
+    from comet_cli.files import check_output
+
+    check_output(out, force=force or is_pack(out), inputs=[str(folder)])
+    with Report(as_json=as_json, quiet=quiet) as report:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            packed = pack_dataset(
+                folder,
+                out,
+                size=size,
+                split=split,
+                lossless=lossless,
+                progress=None if quiet or as_json or not sys.stderr.isatty() else _show_progress,
+            )
+        for warning in caught:
+            report.note(str(warning.message))
+        facts = packed.facts
+        loss = "" if facts.psnr is None else f", {facts.psnr[0]:.1f} dB, at least {facts.psnr[1]}"
+        report.show(
+            {
+                "file": str(out),
+                "bytes": packed.bytes,
+                "size": facts.size,
+                "counts": facts.splits,
+                "encoding": facts.encoding,
+                "psnr": facts.psnr,
+                "skipped": list(packed.skipped),
+            },
+            str(out)
+            if quiet
+            else f"{out}: {facts.count} pictures of {facts.size} pixels in {packed.bytes} bytes, "
+            f"{packed.bytes / facts.count:.0f} each ({facts.encoding}{loss}), "
+            f"{len(packed.skipped)} skipped",
+        )
+
+
+@app.command()
 def check(
     folder: Annotated[Path, typer.Argument(help="A data-set folder.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Verify a data set: files, sizes, masks, and that no scene is in both splits."""
+    """Verify a data set: files, sizes, masks, factors, and that no scene is in both splits."""
     from comet_cli.data.check import check_folder
 
     report = check_folder(folder)
@@ -145,6 +201,7 @@ def check(
     else:
         for problem in report.problems:
             typer.echo(f"{problem.file}: {problem.message}")
+        typer.echo(report.table())
         counts = ", ".join(f"{number} {split}" for split, number in report.counts.items())
         verdict = "ok" if report.ok else f"{len(report.problems)} problems"
         typer.echo(f"{folder}: {counts}; {verdict}")
@@ -174,6 +231,17 @@ def _parse_range(words: str | None) -> tuple[int, int] | None:
         raise UsageError(
             f"--objects is {words!r}, expected a number or a range like 3-6"
         ) from error
+
+
+def _parse_fixed(options: list[str]) -> dict[str, list[str]]:
+    """Read `light_x=0,5` and the like; a factor named twice keeps to the values of both."""
+    fixed: dict[str, list[str]] = {}
+    for words in options:
+        name, equals, values = words.partition("=")
+        if not (name and equals and values):
+            raise UsageError(f"--fix is {words!r}, expected FACTOR=VALUE, or FACTOR=VALUE,VALUE")
+        fixed.setdefault(name, []).extend(values.split(","))
+    return fixed
 
 
 def _show_progress(done: int, total: int | None) -> None:

@@ -17,21 +17,20 @@ ModelName = Annotated[
     str, typer.Option("--model", "-m", metavar="MODEL", help="Name or folder of the model.")
 ]
 Data = Annotated[
-    Path, typer.Option("--data", metavar="DIR", help="Data-set folder, or a folder of pictures.")
+    Path,
+    typer.Option("--data", metavar="DIR", help="Data-set folder, pictures, or pack."),
 ]
 Split = Annotated[str, typer.Option(help="Split of the data set.")]
 Count = Annotated[int | None, typer.Option(min=1, help="Pictures to use.", show_default="all")]
 
 
 def _load(model: str, data: Path, split: str, count: int | None, device: str) -> tuple[Any, Any]:
-    from comet_cli.data.dataset_folder import load_folder
-    from comet_cli.data.generator import SPLITS
+    from comet_cli.data.dataset_folder import load_folder, splits_in
     from comet_cli.models import store
 
     loaded = store.load(model, device=device)
     # A plain folder has no splits; of a data set nothing but the split asked for will do.
-    plain = not any((data / each).is_dir() for each in SPLITS)
-    chosen = None if plain and split == "test" else split
+    chosen = None if split == "test" and not splits_in(data) else split
     return loaded, load_folder(data, split=chosen, size=loaded.card.image_size, limit=count)
 
 

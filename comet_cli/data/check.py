@@ -11,12 +11,14 @@ import numpy as np
 from PIL import Image
 
 from comet_cli.data import dataset_folder
+from comet_cli.data.coverage import Factor, factor_coverage
 from comet_cli.data.generator import SPLITS
 from comet_cli.errors import CometError
 from comet_cli.files import show
 
 # What a line of metadata holds besides the scene.
 _BOOKKEEPING = frozenset({"file_name", "mask", "split", "index", "seed"})
+_NO_FACTORS = _BOOKKEEPING | {"cell", "source"}
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Report:
         size: its picture size in pixels, or None if pictures differ or there are none.
         counts: readable pictures of each split.
         masks: readable masks of each split.
+        coverage: the values of each recorded factor, over all splits.
         problems: everything that is wrong.
     """
 
@@ -53,12 +56,22 @@ class Report:
     size: int | None = None
     counts: dict[str, int] = field(default_factory=dict)
     masks: dict[str, int] = field(default_factory=dict)
+    coverage: list[Factor] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
         """Whether nothing is wrong."""
         return not self.problems
+
+    def table(self) -> str:
+        """Counts, size and factors, a line each."""
+        rows = [(f"{split} pictures", str(count)) for split, count in self.counts.items()]
+        rows += [(f"{split} masks", str(count)) for split, count in self.masks.items()]
+        rows.append(("pixels a side", str(self.size or "different")))
+        rows += [(factor.name, factor.describe()) for factor in self.coverage]
+        width = max(len(name) for name, _ in rows)
+        return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
     def as_dict(self) -> dict[str, Any]:
         """The report as JSON values."""
@@ -87,6 +100,7 @@ def check_folder(folder: str | Path) -> Report:
     report.size = description.get("size")
     pictures: dict[str, dict[str, str]] = {}
     scenes: dict[str, dict[str, str]] = {}
+    shown: list[dict[str, Any]] = []
     for split in SPLITS:
         entries = dataset_folder.read_metadata(folder, split)
         expected = (description.get("counts") or {}).get(split, 0)
@@ -99,6 +113,11 @@ def check_folder(folder: str | Path) -> Report:
             message = f"There are {len(entries)} lines, but dataset.json counts {expected}."
             report.problems.append(Problem("count", f"{split}/metadata.jsonl", message))
         pictures[split], scenes[split] = _check_split(folder, split, entries, report)
+        shown += [
+            {key: value for key, value in entry.items() if key not in _NO_FACTORS}
+            for entry in entries
+        ]
+    report.coverage = factor_coverage(shown, report.generator, description.get("subset"))
     _check_shared("duplicate", "the same picture as", pictures, report)
     _check_shared("scene", "the same scene as", scenes, report)
     return report

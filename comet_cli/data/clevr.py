@@ -1,5 +1,6 @@
 """CLEVR-like scenes: cubes, spheres and cylinders on a grey ground, rendered with mitsuba."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -19,12 +20,19 @@ MIN_VISIBLE = 40
 
 
 class Clevr(Generator):
-    """Factors: shape, colour, material, size, position and rotation of each object."""
+    """Factors: shape, colour, material, size, position and rotation of each object.
+
+    Attributes:
+        shapes: words that an object's shape is drawn from.
+        kind: what its objects are.
+    """
 
     name = "clevr"
     version = 1
     default_size = 64
     summary = "CLEVR-like scenes, 64x64, instance masks (needs mitsuba)"
+    shapes: tuple[str, ...] = clevr_scene.SHAPES
+    kind: type[Thing] = Thing
 
     def __init__(self, size: int | None = None, objects: tuple[int, int] = (4, 4)):
         """Check the settings.
@@ -88,12 +96,24 @@ class Clevr(Generator):
                 things, mask = placed
                 return Scene(things=things, camera=camera, lights=lights), mask
 
+    def draw_thing(self, rng: np.random.Generator) -> Thing:
+        """An object with its factors, anywhere on the ground."""
+
+        def pick(words):
+            return tuple(words)[rng.integers(len(words))]
+
+        shape, colour = pick(self.shapes), pick(clevr_scene.COLOURS)
+        material, size = pick(clevr_scene.MATERIALS), pick(clevr_scene.SIZES)
+        x, y = rng.uniform(-EXTENT, EXTENT, size=2).tolist()
+        thing = self.kind(shape, colour, material, size, (x, y, 0.0), float(rng.uniform(0, 360)))
+        return dataclasses.replace(thing, position=(x, y, thing.radius))
+
     def _place(self, rng, camera, count: int) -> tuple[tuple[Thing, ...], np.ndarray] | None:
         """Add objects one by one, each where it leaves all of them visible."""
         things: tuple[Thing, ...] = ()
         mask = np.zeros((self.size, self.size), np.uint8)
         for _attempt in range(40 * count):
-            thing = _draw_thing(rng)
+            thing = self.draw_thing(rng)
             if any(gap(thing, other) < MARGIN for other in things):
                 continue
             candidate = (*things, thing)
@@ -108,19 +128,7 @@ class Clevr(Generator):
 
 def gap(one: Thing, other: Thing) -> float:
     """Least distance between the upright cylinders around two things, negative if they overlap."""
-    reach = clevr_scene.SIZES[one.size] + clevr_scene.SIZES[other.size]
-    return math.dist(one.position[:2], other.position[:2]) - reach
-
-
-def _draw_thing(rng: np.random.Generator) -> Thing:
-    def pick(words):
-        return tuple(words)[rng.integers(len(words))]
-
-    shape, colour = pick(clevr_scene.SHAPES), pick(clevr_scene.COLOURS)
-    material, size = pick(clevr_scene.MATERIALS), pick(clevr_scene.SIZES)
-    x, y = rng.uniform(-EXTENT, EXTENT, size=2).tolist()
-    thing = Thing(shape, colour, material, size, (x, y, 0.0), float(rng.uniform(0, 360)))
-    return Thing(shape, colour, material, size, (x, y, thing.radius), thing.rotation)
+    return math.dist(one.position[:2], other.position[:2]) - (one.reach + other.reach)
 
 
 def _jitter(rng: np.random.Generator, place, reach: float) -> tuple[float, float, float]:

@@ -16,7 +16,7 @@ import io
 import json
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from comet_cli.data.array_files import load_arrays
 from comet_cli.data.generator import SPLITS, Sample
+from comet_cli.data.pack import is_pack, read_facts, read_pack
 from comet_cli.errors import CometError, FileFormatError
 from comet_cli.files import read_input, show, write_output
 from comet_cli.images import image_size, load_image, to_bytes
@@ -179,8 +181,8 @@ def load_folder(
     Files that cannot be read are skipped with a warning.
 
     Args:
-        path: a data-set folder, a folder of pictures (flat or nested), an .npz that holds `images`
-            (and `masks`), or an .npy of images, which stays on disk.
+        path: a data-set folder, a folder of pictures (flat or nested), a pack, an .npz that holds
+            `images` (and `masks`), or an .npy of images, which stays on disk.
         split: "train" or "test"; None for everything.
         size: R in pixels; None for that of the first picture.
         limit: load only so many pictures, the first ones.
@@ -188,73 +190,86 @@ def load_folder(
     Raises:
         CometError: no such folder, split or readable picture, or arrays of another shape.
     """
-    folder = Path(path)
-    if folder.is_file():
-        return _load_packed(folder, size, limit)
-    if not folder.is_dir():
-        raise CometError(f"there is no folder '{show(folder)}' to load pictures from")
-    images: list[np.ndarray] = []
-    masks: list[np.ndarray] = []
+    path = Path(path)
+    if path.is_file() and not is_pack(path):
+        images, masks = load_arrays(path, size, limit)
+        return LoadedPictures(images, masks, [{} for _ in range(len(images))])
+    found: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
     metadata: list[dict[str, Any]] = []
     skipped: list[str] = []
-    for file, entry in _listed(folder, split):
-        if limit is not None and len(images) == limit:
+    for name, sample in read_pictures(path, split, size):
+        if limit is not None and len(found) == limit:
             break
-        try:
-            data = read_input(file)
-            side = size or image_size(data)
-            image = to_bytes(load_image(data, side))
-            mask = _load_mask(folder, entry, side)
-        except (CometError, *_UNREADABLE):
-            skipped.append(file.relative_to(folder).as_posix())
+        if sample is None:
+            skipped.append(name)
             continue
-        size = side
-        images.append(image)
-        if mask is not None:
-            masks.append(mask)
-        metadata.append(entry)
-    if skipped:
-        warnings.warn(
-            f"{len(skipped)} of the files in '{show(folder)}' could not be read, and are skipped: "
-            f"{', '.join(skipped[:5])}{', …' if len(skipped) > 5 else ''}",
-            stacklevel=2,
-        )
-    if not images:
-        part = f" for the split '{split}'" if split else ""
-        raise CometError(f"there is no readable picture in '{show(folder)}'{part}")
-    complete = len(masks) == len(images)
+        found.append(sample.image)
+        if sample.mask is not None:
+            labels.append(sample.mask)
+        metadata.append(sample.factors)
+    warn_skipped(path, skipped)
+    if not found:
+        raise nothing_readable(path, split)
+    complete = len(labels) == len(found)
     return LoadedPictures(
-        np.stack(images), np.stack(masks) if complete else None, metadata, tuple(skipped)
+        np.stack(found), np.stack(labels) if complete else None, metadata, tuple(skipped)
     )
 
 
-def pack(
-    path: str | os.PathLike[str],
-    split: str | None = None,
-    size: int | None = None,
-    out: str | os.PathLike[str] | None = None,
-) -> Path:
-    """Write the pictures of a folder as one .npy that `load_folder` maps into memory.
+def read_pictures(
+    path: Path, split: str | None = None, size: int | None = None
+) -> Iterator[tuple[str, Sample | None]]:
+    """Yield the name and the content of each picture; None for one that cannot be read.
 
     Args:
-        path: as for `load_folder`.
+        path: a folder, or a pack.
         split: as for `load_folder`.
         size: as for `load_folder`.
-        out: the file to write; default `images-SPLIT-R.npy` in the folder.
-
-    Returns:
-        The file written: (N, R, R, 3) uint8.
 
     Raises:
-        CometError: as `load_folder`.
+        CometError: as `load_folder`, but for pictures that cannot be read.
     """
-    images = load_folder(path, split, size).images
-    name = f"images-{split or 'all'}-{images.shape[1]}.npy"
-    file = Path(out) if out is not None else Path(path) / name
-    stream = io.BytesIO()
-    np.save(stream, images)
-    write_output(file, stream.getvalue())
-    return file
+    if is_pack(path):
+        yield from read_pack(path, split, size)
+        return
+    for file, entry in list_pictures(path, split):
+        try:
+            data = read_input(file)
+            side = size or image_size(data)
+            sample = Sample(to_bytes(load_image(data, side)), _load_mask(path, entry, side), entry)
+        except (CometError, *_UNREADABLE):
+            yield file.relative_to(path).as_posix(), None
+            continue
+        size = side
+        yield file.relative_to(path).as_posix(), sample
+
+
+def splits_in(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """The splits that a folder or a pack has; none for plain pictures.
+
+    Raises:
+        FileFormatError: a damaged pack.
+    """
+    if is_pack(path):
+        return tuple(split for split in read_facts(path).splits if split)
+    return tuple(split for split in SPLITS if (Path(path) / split).is_dir())
+
+
+def warn_skipped(path: Path, skipped: Sequence[str]) -> None:
+    """Warn of files that cannot be read, with their number and the first names."""
+    if skipped:
+        warnings.warn(
+            f"{len(skipped)} of the files in '{show(path)}' could not be read, and are skipped: "
+            f"{', '.join(map(show, skipped[:5]))}{', …' if len(skipped) > 5 else ''}",
+            stacklevel=3,
+        )
+
+
+def nothing_readable(path: Path, split: str | None) -> CometError:
+    """The error of a folder without a readable picture."""
+    part = f" for the split '{split}'" if split else ""
+    return CometError(f"there is no readable picture in '{show(path)}'{part}")
 
 
 def _load_mask(folder: Path, entry: dict[str, Any], size: int) -> np.ndarray | None:
@@ -283,36 +298,14 @@ def fit_mask(mask: Image.Image, size: int, crop: int | None = None) -> np.ndarra
     return np.asarray(mask.resize((size, size), Image.Resampling.NEAREST, box), dtype=np.uint8)
 
 
-def _load_packed(file: Path, size: int | None, limit: int | None) -> LoadedPictures:
-    try:
-        # Never unpickled: an array file is data.
-        content = np.load(file, mmap_mode="r", allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            images, masks = content[:limit], None
-        else:
-            with content:
-                images = content["images"][:limit]
-                masks = content["masks"][:limit] if "masks" in content else None
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise FileFormatError(
-            f"'{show(file)}' is no array file with images; expected an .npy, or an .npz with images"
-        ) from error
-    side = images.shape[1] if images.ndim == 4 else 0
-    if images.dtype != np.uint8 or images.shape != (len(images), side, side, 3):
-        raise FileFormatError(
-            f"'{show(file)}' holds images of shape {images.shape} and type {images.dtype}; "
-            "expected (N, R, R, 3) and uint8"
-        )
-    if size not in (None, side):
-        raise CometError(
-            f"'{show(file)}' holds pictures of {side} pixels, not {size}; "
-            "pack them again at that size"
-        )
-    return LoadedPictures(images, masks, [{} for _ in range(len(images))])
+def list_pictures(folder: Path, split: str | None) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The pictures of a folder in order, each with its metadata.
 
-
-def _listed(folder: Path, split: str | None) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The pictures of a folder in order, each with its metadata."""
+    Raises:
+        CometError: there is no such folder or split.
+    """
+    if not folder.is_dir():
+        raise CometError(f"there is no folder '{show(folder)}' to load pictures from")
     if split is not None and not (folder / split).is_dir():
         raise CometError(f"there is no split '{split}' in '{show(folder)}', no folder of that name")
     splits = [split] if split else [each for each in SPLITS if (folder / each).is_dir()]
@@ -321,6 +314,9 @@ def _listed(folder: Path, split: str | None) -> Iterator[tuple[Path, dict[str, A
         for each, entries in known.items():
             for entry in entries or []:
                 yield folder / each / entry["file_name"], entry
+            if entries is None:  # a split that was not finished
+                for file in find_pictures(folder / each):
+                    yield file, {"file_name": file.name}
         return
     for file in find_pictures(folder / split if split else folder):
         yield file, {"file_name": file.relative_to(folder).as_posix()}

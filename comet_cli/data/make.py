@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from comet_cli.data import dataset_folder
+from comet_cli.data.factor_grid import GridGenerator
 from comet_cli.data.generator import SPLITS, Generator
 from comet_cli.data.opening import claim_folder, make_folders
 from comet_cli.errors import UsageError
@@ -132,9 +133,10 @@ def _check(generator: Generator, counts: dict[str, int], seed: int, jobs: int) -
     for split, count in counts.items():
         limit = generator.limit(split)
         if limit is not None and count > limit:
+            restricted = ", so restricted," if _subset(generator) else ""
             raise UsageError(
-                f"{generator.name} has {limit} different {split} pictures, fewer than the {count} "
-                "asked for; ask for fewer"
+                f"{generator.name}{restricted} has {limit} different {split} pictures, fewer than "
+                f"the {count} asked for; ask for fewer"
             )
     if seed < 0:
         raise UsageError(f"the seed is {seed}, expected 0 or more")
@@ -151,8 +153,16 @@ def _describe(generator: Generator, seed: int, counts: dict[str, int]) -> dict[s
         "seed": seed,
         "size": generator.size,
         "objects": list(generator.objects),
+        "subset": _subset(generator),
         "counts": counts,
     }
+
+
+def _subset(generator: Generator) -> dict[str, list[int]] | None:
+    """The part of a grid that is made, as JSON values; None for all of it, or if it is no grid."""
+    if not isinstance(generator, GridGenerator) or not generator.subset:
+        return None
+    return {name: list(kept) for name, kept in generator.subset.items()}
 
 
 def _open_folder(folder: Path, description: dict[str, Any], force: bool) -> None:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from comet_cli.composition import PLAIN_STARTS
+from comet_cli.data.mixture import Pictures, draw_rows
 from comet_cli.errors import CometError
 from comet_cli.models.comet_model import CometModel
 from comet_cli.models.quadratic_energy import BoundQuadraticEnergy, BoundRespondingEnergy
@@ -57,7 +58,7 @@ class TrainingResult:
 
 def train(
     recipe: Recipe,
-    images: np.ndarray,
+    images: Pictures,
     folder: Path,
     *,
     held_out: np.ndarray | None = None,
@@ -71,7 +72,7 @@ def train(
 
     Args:
         recipe: facts of the model and settings.
-        images: (N,R,R,3) uint8.
+        images: (N,R,R,3) uint8, an array or a mixture of data sets.
         folder: checkpoint, log (``log.jsonl``) and sample sheets go here; must exist.
         held_out: (M,R,R,3) uint8 for the log's PSNR and the sample sheets.
         max_seconds: stop after this time, counted from this call.
@@ -243,18 +244,26 @@ def penalty_weight(settings: TrainSettings, iteration: int) -> float:
     return min(1.0, max(0.0, (4 * iteration / settings.penalty_warm_up - 1) / 3))
 
 
-def draw_batch(images: np.ndarray, recipe: Recipe, iteration: int) -> Tensor:
-    """Return the batch (B,3,R,R) of an iteration: a function of seed and iteration alone."""
+def draw_batch(images: Pictures, recipe: Recipe, iteration: int) -> Tensor:
+    """Return the batch (B,3,R,R) of an iteration: a function of seed and iteration alone.
+
+    Of a mixture, each data set gives its share. In NumPy and in place, since small batches cost
+    torch more than the work itself.
+    """
     generator = np.random.default_rng(_seed(recipe.train.seed, iteration, 0))
-    chosen = np.sort(generator.integers(len(images), size=recipe.train.batch))
-    x = torch.from_numpy(np.ascontiguousarray(images[chosen])).permute(0, 3, 1, 2).float() / 255
+    pixels = np.asarray(images[draw_rows(images, generator, recipe.train.batch)])
     if recipe.data.flip:
-        mirrored = torch.from_numpy(generator.random(len(x)) < 0.5)
-        x = torch.where(mirrored[:, None, None, None], x.flip(-1), x)
+        mirrored = generator.random(len(pixels)) < 0.5
+        turned = pixels[mirrored]
+        for channel in range(3):  # pixels of three bytes are slow to copy
+            pixels[mirrored, :, :, channel] = turned[:, :, ::-1, channel]
+    x = pixels.astype(np.float32)
+    x /= 255
     if recipe.data.colour_jitter:
-        gains = 1 + recipe.data.colour_jitter * generator.uniform(-1, 1, (len(x), 3, 1, 1))
-        x = (x * torch.from_numpy(gains).float()).clamp(0, 1)
-    return x
+        gains = 1 + recipe.data.colour_jitter * generator.uniform(-1, 1, (len(x), 1, 1, 3))
+        x *= gains.astype(np.float32)
+        np.clip(x, 0, 1, out=x)
+    return torch.from_numpy(x).permute(0, 3, 1, 2)
 
 
 def update_average(

@@ -12,6 +12,7 @@ from typing import Any
 
 from comet_cli.errors import FileFormatError
 from comet_cli.models.card import ModelCard
+from comet_cli.training.sources import parse_sources
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -24,18 +25,19 @@ class DataSettings:
     """Where the pictures come from.
 
     Attributes:
-        train: a data-set folder (its split ``train``) or a plain folder of pictures.
-        held_out: the folder whose split ``test`` is held out; default the same folder.
-        measured: the folder whose split ``test`` the card's figures are measured on; default
-            ``held_out``. A set of its own keeps what the log and the sheets led to out of them.
+        train: a data-set folder (its split ``train``), a plain folder of pictures, a pack or an
+            array file; or a table, or a list of tables, as :class:`.sources.Source` describes.
+        held_out: whose split ``test`` is held out, written like ``train``; default the same.
+        measured: whose split ``test`` the card's figures are measured on; default ``held_out``.
+            A set of its own keeps what the log and the sheets led to out of them.
         held_out_count: how many held-out pictures the log and the sheets use.
         flip: mirror pictures left to right at random.
         colour_jitter: largest relative change of each channel's gain.
     """
 
-    train: str
-    held_out: str = ""
-    measured: str = ""
+    train: str | dict[str, Any] | list[Any]
+    held_out: str | dict[str, Any] | list[Any] = ""
+    measured: str | dict[str, Any] | list[Any] = ""
     held_out_count: int = 64
     flip: bool = False
     colour_jitter: float = 0.0
@@ -49,11 +51,13 @@ class DataSettings:
         _check(
             "data",
             [
-                (self.train != "", "train must name a folder"),
                 (self.held_out_count >= 1, "held_out_count must be at least 1"),
                 (0 <= self.colour_jitter < 1, "colour_jitter must be at least 0 and below 1"),
             ],
         )
+        for key in ("train", "held_out", "measured"):
+            if key == "train" or getattr(self, key) != "":
+                parse_sources(getattr(self, key), key)
 
 
 @dataclass(frozen=True)

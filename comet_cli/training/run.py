@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from comet_cli.data.mixture import Pictures
 from comet_cli.errors import CometError, MissingExtraError
-from comet_cli.evaluation.measure import measure
 from comet_cli.models import store
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 from comet_cli.models.competitive_encoder import CompetitiveEncoder
+from comet_cli.training.loading import HeldOut, load_data, measure_held_out
 from comet_cli.training.loop import Report, TrainingResult, train
 from comet_cli.training.recipe import Recipe, read_recipe
 
@@ -46,10 +47,7 @@ def train_recipe(
         the card as written and what the training reached.
     """
     recipe = read_recipe(path)
-    images, held_out, masks = load_data(recipe, measured)
-    judged = held_out, masks
-    if recipe.data.measured:
-        judged = load_test(Path(recipe.data.measured), recipe.card.image_size, measured)
+    images, held_out, judged = load_data(recipe, measured)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -58,13 +56,13 @@ def train_recipe(
         recipe,
         images,
         folder,
-        held_out=held_out[: recipe.data.held_out_count],
+        held_out=held_out.images[: recipe.data.held_out_count],
         max_seconds=max_seconds,
         device=str(store.pick_device(device)),
         report=with_tensorboard(report, folder) if recipe.train.tensorboard else report,
         initial=start_weights(recipe, images),
     )
-    card = save_trained(result, recipe, folder, *judged)
+    card = save_trained(result, recipe, folder, judged)
     return card, result
 
 
@@ -94,46 +92,7 @@ def with_tensorboard(report: Report | None, folder: Path) -> Report:
     return write
 
 
-def load_data(recipe: Recipe, measured: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Return training pictures, held-out pictures and the latter's masks (or None)."""
-    from comet_cli.data.dataset_folder import load_folder
-
-    size = recipe.card.image_size
-    data = recipe.data
-    source = Path(data.train)
-    train_split = "train" if (source / "train").is_dir() else None
-    loaded = load_folder(source, split=train_split, size=size)
-    images = loaded.images
-    held = Path(data.held_out or data.train)
-    test_split = test_part(held)
-    count = max(measured, data.held_out_count)
-    if held == source and (train_split is None or test_split is None):
-        # Nothing is set apart: a tenth (at most ``count``), drawn once and for all, is held out.
-        # Not the last tenth: pictures in a folder are often sorted.
-        keep = max(1, min(count, len(images) // 10))
-        if len(images) < 2:
-            raise CometError(f"{source} holds {len(images)} picture(s); training needs at least 2")
-        order = np.random.default_rng(0).permutation(len(images))
-        kept, used = np.sort(order[:keep]), np.sort(order[keep:])
-        masks = None if loaded.masks is None else np.asarray(loaded.masks[kept])
-        return images[used], np.asarray(images[kept]), masks
-    return images, *load_test(held, size, count)
-
-
-def test_part(folder: Path) -> str | None:
-    """Return ``test`` where the folder has such a split, else None: all of it."""
-    return "test" if (folder / "test").is_dir() else None
-
-
-def load_test(folder: Path, size: int, count: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return up to ``count`` pictures of a folder's test split, and their masks (or None)."""
-    from comet_cli.data.dataset_folder import load_folder
-
-    pictures = load_folder(folder, split=test_part(folder), size=size, limit=count)
-    return np.asarray(pictures.images), pictures.masks
-
-
-def start_weights(recipe: Recipe, images: np.ndarray) -> dict[str, torch.Tensor]:
+def start_weights(recipe: Recipe, images: Pictures) -> dict[str, torch.Tensor]:
     """Return the weights a training starts from.
 
     Those of ``start_from``, or random ones (of the recipe's seed) whose encoder, where it has a
@@ -158,8 +117,9 @@ def grown(
 ) -> dict[str, torch.Tensor]:
     """Return the weights of ``new`` with what ``old`` has of them.
 
-    A layer with more inputs or outputs than before keeps the former ones; new inputs weigh nothing
-    at first, so that the network does what it did, and new outputs have their random weights.
+    A layer with more inputs or outputs than before keeps the former ones. New inputs weigh nothing
+    at first, and new outputs a hundredth of their random weights, so that the network does what it
+    did: features that were trained are large, and random weights on them would be a leap.
 
     Raises:
         CometError: other layers, or narrower ones.
@@ -172,7 +132,7 @@ def grown(
         raise CometError(f"start_from: '{name}' has another architecture than the recipe")
     found = {}
     for key, value in old.items():
-        weights = new[key].clone()
+        weights = new[key] * 0.01
         if value.ndim > 1:
             weights[: len(value)] = 0
         weights[tuple(slice(n) for n in value.shape)] = value
@@ -184,8 +144,7 @@ def save_trained(
     result: TrainingResult,
     recipe: Recipe,
     folder: Path,
-    held_out: np.ndarray,
-    masks: np.ndarray | None,
+    held_out: HeldOut,
 ) -> ModelCard:
     """Measure a trained model and write its folder; return the card as written."""
     card = dataclasses.replace(
@@ -193,7 +152,7 @@ def save_trained(
         iterations=result.iteration,
         train_seconds=round(result.seconds, 1),
         recipe="recipe.toml",
-        figures=measure(result.model, held_out, masks),
+        figures=measure_held_out(result.model, held_out),
     )
     extra: dict[str, Any] = {"recipe.toml": recipe.text, "README.md": model_readme(card)}
     return store.save(result.model, folder, card=card, extra=extra, overwrite=True)

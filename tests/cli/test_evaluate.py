@@ -10,6 +10,7 @@ from PIL import Image
 
 from comet_cli.data.dataset_folder import load_folder, write_metadata, write_sample
 from comet_cli.data.generator import Sample
+from comet_cli.data.packing import pack_dataset
 from comet_cli.evaluation.measure import rounded
 from comet_cli.evaluation.reconstruction import evaluate_reconstruction
 from comet_cli.evaluation.segmentation import evaluate_segmentation
@@ -103,6 +104,16 @@ def test_a_plain_folder_can_be_reconstructed_and_has_no_masks(evaluate):
     assert "plain has no instance masks, which segmentation is measured against" in done.sentence
     done = evaluate("segmentation", "--data", "plain", "--json")
     assert done.json["exit_code"] == 1 and "no instance masks" in done.json["error"]
+
+
+@pytest.mark.parametrize("kind", ["reconstruction", "segmentation"])
+def test_of_a_pack_the_test_split_is_measured_as_of_its_folder(evaluate, kind):
+    pack_dataset("squares", "squares.pack")
+    done = evaluate(kind, "--data", "squares.pack", "--json")
+    assert done.json == {"model": "quad", "data": "squares.pack", **figures(kind, "test")}
+    pack_dataset("squares", "train.pack", split="train")
+    done = evaluate(kind, "--data", "train.pack")
+    assert done.code == 1 and "there is no split 'test' in 'train.pack'" in done.sentence
 
 
 def test_a_figure_that_cannot_be_measured_is_null(evaluate):

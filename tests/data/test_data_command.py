@@ -12,7 +12,8 @@ run = CliRunner().invoke
 
 
 def test_list_names_every_data_set():
-    sizes = {"tetris": 35, "clevr": 64, "clevr-lighting": 64, "dsprites": 64, "toon": 64}
+    names = "tetris clevr clevr-lighting clevr-toy dsprites toon room drive-real drive-virtual"
+    sizes = {name: 35 if name == "tetris" else 64 for name in names.split()}
     lines = run(app, ["list"]).stdout.splitlines()
     assert [line.split("\t")[0] for line in lines] == list(sizes)
     rows = json.loads(run(app, ["list", "--json"]).stdout)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from comet_cli.data import dataset_folder
-from comet_cli.data.dataset_folder import load_folder, pack
+from comet_cli.data.dataset_folder import load_folder
 from comet_cli.data.make import make_dataset
 from comet_cli.data.tetris import Tetris
 from comet_cli.errors import CometError
@@ -149,8 +149,9 @@ def test_corrupt_pictures_are_skipped_with_a_count(tmp_path):
     assert len(loaded) == 1 and loaded.skipped == ("b.png", "c.png")
 
 
-def test_packed_pictures_are_mapped_from_disk(tetris, tmp_path):
-    file = pack(tetris, "train", out=tmp_path / "packed.npy")
+def test_an_array_file_is_mapped_from_disk(tetris, tmp_path):
+    file = tmp_path / "pictures.npy"
+    np.save(file, load_folder(tetris, "train").images)
     loaded = load_folder(file)
     assert isinstance(loaded.images, np.memmap)
     assert (loaded.images == load_folder(tetris, "train").images).all()
@@ -181,6 +182,13 @@ def test_a_broken_line_of_metadata_is_named(tetris):
         stream.write("{}\n")
     with pytest.raises(CometError, match="line 7 of .*metadata.jsonl"):
         load_folder(tetris)
+
+
+def test_a_split_that_was_not_finished_loads_with_the_other(tetris):
+    (tetris / "train" / "metadata.jsonl").unlink()
+    loaded = load_folder(tetris)
+    assert len(loaded) == 9 and loaded.masks is None
+    assert [entry["file_name"] for entry in loaded.metadata[5:7]] == ["000005.png", "000000.png"]
 
 
 def test_pictures_carry_their_metadata(tetris):

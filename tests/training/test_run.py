@@ -13,10 +13,10 @@ from comet_cli.errors import CometError, FileFormatError, MissingExtraError
 from comet_cli.evaluation.measure import measure
 from comet_cli.models import store
 from comet_cli.models.comet_model import CometModel
+from comet_cli.training.loading import load_data
 from comet_cli.training.recipe import parse_recipe
 from comet_cli.training.run import (
     flat,
-    load_data,
     model_readme,
     start_weights,
     train_recipe,
@@ -40,7 +40,8 @@ def recipe_file(tmp_path, data_folder, quadratic_toml):
 
 
 def split_of(recipe_text_data: dict, quadratic_toml, measured: int = 3):
-    return load_data(parse_recipe(quadratic_toml(data=recipe_text_data)), measured)
+    images, held_out, _ = load_data(parse_recipe(quadratic_toml(data=recipe_text_data)), measured)
+    return images, held_out.images, held_out.masks
 
 
 def test_training_ends_with_a_model_folder_that_can_be_used_at_once(

@@ -10,17 +10,22 @@ import numpy as np
 
 from comet_cli.data.renderers.clevr_scene import (
     COLOURS,
+    FACES,
     FIELD_OF_VIEW,
     Scene,
     Thing,
     face_mask,
 )
+from comet_cli.data.renderers.toy_scene import Toy
+from comet_cli.data.renderers.toy_shapes import PAINTS
 from comet_cli.errors import MissingExtraError
 
 GROUND = 0.80
 # Rays are traced on a grid finer than the picture by this factor, and averaged after denoising.
 SUPERSAMPLING = 4
 SAMPLES_PER_PIXEL = 16
+# Reflectances of a toy's parts that are not of the object's colour.
+_FIXED = {"white": [0.8, 0.8, 0.8], "black": [0.02, 0.02, 0.02], "glass": [0.05, 0.08, 0.12]}
 
 
 def load_mitsuba() -> Any:
@@ -73,7 +78,7 @@ def render(scene: Scene, size: int, seed: int, samples: int = SAMPLES_PER_PIXEL)
         for number, thing in enumerate(scene.things, start=1)
         if thing.material == "metal" and thing.shape == "sphere"
     }
-    return _to_srgb(_reduce(light, faces, mirrors))
+    return to_srgb(_reduce(light, faces, mirrors))
 
 
 def _reduce(light: np.ndarray, faces: np.ndarray, mirrors: set[int]) -> np.ndarray:
@@ -91,14 +96,14 @@ def _reduce(light: np.ndarray, faces: np.ndarray, mirrors: set[int]) -> np.ndarr
     light = np.minimum(light, 1.0)
     f = SUPERSAMPLING
     total = np.zeros((light.shape[0] // f, light.shape[1] // f, 3), np.float32)
-    for face in np.unique(faces):
+    for face in np.flatnonzero(np.bincount(faces.ravel())):
         inside = faces == face
         window = tuple(slice(*_extent(inside.any(1 - axis))) for axis in (0, 1))
         fine = tuple(slice(part.start * f, part.stop * f) for part in window)
         part = inside[fine][..., None].astype(np.float32)
         share = weight = _block_mean(part)
         colour = _block_mean(light[fine] * part)
-        passes = 4 if face == 0 else 1 if (face + 3) // 4 in mirrors else 2
+        passes = 4 if face == 0 else 1 if face // FACES in mirrors else 2
         for _ in range(passes):
             colour, weight = _blur(colour), _blur(weight)
         total[window] += share * colour / np.maximum(weight, 1e-9)
@@ -120,9 +125,9 @@ def _block_mean(fine: np.ndarray) -> np.ndarray:
 def _blur(image: np.ndarray) -> np.ndarray:
     """Smooth with 1 2 1 in both directions, repeating the border."""
     for axis in (0, 1):
-        padding = [(1, 1) if axis == each else (0, 0) for each in range(3)]
-        wide = np.pad(image, padding, mode="edge").swapaxes(0, axis)
-        image = ((wide[:-2] + wide[2:]) / 4 + wide[1:-1] / 2).swapaxes(0, axis)
+        line = image.swapaxes(0, axis)
+        wide = np.concatenate([line[:1], line, line[-1:]])
+        image = ((wide[:-2] + wide[2:]) / 4 + line / 2).swapaxes(0, axis)
     return image
 
 
@@ -173,13 +178,42 @@ def _describe(mi: Any, scene: Scene, size: int) -> dict[str, Any]:
             },
         }
     for number, thing in enumerate(scene.things):
-        world.update(_shape(transform, thing, f"thing{number}"))
+        name = f"thing{number}"
+        world.update(
+            _meshes(mi, thing, name) if isinstance(thing, Toy) else _shape(transform, thing, name)
+        )
     return world
+
+
+def _meshes(mi: Any, toy: Toy, name: str) -> dict[str, Any]:
+    """A mesh for each paint of a toy."""
+    vertices, normals = (part.astype(np.float32) for part in toy.placed())
+    shapes = {}
+    for paint in np.unique(toy.model.paints):
+        # Vertices of one paint lie side by side.
+        triangles = toy.model.triangles[toy.model.paints == paint]
+        first, last = triangles.min(), triangles.max() + 1
+        surface = mi.Properties()
+        surface["bsdf"] = mi.load_dict(_paint(toy, PAINTS[paint]))
+        mesh = mi.Mesh(
+            name + PAINTS[paint],
+            vertex_count=last - first,
+            face_count=len(triangles),
+            has_vertex_normals=True,
+            props=surface,
+        )
+        fields = mi.traverse(mesh)
+        fields["vertex_positions"] = vertices[first:last].ravel()
+        fields["vertex_normals"] = normals[first:last].ravel()
+        fields["faces"] = (triangles - first).astype(np.uint32).ravel()
+        fields.update()
+        shapes[name + PAINTS[paint]] = mesh
+    return shapes
 
 
 def _shape(transform: Any, thing: Thing, name: str) -> dict[str, Any]:
     """The mitsuba shapes of a thing; a cylinder needs its lid."""
-    surface = _surface(thing)
+    surface = _surface(_reflectance(thing), thing.material)
     place = transform().translate(list(thing.position)).rotate([0, 0, 1], thing.rotation)
     place = place.scale(thing.radius)
     if thing.shape == "sphere":
@@ -199,10 +233,22 @@ def _shape(transform: Any, thing: Thing, name: str) -> dict[str, Any]:
     }
 
 
-def _surface(thing: Thing) -> dict[str, Any]:
+def _reflectance(thing: Thing) -> list[float]:
     # As in the CLEVR generator, the sRGB numbers are taken for linear reflectances.
-    colour = [channel / 255 for channel in COLOURS[thing.colour]]
-    if thing.material == "metal":
+    return [channel / 255 for channel in COLOURS[thing.colour]]
+
+
+def _paint(toy: Toy, paint: str) -> dict[str, Any]:
+    own = _reflectance(toy)
+    if paint == "own":
+        return _surface(own, toy.material)
+    if paint == "light":
+        return _surface([0.5 + 0.5 * channel for channel in own], toy.material)
+    return _surface(_FIXED[paint], "rubber")
+
+
+def _surface(colour: list[float], material: str) -> dict[str, Any]:
+    if material == "metal":
         surface = {
             "type": "roughconductor",
             "alpha": 0.1,
@@ -224,7 +270,7 @@ def _rgb(values: list[float]) -> dict[str, Any]:
     return {"type": "rgb", "value": values}
 
 
-def _to_srgb(linear: np.ndarray) -> np.ndarray:
+def to_srgb(linear: np.ndarray) -> np.ndarray:
     linear = np.clip(linear, 0, 1)
     encoded = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
     return np.round(encoded * 255).astype(np.uint8)

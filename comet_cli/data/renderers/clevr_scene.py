@@ -45,6 +45,12 @@ LAMPS = {
 # What the ground shows where no lamp reaches it, in linear light.
 AMBIENT = 0.137
 
+# Smooth faces that a thing can have.
+FACES = 64
+# Rows and columns of a window of the picture, and for each of its pixels the depth at which the
+# pixel's centre ray meets a thing (infinite where it does not) and the smooth face it meets there.
+Layer = tuple[tuple[slice, slice], np.ndarray, np.ndarray]
+
 
 @dataclass(frozen=True)
 class Thing:
@@ -70,6 +76,21 @@ class Thing:
     def radius(self) -> float:
         """Half of its height (a cube's edge is the radius times the square root of two)."""
         return SIZES[self.size] / (math.sqrt(2) if self.shape == "cube" else 1)
+
+    @property
+    def reach(self) -> float:
+        """Radius of an upright cylinder around it."""
+        return SIZES[self.size]
+
+    def layer(self, camera: tuple[float, float, float], rays: np.ndarray) -> Layer:
+        """What can be seen of it.
+
+        Args:
+            camera: place of the camera.
+            rays: (R, R, 3) directions through the pixels' centres, of depth 1.
+        """
+        window = _window(self, camera, len(rays))
+        return window, *_meet(self, np.asarray(camera), rays[window])
 
 
 @dataclass(frozen=True)
@@ -140,24 +161,23 @@ def instance_mask(
     Returns:
         (R, R) uint8: 0 for the ground, i for `things[i - 1]`.
     """
-    return (face_mask(things, camera, size) + 3) // 4
+    return (face_mask(things, camera, size) // FACES).astype(np.uint8)
 
 
 def face_mask(
     things: tuple[Thing, ...], camera: tuple[float, float, float], size: int
 ) -> np.ndarray:
-    """As `instance_mask`, but told apart by smooth face: 0, or 4 i - 3 + face, face in 0..2."""
+    """As `instance_mask`, but told apart by smooth face: int32, 0 or FACES i + face."""
     right, up, forward = camera_axes(camera)
     line = ((np.arange(size) + 0.5) / size - 0.5) * _height(1.0)
     rays = forward + line[None, :, None] * right - line[:, None, None] * up
     nearest = np.full((size, size), np.inf)
-    mask = np.zeros((size, size), np.uint8)
+    mask = np.zeros((size, size), np.int32)
     for number, thing in enumerate(things, start=1):
-        window = _window(thing, camera, size)
-        distance, face = _meet(thing, np.asarray(camera), rays[window])
+        window, distance, face = thing.layer(camera, rays)
         closer = distance < nearest[window]
         nearest[window][closer] = distance[closer]
-        mask[window][closer] = 4 * number - 3 + face[closer]
+        mask[window][closer] = FACES * number + face[closer]
     return mask
 
 

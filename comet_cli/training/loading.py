@@ -1,0 +1,138 @@
+"""The pictures that a recipe trains on, and those held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from comet_cli.data.dataset_folder import load_folder, splits_in
+from comet_cli.data.imported_source import imported_source
+from comet_cli.data.mapped import map_pictures
+from comet_cli.data.mixture import Mixture, Part, Pictures, interleave
+from comet_cli.data.pack import is_pack
+from comet_cli.errors import CometError
+from comet_cli.evaluation.measure import measure
+from comet_cli.models.comet_model import CometModel
+from comet_cli.training.recipe import Recipe
+from comet_cli.training.sources import Source, parse_sources
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out pictures of one or several sources.
+
+    Attributes:
+        images: (M,R,R,3) uint8; the first ones are of all sources, in proportion.
+        masks: (M,R,R) uint8, or None if those of any source have none.
+        parts: name of a source to its own pictures and masks; empty for a single source.
+    """
+
+    images: np.ndarray
+    masks: np.ndarray | None
+    parts: dict[str, tuple[np.ndarray, np.ndarray | None]]
+
+
+def load_data(recipe: Recipe, measured: int) -> tuple[Pictures, HeldOut, HeldOut]:
+    """Return training pictures, held-out pictures, and those that figures are measured on."""
+    data, size = recipe.data, recipe.card.image_size
+    count = max(measured, data.held_out_count)
+    sources = parse_sources(data.train, "train")
+    apart = parse_sources(data.held_out, "held_out") if data.held_out else ()
+    places = [locate(source, size) for source in sources]
+    elsewhere = bool(apart) and [locate(source, size) for source in apart] != places
+    parts, tenths = [], []
+    for place, source, most in zip(places, sources, _counts(sources, count), strict=True):
+        part, held = _divide(place, source.share, size, 0 if elsewhere else most)
+        parts.append(part)
+        tenths.append(held)
+    held_out = (
+        load_held_out(apart, size, count)
+        if elsewhere
+        else _join(sources, [held for held in tenths if held is not None])
+    )
+    judged = held_out
+    if data.measured:
+        judged = load_held_out(parse_sources(data.measured, "measured"), size, measured)
+    # A whole data set is an array as it is; anything else is read through a mixture.
+    single = len(parts) == 1 and parts[0].rows is None
+    return parts[0].images if single else Mixture(parts), held_out, judged
+
+
+def load_held_out(sources: tuple[Source, ...], size: int, count: int) -> HeldOut:
+    """Return ``count`` pictures of the sources' test splits (or as many as they have)."""
+    loaded = [
+        _load_test(locate(source, size), size, most)
+        for source, most in zip(sources, _counts(sources, count), strict=True)
+    ]
+    return _join(sources, loaded)
+
+
+def locate(source: Source, size: int) -> Path:
+    """Return where a source's pictures are: its path, or its import in the cache."""
+    if not source.reader:
+        return Path(source.path)
+    return imported_source(
+        source.reader, source.path, size, crop=source.crop or None, limit=source.limit or None
+    )
+
+
+def measure_held_out(model: CometModel, held_out: HeldOut) -> dict[str, Any]:
+    """Return figures over all held-out pictures and, under its name, of each of several sources."""
+    figures = measure(model, held_out.images, held_out.masks)
+    for name, (images, masks) in held_out.parts.items():
+        figures[name] = measure(model, images, masks)
+    return figures
+
+
+def _counts(sources: tuple[Source, ...], count: int) -> list[int]:
+    """How many of ``count`` pictures are each source's, at least one."""
+    total = sum(source.share for source in sources)
+    return [max(1, round(count * source.share / total)) for source in sources]
+
+
+def _divide(
+    place: Path, share: float, size: int, count: int
+) -> tuple[Part, tuple[np.ndarray, np.ndarray | None] | None]:
+    """Return what of a source is trained on and, unless ``count`` is 0, what is held out."""
+    splits = splits_in(place)
+    loaded = map_pictures(place, "train" if "train" in splits else None, size)
+    images = loaded.images
+    if not count:
+        return Part(images, None, share), None
+    if "train" in splits and "test" in splits:
+        return Part(images, None, share), _load_test(place, size, count)
+    # Nothing is set apart: a tenth (at most ``count``), drawn once and for all, is held out.
+    # Not the last tenth: pictures in a folder are often sorted.
+    keep = max(1, min(count, len(images) // 10))
+    if len(images) < 2:
+        raise CometError(f"{place} holds {len(images)} picture(s); training needs at least 2")
+    order = np.random.default_rng(0).permutation(len(images))
+    kept, used = np.sort(order[:keep]), np.sort(order[keep:])
+    masks = None if loaded.masks is None else loaded.masks[kept]
+    return Part(images, used, share), (images[kept], masks)
+
+
+def _load_test(place: Path, size: int, count: int) -> tuple[np.ndarray, np.ndarray | None]:
+    split = "test" if "test" in splits_in(place) else None
+    if is_pack(place):
+        loaded = map_pictures(place, split, size)
+    else:  # a few pictures of what may be many: decoded, not put into the cache
+        loaded = load_folder(place, split, size, limit=count)
+    masks = None if loaded.masks is None else np.array(loaded.masks[:count])
+    return np.array(loaded.images[:count]), masks
+
+
+def _join(
+    sources: tuple[Source, ...], loaded: list[tuple[np.ndarray, np.ndarray | None]]
+) -> HeldOut:
+    if len(loaded) == 1:
+        return HeldOut(*loaded[0], parts={})
+    order = interleave([len(images) for images, _ in loaded])
+    images = np.concatenate([images for images, _ in loaded])[order]
+    each = [masks for _, masks in loaded]
+    present = [masks for masks in each if masks is not None]
+    masks = np.concatenate(present)[order] if len(present) == len(each) else None
+    return HeldOut(images, masks, dict(zip([s.name for s in sources], loaded, strict=True)))
