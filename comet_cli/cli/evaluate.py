@@ -87,7 +87,7 @@ def swaps(
     data: Data,
     count: Annotated[int, typer.Option(min=2, help="Held-out pairs.")] = 500,
     factors: Annotated[
-        str, typer.Option(metavar="NAMES", help="Factors to read, with commas; default all.")
+        str, typer.Option(metavar="NAMES", help="Factors, with commas; default a grid's.")
     ] = "",
     probe_iterations: Annotated[int, typer.Option(min=1, help="Of the probe's training.")] = 1500,
     device: options.Device = "auto",
@@ -98,30 +98,15 @@ def swaps(
     A probe is trained on the labels of the split train, but for its first pictures, which decide
     what component a factor belongs to; the figures are of the split test.
     """
-    from comet_cli.data.dataset_folder import load_folder
     from comet_cli.evaluation.measure import rounded
-    from comet_cli.evaluation.probe import factor_labels, train_probe
-    from comet_cli.evaluation.swaps import evaluate_swaps
+    from comet_cli.evaluation.swaps import measure_swaps
     from comet_cli.models import store
 
     with Report(as_json=as_json) as report:
         loaded = store.load(model, device=device)
-        size = loaded.card.image_size
-        train = load_folder(data, split="train", size=size)
-        test = load_folder(data, split="test", size=size, limit=count)
-        names, labels = factor_labels(train.metadata, factors.split(",") if factors else None)
-        _, held = factor_labels(test.metadata, names)
-        tuning = max(2, min(count, len(train) // 4))
-        probe = train_probe(train.images[tuning:], labels[tuning:], iterations=probe_iterations)
-        found = rounded(
-            evaluate_swaps(
-                loaded,
-                probe,
-                names,
-                (train.images[:tuning], labels[:tuning]),
-                (test.images, held),
-            )
-        )
+        names = factors.split(",") if factors else None
+        figures = measure_swaps(loaded, data, names=names, count=count, iterations=probe_iterations)
+        found = rounded(figures)
         lines = [f"{name:<26}{value}" for name, value in found.items() if name != "factors"]
         lines.append(f"{'factor':<26}{'component':<11}donor read  of another  host read")
         for name, row in found["factors"].items():

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from comet_cli.errors import CometError
 
+BOOKKEEPING = ("file_name", "mask", "split", "index", "seed", "source")
+
 
 class Probe(nn.Module):
     """Pictures (B,3,R,R) -> one value index a factor (B,number of factors)."""
@@ -49,32 +51,97 @@ class Probe(nn.Module):
         return torch.cat(parts).cpu().numpy()
 
 
-def factor_labels(
-    metadata: Sequence[dict[str, Any]], names: Sequence[str] | None = None
-) -> tuple[list[str], np.ndarray]:
-    """Return the names of a set's discrete factors and their value indices (N,factors).
+class FactorReader:
+    """The factors of a data set as classes that a probe can tell apart.
 
-    Args:
-        metadata: entries with ``factors``: name -> index, as the grid sets have.
-        names: the factors wanted; default all.
+    The classes of a grid of factors are its value indices. Elsewhere a factor is named by its path
+    (``light.intensity``); texts are classes as they are, numbers are cut into quarters that hold
+    equally many pictures of the set that the reader was made for.
 
-    Raises:
-        CometError: no such factors, or not in every entry.
+    Attributes:
+        names: of the factors.
     """
-    first = metadata[0].get("factors") if metadata else None
-    if not isinstance(first, dict) or not all(type(v) is int for v in first.values()):
-        raise CometError(
-            "the pictures have no discrete factors ('factors' in metadata.jsonl, name to index)"
-        )
-    chosen = list(first) if names is None else list(names)
-    unknown = [n for n in chosen if n not in first]
-    if unknown:
-        raise CometError(f"no factor '{unknown[0]}' in the data; there are {', '.join(first)}")
-    try:
-        rows = [[entry["factors"][n] for n in chosen] for entry in metadata]
-    except KeyError as error:
-        raise CometError(f"a picture lacks the factor {error}") from None
-    return chosen, np.array(rows)
+
+    def __init__(
+        self, metadata: Sequence[dict[str, Any]], names: Sequence[str] | None = None
+    ) -> None:
+        """Learn the classes.
+
+        Args:
+            metadata: entries of the training pictures.
+            names: the factors wanted; default all of a grid.
+
+        Raises:
+            CometError: no factors, or not those.
+        """
+        first = metadata[0] if metadata else {}
+        grid = first.get("factors")
+        known = sorted(_plain_values(first))
+        self._grid = False
+        if isinstance(grid, dict) and all(type(v) is int for v in grid.values()):
+            self._grid, known = True, list(grid)
+        if names is None and not self._grid:
+            raise CometError(
+                "the pictures have no grid of factors ('factors' in metadata.jsonl)"
+                + (f"; name some of {', '.join(known)}" if known else "")
+            )
+        self.names = known if names is None else list(names)
+        unknown = [n for n in self.names if n not in known]
+        if unknown:
+            raise CometError(f"no factor '{unknown[0]}' in the data; there are {', '.join(known)}")
+        self._edges: dict[str, np.ndarray] = {}
+        self._classes: dict[str, list[Any]] = {}
+        if self._grid:
+            return
+        for name in self.names:
+            values = self._values(metadata, name)
+            if all(isinstance(v, float) for v in values):
+                self._edges[name] = np.quantile(values, [0.25, 0.5, 0.75])
+            else:
+                self._classes[name] = sorted(set(values), key=str)
+
+    def _values(self, metadata: Sequence[dict[str, Any]], name: str) -> list[Any]:
+        try:
+            if self._grid:
+                return [entry["factors"][name] for entry in metadata]
+            return [_plain_values(entry)[name] for entry in metadata]
+        except KeyError:
+            raise CometError(f"a picture lacks the factor '{name}'") from None
+
+    def labels(self, metadata: Sequence[dict[str, Any]]) -> np.ndarray:
+        """Return the classes (N,factors) of pictures, from 0.
+
+        Raises:
+            CometError: a factor that is missing, or a value that no training picture has.
+        """
+        columns = []
+        for name in self.names:
+            values = self._values(metadata, name)
+            if name in self._edges:
+                values = np.searchsorted(self._edges[name], values).tolist()
+            elif name in self._classes:
+                classes = self._classes[name]
+                new = [v for v in values if v not in classes]
+                if new:
+                    raise CometError(f"no training picture has {name} {new[0]}")
+                values = [classes.index(v) for v in values]
+            columns.append(values)
+        return np.array(columns).T
+
+
+def _plain_values(entry: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return texts, truth values and numbers (as floats) by path, without bookkeeping."""
+    found: dict[str, Any] = {}
+    for name, value in entry.items():
+        if not prefix and name in BOOKKEEPING:
+            continue
+        if isinstance(value, dict):
+            found.update(_plain_values(value, f"{prefix}{name}."))
+        elif isinstance(value, bool | str):
+            found[prefix + name] = value
+        elif isinstance(value, int | float):
+            found[prefix + name] = float(value)
+    return found
 
 
 def as_pictures(images: np.ndarray) -> Tensor:

@@ -30,6 +30,9 @@ class DataSettings:
         held_out: whose split ``test`` is held out, written like ``train``; default the same.
         measured: whose split ``test`` the card's figures are measured on; default ``held_out``.
             A set of its own keeps what the log and the sheets led to out of them.
+        swaps: a labelled data-set folder; the card's swap accuracy is measured on it, and the card
+            names components after the factors that follow them.
+        swap_factors: the factors read there; default all of a grid.
         held_out_count: how many held-out pictures the log and the sheets use.
         flip: mirror pictures left to right at random.
         colour_jitter: largest relative change of each channel's gain.
@@ -38,6 +41,8 @@ class DataSettings:
     train: str | dict[str, Any] | list[Any]
     held_out: str | dict[str, Any] | list[Any] = ""
     measured: str | dict[str, Any] | list[Any] = ""
+    swaps: str = ""
+    swap_factors: list[str] = field(default_factory=list)
     held_out_count: int = 64
     flip: bool = False
     colour_jitter: float = 0.0

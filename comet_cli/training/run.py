@@ -12,6 +12,8 @@ import torch
 
 from comet_cli.data.mixture import Pictures
 from comet_cli.errors import CometError, MissingExtraError
+from comet_cli.evaluation.measure import rounded
+from comet_cli.evaluation.swaps import evident_labels, measure_swaps
 from comet_cli.models import store
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
@@ -147,12 +149,20 @@ def save_trained(
     held_out: HeldOut,
 ) -> ModelCard:
     """Measure a trained model and write its folder; return the card as written."""
+    figures, labels = measure_held_out(result.model, held_out), recipe.card.labels
+    if recipe.data.swaps:
+        swaps = measure_swaps(
+            result.model, Path(recipe.data.swaps), names=recipe.data.swap_factors or None
+        )
+        figures["swaps"] = rounded(swaps)
+        labels = labels or evident_labels(swaps, recipe.card.components)
     card = dataclasses.replace(
         recipe.card,
+        labels=labels,
         iterations=result.iteration,
         train_seconds=round(result.seconds, 1),
         recipe="recipe.toml",
-        figures=measure_held_out(result.model, held_out),
+        figures=figures,
     )
     extra: dict[str, Any] = {"recipe.toml": recipe.text, "README.md": model_readme(card)}
     return store.save(result.model, folder, card=card, extra=extra, overwrite=True)

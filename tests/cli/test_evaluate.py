@@ -162,4 +162,4 @@ def test_swaps_prints_each_factors_component_and_with_json_one_document(evaluate
 
 def test_swaps_of_a_set_without_factors_is_one_sentence(evaluate):
     result = evaluate("swaps", "--data", "squares", "--count", "2")
-    assert result.code == 1 and "no discrete factors" in result.err
+    assert result.code == 1 and "no grid of factors" in result.err

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from comet_cli.errors import CometError
-from comet_cli.evaluation.probe import Probe, as_pictures, factor_labels, train_probe
-from comet_cli.evaluation.swaps import donor_rates, evaluate_swaps
+from comet_cli.evaluation.probe import FactorReader, Probe, as_pictures, train_probe
+from comet_cli.evaluation.swaps import SwapFigures, donor_rates, evaluate_swaps, evident_labels
 
 NAMES = ["first", "second", "third", "last"]
 
@@ -81,25 +81,66 @@ def test_one_picture_cannot_be_swapped(stripes):
         evaluate_swaps(stripes, StripeProbe(), NAMES, one, one)
 
 
-def test_factor_labels_are_the_indices_in_the_order_asked_for():
+def test_labels_of_a_grid_are_its_indices_in_the_order_asked_for():
     metadata = [{"factors": {"hair": 2, "skin": 0}}, {"factors": {"hair": 1, "skin": 3}}]
-    assert factor_labels(metadata)[0] == ["hair", "skin"]
-    assert factor_labels(metadata, ["skin", "hair"])[1].tolist() == [[0, 2], [3, 1]]
+    assert FactorReader(metadata).names == ["hair", "skin"]
+    assert FactorReader(metadata, ["skin", "hair"]).labels(metadata).tolist() == [[0, 2], [3, 1]]
+
+
+def test_numbers_are_cut_into_quarters_and_texts_are_classes():
+    metadata = [
+        {"index": n, "light": {"power": n / 2, "kind": "cold" if n % 2 else "warm"}}
+        for n in range(8)
+    ]
+    reader = FactorReader(metadata, ["light.power", "light.kind"])
+    found = reader.labels(metadata)
+    assert found[:, 0].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert found[:, 1].tolist() == [1, 0] * 4
+    unseen = [{"light": {"power": 100, "kind": "cold"}}, {"light": {"power": -1, "kind": "warm"}}]
+    assert reader.labels(unseen).tolist() == [[3, 0], [0, 1]]
+    with pytest.raises(CometError, match="no training picture has light.kind red"):
+        reader.labels([{"light": {"power": 1, "kind": "red"}}])
 
 
 @pytest.mark.parametrize(
     ("metadata", "names", "sentence"),
     [
-        ([], None, "have no discrete factors"),
-        ([{"objects": []}], None, "have no discrete factors"),
-        ([{"factors": {"angle": 0.5}}], None, "have no discrete factors"),
+        ([], None, "have no grid of factors"),
+        ([{"objects": [], "index": 3}], None, "have no grid of factors"),
+        ([{"light": {"x": 0.5}}], None, "no grid of factors .*; name some of light.x"),
+        ([{"light": {"x": 0.5}}], ["light.y"], "no factor 'light.y' in the data; there are"),
         ([{"factors": {"hair": 1}}], ["nose"], "no factor 'nose' in the data; there are hair"),
         ([{"factors": {"hair": 1}}, {"factors": {}}], None, "lacks the factor 'hair'"),
+        ([{"light": 1.0}, {"index": 2}], ["light"], "lacks the factor 'light'"),
     ],
 )
 def test_data_without_the_factors_is_refused_in_a_sentence(metadata, names, sentence):
     with pytest.raises(CometError, match=sentence):
-        factor_labels(metadata, names)
+        FactorReader(metadata, names).labels(metadata)
+
+
+def evidence(**rows: tuple[int, float, float]) -> SwapFigures:
+    factors = {
+        name: {"component": k, "donor_read": own, "donor_read_of_another": other}
+        for name, (k, own, other) in rows.items()
+    }
+    return SwapFigures(1, 0, 0, 0, 0, 0, 0, factors)
+
+
+def test_components_are_named_where_the_evidence_names_them():
+    found = evidence(
+        camera_x=(0, 0.9, 0.1), camera_z=(0, 0.85, 0.2), hair=(2, 0.95, 0.0), mouth=(1, 0.7, 0.1)
+    )
+    assert evident_labels(found, 3) == ["camera", "component1", "hair"]
+    assert evident_labels(evidence(**{"light.power": (0, 0.9, 0.0)}), 1) == ["power"]
+
+
+def test_nothing_is_named_without_evidence_and_no_name_twice():
+    assert evident_labels(evidence(hair=(0, 0.79, 0.0)), 2) == []
+    assert evident_labels(evidence(hair=(0, 0.9, 0.5)), 2) == []
+    assert evident_labels(evidence(hair=(0, 0.9, 0.0), skin=(0, 0.9, 0.0)), 2) == []
+    twice = evidence(**{"light.power": (0, 0.9, 0.1), "lamp.power": (1, 0.9, 0.1)})
+    assert evident_labels(twice, 2) == []
 
 
 def test_a_probe_learns_its_factors_and_the_same_seed_gives_the_same_probe():

@@ -271,6 +271,7 @@ def _rgb(values: list[float]) -> dict[str, Any]:
 
 
 def to_srgb(linear: np.ndarray) -> np.ndarray:
+    """Return linear light as sRGB bytes: values are clipped to [0, 1]."""
     linear = np.clip(linear, 0, 1)
     encoded = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
     return np.round(encoded * 255).astype(np.uint8)
