@@ -22,6 +22,14 @@ $(VENV)/.installed-test: $(VENV)/.installed
 demo: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh out/demo
 
+# The paper's figures, into docs/images, as docs/figures.md shows them. A panel, or a whole figure
+# (exit code 1), whose models are not shipped is left out, and stderr says so.
+figures: setup
+	@for n in 1 3 4 5 6 7 8 9 10; do \
+	  $(BIN)/comet figure $$n --device cpu -o docs/images/figure-$$n.png \
+	    || [ $$? -eq 1 ] || exit 1; \
+	done
+
 test: test-setup
 	$(BIN)/python -m pytest
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from comet_cli.alignment import align_faces, load_finder
 from comet_cli.components import ComponentSet, is_components, write_components
 from comet_cli.errors import CometError, FileFormatError, UsageError
 from comet_cli.files import (
@@ -18,6 +20,8 @@ from comet_cli.files import (
     show,
 )
 from comet_cli.resolution import Bench, Progress
+
+ALIGNMENTS = ("face",)
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ def encode_files(
     bench: Bench,
     *,
     output: str | None = None,
+    align: str | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> list[Encoded]:
@@ -73,10 +78,23 @@ def encode_files(
     Everything that can be checked beforehand is, before any work. With several pictures, one that
     cannot be read does not stop the others.
 
+    Args:
+        sources: the pictures.
+        bench: opens models.
+        output: see :func:`encoded_path`.
+        align: ``face`` to crop and rotate each photo to its largest face; None to encode the
+            pictures as they are.
+        force: replace files that comet did not make.
+        progress: told how many pictures are done.
+
     Raises:
-        UsageError: an input that does not exist, outputs that collide or may not be written.
+        UsageError: an input that does not exist, outputs that collide or may not be written, an
+            unknown alignment.
+        MissingExtraError: what finds faces is not installed.
         CometError: the only picture cannot be encoded.
     """
+    if align is not None and align not in ALIGNMENTS:
+        raise UsageError(f"unknown alignment '{show(align)}'; use {', '.join(ALIGNMENTS)}")
     check_inputs(sources)
     alone = len(sources) == 1
     plan = [(source, encoded_path(source, output, alone=alone)) for source in sources]
@@ -84,6 +102,7 @@ def encode_files(
     for _, target in plan:
         check_output(target, force=force, inputs=sources)
     bench.requested()
+    prepare = _face_alignment(bench) if align == "face" else None
     results = []
     for n, (source, target) in enumerate(plan):
         try:
@@ -92,7 +111,12 @@ def encode_files(
                 raise FileFormatError(
                     f"'{show(source)}' holds components already, expected an image"
                 )
-            components = bench.encode(data, source).components
+            if prepare is None:
+                components = bench.encode(data, source).components
+            else:
+                components = bench.encode(prepare(data, f"'{show(source)}'"), source).components
+                # Of the file, not of what was cut out of it.
+                components = replace(components, source_sha256=hashlib.sha256(data).hexdigest())
             write_components(target, components)
             results.append(Encoded(source, target, components))
         except CometError as error:
@@ -102,3 +126,8 @@ def encode_files(
         if progress is not None:
             progress(n + 1, len(plan))
     return results
+
+
+def _face_alignment(bench: Bench) -> Callable[[bytes, str], bytes]:
+    find = load_finder()
+    return lambda data, where: align_faces(data, where, find, bench.note)

@@ -16,6 +16,7 @@ from comet_cli.cli import (
     doctor,
     encode,
     evaluate,
+    figure,
     gradients,
     inspect,
     models,
@@ -52,7 +53,10 @@ def comet(
     """Take pictures apart into components, and put components of any pictures together."""
 
 
-for verb in (encode, compose, decompose, gradients, recombine, inspect, replay, score, doctor):
+for verb in (
+    *(encode, compose, decompose, gradients, recombine, figure),
+    *(inspect, replay, score, doctor),
+):
     app.command(verb.__name__.rpartition(".")[2])(getattr(verb, verb.__name__.rpartition(".")[2]))
 
 for name, group in (("models", models), ("data", data), ("evaluate", evaluate)):

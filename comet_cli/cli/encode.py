@@ -23,6 +23,7 @@ def encode(
             show_default="beside the picture",
         ),
     ] = None,
+    align: options.Align = None,
     model: options.Model = "auto",
     device: options.Device = "auto",
     precision: options.Precision = "auto",
@@ -41,7 +42,9 @@ def encode(
 
         bench = Bench(model=model, device=device, precision=precision, note=report.note)
         with report.progress("encoding") as progress:
-            results = encode_files(images, bench, output=output, force=force, progress=progress)
+            results = encode_files(
+                images, bench, output=output, align=align, force=force, progress=progress
+            )
         for result in results:
             if result.components is not None:
                 facts = {"source": result.source, **result.components.facts()}

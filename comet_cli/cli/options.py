@@ -48,6 +48,15 @@ Device = Annotated[
 Precision = Annotated[
     str, typer.Option("--precision", metavar="KIND", help="auto, float32 or bfloat16.")
 ]
+Align = Annotated[
+    str | None,
+    typer.Option(
+        "--align",
+        metavar="KIND",
+        help="face: crop and rotate photos as CelebA-HQ does (needs comet-cli[align]).",
+        show_default="pictures as they are",
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the noise.")]
 Steps = Annotated[
     int | None,

@@ -43,9 +43,10 @@ class BoundQuadraticEnergy:
 class BoundRespondingEnergy:
     """½ Σ_p m_p ‖x_p − f_p − g_p ⊙ (mean(x) − ½)‖²: the proposal follows the light of the picture.
 
-    The mean colour of the picture stands for its light. The energy is still quadratic in x, and m
-    and f are still computed once; but a component that sets the light now changes how the others
-    look, which no mask composition can (section 3.1 of the paper, remark 1).
+    The mean colour of the picture stands for its light. m and f are still computed once, but a
+    component that sets the light now changes how the others look, which no mask composition can
+    (section 3.1 of the paper, remark 1). The mean is held fixed within a step: its gradient is left
+    out, or an object alone would tint what no component cares about to get the light it wants.
     """
 
     def __init__(self, confidence: Tensor, proposal: Tensor, response: Tensor) -> None:
@@ -54,12 +55,12 @@ class BoundRespondingEnergy:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return energies (B,J) of x (B,3,R,R)."""
-        light = x.mean((2, 3), keepdim=True).unsqueeze(1) - 0.5
+        light = x.detach().mean((2, 3), keepdim=True).unsqueeze(1) - 0.5
         residual = x.unsqueeze(1) - self.proposal - self.response * light
         return 0.5 * (self.confidence * residual.square()).sum((2, 3, 4))
 
     def curvature(self, x: Tensor) -> Tensor:
-        """Return m (B,J,1,R,R): the mean's share of the Hessian, of order 1/R², is left out."""
+        """Return m (B,J,1,R,R), the diagonal of the Hessian at a fixed mean."""
         return self.confidence
 
 

@@ -133,3 +133,15 @@ def test_an_adapting_encoder_sees_the_same_objects_in_any_light_and_tells_the_gr
 def test_the_spatial_encoder_takes_sizes_that_are_no_power_of_two():
     encoder = SpatialEncoder(8, 2, 6, 40)
     assert encoder(torch.rand(1, 3, 40, 40)).shape == (1, 2, 6)
+
+
+def test_an_object_alone_leaves_the_canvas_as_it_was():
+    """Its colour follows the grey canvas; nothing drifts where no component cares."""
+    confidence = torch.zeros(1, 1, 1, 8, 8)
+    confidence[..., 2:4, 2:4] = 50
+    proposal = torch.full((1, 1, 3, 8, 8), 0.9)
+    bound = BoundRespondingEnergy(confidence, proposal, torch.ones_like(proposal))
+    x = descend(TrainingEnergy(bound), torch.full((1, 3, 8, 8), 0.5), num_steps=20)
+    assert torch.equal(x[..., 5:, 5:], torch.full((1, 3, 3, 3), 0.5))
+    mean = x.mean().item()
+    assert x[0, 0, 2, 2].item() == pytest.approx(0.9 + mean - 0.5, abs=1e-3)
