@@ -92,6 +92,8 @@ class TrainSettings:
             are off for the first quarter of them. From the start they keep objects from being
             found.
         precision: ``bfloat16`` autocast or ``float32`` for the networks.
+        weights: ``float32`` or ``float16``: how the weights are saved, and rounded before the card's
+            figures are measured.
         compile: compile encoder and energy network (needs a C++ compiler).
         seed: of weights, batches and noise.
         threads: CPU threads (0: leave as it is).
@@ -119,6 +121,7 @@ class TrainSettings:
     latent_noise: float = 0.0
     penalty_warm_up: int = 0
     precision: str = "float32"
+    weights: str = "float32"
     compile: bool = False
     seed: int = 0
     threads: int = 0
@@ -141,6 +144,7 @@ class TrainSettings:
             (self.schedule in ("constant", "cosine"), "schedule must be constant or cosine"),
             (self.loss in ("last", "all"), "loss must be last or all"),
             (self.precision in ("float32", "bfloat16"), "precision must be float32 or bfloat16"),
+            (self.weights in ("float32", "float16"), "weights must be float32 or float16"),
             (0 <= self.ema < 1, "ema must be at least 0 and below 1"),
             (
                 all(

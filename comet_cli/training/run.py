@@ -149,6 +149,9 @@ def save_trained(
     held_out: HeldOut,
 ) -> ModelCard:
     """Measure a trained model and write its folder; return the card as written."""
+    half = recipe.train.weights == "float16"
+    if half:
+        result.model.half().float()
     figures, labels = measure_held_out(result.model, held_out), recipe.card.labels
     if recipe.data.swaps:
         swaps = measure_swaps(
@@ -165,7 +168,8 @@ def save_trained(
         figures=figures,
     )
     extra: dict[str, Any] = {"recipe.toml": recipe.text, "README.md": model_readme(card)}
-    return store.save(result.model, folder, card=card, extra=extra, overwrite=True)
+    dtype = torch.float16 if half else None
+    return store.save(result.model, folder, card=card, extra=extra, overwrite=True, dtype=dtype)
 
 
 def model_readme(card: ModelCard) -> str:

@@ -109,6 +109,19 @@ def test_fine_tuning_of_another_architecture_is_refused(tmp_path, recipe_file):
         train_recipe(path, tmp_path / "second", device="cpu")
 
 
+def test_half_weights_are_half_the_file_and_are_what_was_measured(tmp_path, recipe_file):
+    train_recipe(recipe_file(), tmp_path / "whole", device="cpu")
+    card, result = train_recipe(
+        recipe_file(train={"weights": "float16"}), tmp_path / "half", device="cpu"
+    )
+    sizes = [(tmp_path / n / "model.safetensors").stat().st_size for n in ("half", "whole")]
+    assert sizes[0] < 0.6 * sizes[1]
+    loaded = store.load(str(tmp_path / "half"))
+    for name, value in result.model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value), name
+    assert loaded.card.figures == card.figures
+
+
 def test_fine_tuning_with_a_new_output_keeps_what_the_model_did(tmp_path, recipe_file):
     train_recipe(recipe_file(), tmp_path / "first", device="cpu")
     facts = {"start_from": str(tmp_path / "first")}
