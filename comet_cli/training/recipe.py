@@ -92,8 +92,8 @@ class TrainSettings:
             are off for the first quarter of them. From the start they keep objects from being
             found.
         precision: ``bfloat16`` autocast or ``float32`` for the networks.
-        weights: ``float32`` or ``float16``: how the weights are saved, and rounded before the card's
-            figures are measured.
+        weights: ``float32`` or ``float16``: how the weights are saved, and rounded to before the
+            card's figures are measured.
         compile: compile encoder and energy network (needs a C++ compiler).
         seed: of weights, batches and noise.
         threads: CPU threads (0: leave as it is).

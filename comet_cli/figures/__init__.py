@@ -1,0 +1,1 @@
+"""The paper's figures, made from installed models and example inputs."""
