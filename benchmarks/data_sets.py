@@ -1,9 +1,9 @@
 """Time of each data set that can be made, as a Markdown table.
 
-Each is made in a temporary folder, at its own size, with the same number of pictures. The time of
-20,000 is extrapolated from them; starting the processes is left out of it.
+Each is made in a temporary folder, at its own size: at least COUNT pictures, and more until SECONDS
+have passed. The time of 20,000 is extrapolated from them; starting the processes is left out of it.
 
-Usage: python benchmarks/data_sets.py [--count 48] [--jobs 2] [NAME ...]
+Usage: python benchmarks/data_sets.py [--count 48] [--jobs 2] [--write docs/data.md] [NAME ...]
 """
 
 from __future__ import annotations
@@ -20,21 +20,27 @@ from comet_cli.data.make import make_dataset
 from comet_cli.errors import MissingExtraError
 
 MANY = 20_000
+SECONDS = 1.0
+BEGIN, END = "<!-- times -->", "<!-- end of times -->"
 CHUNKS = 2  # that each process makes before the clock starts
 
 
-def seconds_of(name: str, count: int, jobs: int, folder: Path) -> float:
-    """Return the time that ``count`` pictures take, once all processes have made some."""
+def seconds_each(name: str, count: int, jobs: int, folder: Path) -> tuple[float, int]:
+    """Return the time of one picture once all processes have made some, and of how many."""
     started = CHUNKS * 8 * jobs
-    times: dict[int, float] = {}
-    make_dataset(
-        make_generator(name),
-        folder / name,
-        count=started + count,
-        jobs=jobs,
-        progress=lambda done, _: times.setdefault(done, time.perf_counter()),
-    )
-    return times[started + count] - times[started]
+    while True:
+        times: dict[int, float] = {}
+        make_dataset(
+            make_generator(name),
+            folder / f"{name}-{count}",
+            count=started + count,
+            jobs=jobs,
+            progress=lambda done, _, times=times: times.setdefault(done, time.perf_counter()),
+        )
+        seconds = times[started + count] - times[started]
+        if seconds >= SECONDS:
+            return seconds / count, count
+        count *= 4
 
 
 def spell(seconds: float) -> str:
@@ -50,26 +56,36 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="default: all")
     parser.add_argument("--count", type=int, default=48)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--write", type=Path, metavar="FILE", help="replace the table in it")
     options = parser.parse_args()
-    print(f"| data set | pixels | a picture | {MANY:,} pictures (extrapolated) |")
-    print("| --- | --- | --- | --- |", flush=True)
+    lines = [
+        f"| data set | pixels | a picture | {MANY:,} pictures |",
+        "| --- | --- | --- | --- |",
+    ]
     with tempfile.TemporaryDirectory() as folder:
         for name in options.names or GENERATORS:
             try:
-                seconds = seconds_of(name, options.count, options.jobs, Path(folder))
+                each, count = seconds_each(name, options.count, options.jobs, Path(folder))
             except MissingExtraError as error:
                 print(f"{name}: {error}", file=sys.stderr)
                 continue
-            each = seconds / options.count
             size = make_generator(name).size
-            print(
-                f"| `{name}` | {size} | {each * 1000:.1f} ms | {spell(each * MANY)} |", flush=True
-            )
-    print(
-        f"\n{options.count} pictures of each measured with {options.jobs} processes "
-        f"(time by the clock over pictures); {MANY:,} extrapolated. Load average at the end: "
-        f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores."
-    )
+            lines.append(f"| `{name}` | {size} | {each * 1000:.1f} ms | {spell(each * MANY)} |")
+            print(f"{name}: {count} pictures, {each * 1000:.1f} ms each", file=sys.stderr)
+    lines += [
+        "",
+        f"Time by the clock over pictures, with `--jobs {options.jobs}` on {os.cpu_count()} cores "
+        f"(`python benchmarks/data_sets.py`); {MANY:,} are extrapolated from at least "
+        f"{options.count} pictures and {SECONDS:g} s.",
+    ]
+    table = "\n".join(lines)
+    print(table)
+    print(f"load average at the end: {os.getloadavg()[0]:.1f}", file=sys.stderr)
+    if options.write:
+        text = options.write.read_text(encoding="utf-8")
+        head, rest = text.split(BEGIN)
+        _, tail = rest.split(END)
+        options.write.write_text(f"{head}{BEGIN}\n{table}\n{END}{tail}", encoding="utf-8")
 
 
 if __name__ == "__main__":
