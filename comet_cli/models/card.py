@@ -49,6 +49,7 @@ class ModelCard:
         weights_sha256: hash of ``model.safetensors`` ("" before the weights are written).
         labels: K names or [].
         description: one line.
+        intended_use, limits: what the model is for; what it cannot do, and whom it may serve badly.
         dataset, licence, recipe, iterations, train_seconds: where the weights come from.
         defaults_from: for imported models, the facts that the checkpoint lacked.
         figures: measured figures, name -> value or nested tables.
@@ -76,6 +77,8 @@ class ModelCard:
     weights_sha256: str = ""
     labels: list[str] = field(default_factory=list)
     description: str = ""
+    intended_use: str = ""
+    limits: str = ""
     dataset: str = ""
     licence: str = ""
     recipe: str = ""

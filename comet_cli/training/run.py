@@ -176,7 +176,13 @@ def model_readme(card: ModelCard) -> str:
     """Return a model card in the Hub's format, made of the card's facts alone."""
     figures = "\n".join(f"| {name} | {value} |" for name, value in flat(card.figures))
     network = card.energy + (", sees the image" if card.sees_image else "")
+    network += "".join(f", {word}" for word in ("spatial", "responds") if getattr(card, word))
     attention = f", {card.attention} attention" if card.encoder == "recurrent" else ""
+    told = "".join(
+        f"{title}: {text}\n\n"
+        for title, text in (("Intended use", card.intended_use), ("Limits", card.limits))
+        if text
+    )
     return f"""---
 license: {card.licence.lower() or "other"}
 library_name: comet-cli
@@ -186,7 +192,7 @@ tags: [comet, energy-based-model, image-decomposition]
 
 {card.description}
 
-| fact | value |
+{told}| fact | value |
 | --- | --- |
 | components K | {card.components} |
 | latent dimension D | {card.latent_dim} |
@@ -194,6 +200,7 @@ tags: [comet, energy-based-model, image-decomposition]
 | encoder | {card.encoder}{attention} |
 | energy | {network} |
 | filters F | {card.filter_dim} |
+| components' names | {", ".join(card.labels) or "none"} |
 | rendering | {card.render_steps} steps of {card.render_step_size:g}, from {card.init} |
 | data | {card.dataset} |
 | training | {card.iterations} iterations, {card.train_seconds / 60:.0f} minutes |
