@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageFilter
 
-from comet_cli.errors import CometError, FileFormatError, MissingExtraError
+from comet_cli.errors import CometError, MissingExtraError
 from comet_cli.files import show
-from comet_cli.images import _identify, _reason, _to_channels, encode_png
+from comet_cli.images import encode_png, load_whole
 
 Note = Callable[[str], None]
 # From a picture to the landmarks of its faces, the largest face first. The landmarks of a face are
@@ -26,8 +26,8 @@ Finder = Callable[[Image.Image], list[np.ndarray]]
 
 MAX_SIDE = 1024  # of an aligned picture; more than any model takes
 _DETECTION_SIDE = 1280  # dlib finds faces of 80 pixels, here a sixteenth of the picture, and larger
-# dlib looks for faces that are at most some 30 degrees from upright: a photo in which it sees none
-# is turned, a little first.
+# dlib sees faces that are at most some 30 degrees from upright; where there is none, the photo is
+# turned.
 _TURNS = ((0,), (30, -30), (90, -90), (180,))
 _REFINED_SIDE = 512
 
@@ -48,7 +48,7 @@ def align_faces(data: bytes, where: str, find: Finder, note: Note | None = None)
         FileFormatError: not an image.
         CometError: no face is found.
     """
-    image = _whole_picture(data, where)
+    image = load_whole(data, where)
     faces = find(image)
     if not faces:
         raise CometError(
@@ -148,23 +148,6 @@ def _distance(low: int, high: int, size: int) -> np.ndarray:
     return np.maximum(np.maximum(-at, at - (size - 1)), 0)
 
 
-def _whole_picture(data: bytes, where: str) -> Image.Image:
-    """Return an image file as RGB, rotated by its EXIF entry; not cropped."""
-    image = _identify(data, where)
-    try:
-        image.load()
-    except Exception as error:  # Pillow raises many kinds on hostile files
-        raise FileFormatError(f"{where} is a broken image: {_reason(error)}") from None
-    try:
-        image = ImageOps.exif_transpose(image)
-    except Exception:  # a broken EXIF block says nothing about the pixels
-        pass
-    image = _to_channels(image, where)[0]
-    if image.mode == "F":
-        image = Image.fromarray((np.asarray(image) * 255 + 0.5).astype(np.uint8))
-    return image.convert("RGB")
-
-
 def load_finder() -> Finder:
     """Load dlib's face detector and its model of 68 landmarks.
 
@@ -189,7 +172,7 @@ def load_finder() -> Finder:
         return _DlibFinder(dlib, path)
     except RuntimeError as error:
         raise CometError(
-            f"the landmark model '{show(path)}' cannot be read ({_reason(error)}); reinstall it: "
+            f"the landmark model '{show(path)}' cannot be read ({show(str(error))}); reinstall it: "
             "pip install --force-reinstall face_recognition_models"
         ) from None
 

@@ -46,7 +46,21 @@ def load_image(source: str | Path | bytes, size: int, *, where: str = "") -> np.
     data = source if isinstance(source, bytes) else read_input(source)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's warnings about odd files; ours are errors
-        return _resize(_to_channels(_open(data, name), name), size)
+        return _resize(_to_channels(_middle_square(_open(data, name)), name), size)
+
+
+def load_whole(data: bytes, where: str = "the image") -> Image.Image:
+    """Return an image file as 8-bit RGB, rotated by its EXIF entry, not cropped or resized.
+
+    Raises:
+        FileFormatError: see :func:`load_image`.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = _to_channels(_open(data, where), where)[0]
+    if image.mode == "F":
+        image = Image.fromarray((np.asarray(image) * 255 + 0.5).astype(np.uint8))
+    return image.convert("RGB")
 
 
 def image_size(data: bytes, where: str = "the image") -> int:
@@ -100,7 +114,7 @@ def _identify(data: bytes, where: str) -> Image.Image:
 
 
 def _open(data: bytes, where: str) -> Image.Image:
-    """Decode an image, rotate it by its EXIF entry, and cut out its middle square."""
+    """Decode an image and rotate it by its EXIF entry."""
     image = _identify(data, where)
     try:
         image.load()
@@ -109,9 +123,12 @@ def _open(data: bytes, where: str) -> Image.Image:
         kind = "truncated" if "truncated" in text or isinstance(error, EOFError) else "broken"
         raise FileFormatError(f"{where} is a {kind} image: {_reason(error)}") from None
     try:
-        image = ImageOps.exif_transpose(image)
+        return ImageOps.exif_transpose(image)
     except Exception:  # a broken EXIF block says nothing about the pixels
-        pass
+        return image
+
+
+def _middle_square(image: Image.Image) -> Image.Image:
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     square = image.crop((left, top, left + side, top + side))
