@@ -1,8 +1,12 @@
-"""Animations of a descent: every picture on the way, as an animated PNG, GIF or WebP."""
+"""Animations of a descent: every picture on the way, as an animated PNG, GIF, WebP or MP4.
+
+The last frame is the picture itself, to the bit, except in a GIF, which holds 256 colours a frame.
+"""
 
 from __future__ import annotations
 
 import io
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +14,12 @@ import numpy as np
 from PIL import Image
 
 from comet_cli import __version__
-from comet_cli.errors import UsageError
+from comet_cli.errors import CometError, UsageError
 from comet_cli.files import TRACE_MARK, show
 from comet_cli.images import encode_png, enlarge, to_bytes
 from comet_cli.recipes import Recipe, embed_recipe
 
-FORMATS = {".apng": "PNG", ".png": "PNG", ".gif": "GIF", ".webp": "WEBP"}
+FORMATS = {".apng": "PNG", ".png": "PNG", ".gif": "GIF", ".webp": "WEBP", ".mp4": "MP4"}
 SIDE = 256
 FRAME_MS = 80
 LAST_MS = 1600
@@ -27,11 +31,25 @@ def check_trace(path: str) -> None:
 
     Raises:
         UsageError: another ending than those of the animated formats.
+        CometError: an MP4 without PyAV.
     """
     if Path(path).suffix.lower() not in FORMATS:
         raise UsageError(
             f"the trace '{show(path)}' must end in one of {', '.join(sorted(FORMATS))}"
         )
+    if FORMATS[Path(path).suffix.lower()] == "MP4":
+        _video_library()
+
+
+def _video_library() -> Any:
+    try:
+        import av
+    except ImportError:
+        raise CometError(
+            "an MP4 needs PyAV, which is not installed; "
+            "pip install 'comet-cli[video]', or write .apng, .gif or .webp"
+        ) from None
+    return av
 
 
 class Trace:
@@ -63,6 +81,8 @@ class Trace:
         images = [Image.fromarray(enlarge(frame, SIDE)) for frame in frames]
         kind = FORMATS[Path(path).suffix.lower()]
         mark = TRACE_MARK.decode() + " " + __version__
+        if kind == "MP4":
+            return _encode_video([np.asarray(image) for image in images], mark)
         options: dict[str, Any] = {}
         if kind == "GIF":
             options = {"comment": mark, "optimize": False}
@@ -82,3 +102,22 @@ class Trace:
         )
         data = buffer.getvalue()
         return embed_recipe(data, recipe) if kind == "PNG" and recipe is not None else data
+
+
+def _encode_video(frames: list[np.ndarray], mark: str) -> bytes:
+    """Return H.264 in its lossless RGB profile, which every frame survives unchanged."""
+    av = _video_library()
+    buffer = io.BytesIO()
+    side = frames[0].shape[0]
+    # A track of one duration a frame: the last one is repeated for as long as it is to stand.
+    held = [*frames, *[frames[-1]] * (LAST_MS // FRAME_MS - 1)]
+    with av.open(buffer, "w", format="mp4") as video:
+        video.metadata["comment"] = mark
+        stream = video.add_stream("libx264rgb", rate=Fraction(1000, FRAME_MS))
+        stream.width = stream.height = side
+        stream.pix_fmt = "rgb24"
+        stream.options = {"qp": "0", "preset": "medium"}
+        for frame in held:
+            video.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        video.mux(stream.encode())
+    return buffer.getvalue()

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import dataclasses
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from comet_cli import __version__
+from comet_cli.attribution_maps import (
+    MAPS,
+    RULES,
+    component_map,
+    component_mask,
+    strongest_segments,
+)
 from comet_cli.composition import start_picture
 from comet_cli.decomposition import component_columns, row_name
 from comet_cli.errors import DivergenceError, FileFormatError, UsageError
-from comet_cli.files import check_distinct, check_output, show, write_output
-from comet_cli.images import decode_png, encode_png, from_bytes, write_png
+from comet_cli.files import show
+from comet_cli.images import decode_png, encode_png, from_bytes
 from comet_cli.models.comet_model import CometModel
 from comet_cli.recipes import Recipe, RecipeRow
 from comet_cli.resolution import Bench, Progress, RecipeDraft, open_selections, parse_selections
-from comet_cli.sheets import Sheet, draw_sheet, heat_map, overlay, signed_map
+from comet_cli.sheets import Sheet, draw_sheet, overlay
 from comet_cli.synthesis import MAX_SEED, check_settings
 
 POINTS = ("start", "image")
-MAPS = ("signed", "heat")
 SAMPLES = 4
-# A pixel where the strongest component pulls less than a fiftieth as hard as where it pulls
-# hardest is nobody's.
-QUIET = 0.02
 
 
 @dataclass(frozen=True)
@@ -50,12 +48,7 @@ class Attribution:
 
     def segments(self) -> np.ndarray:
         """Return the strongest component a pixel, (R,R) integers; −1 where all are quiet."""
-        strongest = self.strength.max(0)
-        segments = self.strength.argmax(0)
-        if self.everywhere:
-            return segments
-        loudest = self.strength.max((1, 2))[segments]
-        return np.where(strongest > QUIET * loudest, segments, -1)
+        return strongest_segments(self.strength, everywhere=self.everywhere)
 
 
 def attribute(
@@ -177,27 +170,23 @@ def attribute_rows(
     return found
 
 
-def component_maps(recipe: Recipe, attribution: Attribution) -> list[np.ndarray]:
-    """Return a picture (R,R,3) uint8 a component.
-
-    Signed maps show −∇_x E_k, the way that the picture is pushed, around mid-grey.
-    """
-    if recipe.choice("map", MAPS) == "heat":
-        return [heat_map(strength) for strength in attribution.strength]
-    return [signed_map(-gradient) for gradient in attribution.gradients]
-
-
 def draw_gradients(recipe: Recipe, attributions: Sequence[Attribution]) -> np.ndarray:
-    """Lay a ``gradients`` recipe out as a sheet, or as the one map it asks for: (H,W,3) uint8."""
+    """Lay a ``gradients`` recipe out as a sheet, or as the one map or mask it asks for.
+
+    Returns:
+        (H,W,3) uint8.
+    """
     if recipe.settings.get("only") is not None:
         only = recipe.setting("only", int, low=0, high=len(recipe.rows[0].terms) - 1)
-        return component_maps(recipe, attributions[0])[only]
+        if recipe.settings.get("mask") is not None:
+            return _mask(recipe, attributions[0], only)
+        return _maps(recipe, recipe.rows[0], attributions[0])[only]
     with_overlay = recipe.settings.get("overlay") is True
     most = max(len(row.terms) for row in recipe.rows)
     cells: list[list[np.ndarray | None]] = []
     for row, attribution in zip(recipe.rows, attributions, strict=True):
         pixels = decode_png(row.picture, "an input in the recipe")
-        cells.append([pixels, *component_maps(recipe, attribution)])
+        cells.append([pixels, *_maps(recipe, row, attribution)])
         if with_overlay:
             cells[-1] += [None] * (most - len(row.terms))
             cells[-1].append(overlay(pixels, attribution.segments(), len(row.terms)))
@@ -211,88 +200,24 @@ def draw_gradients(recipe: Recipe, attributions: Sequence[Attribution]) -> np.nd
     )
 
 
-def gradients_npz(recipe: Recipe, attributions: Sequence[Attribution]) -> bytes:
-    """Return an ``.npz`` file of the numbers behind a sheet.
-
-    Arrays: ``names`` (B,), ``images`` (B,3,R,R), ``z`` (B,K,D), ``gradients`` (B,K,3,R,R),
-    ``strength`` (B,K,R,R), ``segments`` (B,R,R), ``comet_version``.
-
-    Raises:
-        UsageError: the rows belong to different models.
-    """
-    if len({row.terms[0].model for row in recipe.rows}) > 1:
-        raise UsageError("an .npz holds the gradients of one model; choose it with -m")
-    pictures = [from_bytes(decode_png(row.picture)) for row in recipe.rows]
-    buffer = io.BytesIO()
-    np.savez(
-        buffer,
-        names=np.array([row.name for row in recipe.rows]),
-        images=np.stack(pictures),
-        z=np.stack([np.stack([t.z for t in row.terms]) for row in recipe.rows]),
-        gradients=np.stack([a.gradients for a in attributions]),
-        strength=np.stack([a.strength for a in attributions]),
-        segments=np.stack([a.segments() for a in attributions]),
-        comet_version=np.array(__version__),
-    )
-    return buffer.getvalue()
-
-
-def write_gradients(
-    images: Sequence[str],
-    output: str,
-    bench: Bench,
-    *,
-    npz: str | None = None,
-    each: str | None = None,
-    metadata: bool = True,
-    force: bool = False,
-    progress: Progress | None = None,
-    **settings: Any,
-) -> list[str]:
-    """Write the sheet of gradient maps of images, and what else is asked for.
-
-    Args:
-        images: a row each.
-        output: the PNG; ``-`` for standard output.
-        bench: the models.
-        npz: a file for the numbers, see :func:`gradients_npz`.
-        each: an existing folder that takes each map as a PNG of its own, ``scene-0.png`` ….
-        metadata: write the recipe into the sheet.
-        force: replace files that comet did not make.
-        progress: called with (done, total) images.
-        settings: see :func:`plan_gradients`.
-
-    Returns:
-        The paths written.
-    """
-    if npz is not None and Path(npz).suffix != ".npz":
-        raise UsageError(f"the numbers' file '{show(npz)}' must end in .npz")
-    if each is not None and not Path(each).is_dir():
-        raise UsageError(
-            f"the folder '{show(each)}' does not exist; make it: mkdir -p '{show(each)}'"
-        )
-    recipe = plan_gradients(images, bench, **settings)
-    names = [] if each is None else _map_names(recipe, Path(each))
-    check_distinct([(row.name, path) for row, _, path in names])
-    for _, _, path in names:
-        check_output(path, force=force, inputs=images)
-    attributions = attribute_rows(recipe, bench, progress)
-    numbers = b"" if npz is None else gradients_npz(recipe, attributions)
-    embedded = recipe if metadata else None
-    write_png(draw_gradients(recipe, attributions), output, embedded)
-    if npz is not None:
-        write_output(npz, numbers)
-    maps = [m for attribution in attributions for m in component_maps(recipe, attribution)]
-    for (row, component, path), pixels in zip(names, maps, strict=False):
-        chosen = {**recipe.settings, "overlay": False, "only": component}
-        alone = dataclasses.replace(recipe, rows=(row,), settings=chosen)
-        write_png(pixels, path, alone if metadata else None)
-    return [output, *([] if npz is None else [npz]), *(str(path) for _, _, path in names)]
-
-
-def _map_names(recipe: Recipe, folder: Path) -> list[tuple[RecipeRow, int, Path]]:
+def _maps(recipe: Recipe, row: RecipeRow, attribution: Attribution) -> list[np.ndarray]:
+    pixels = decode_png(row.picture, "an input in the recipe")
     return [
-        (row, t.component, folder / f"{row.name}-{t.component}.png")
-        for row in recipe.rows
-        for t in row.terms
+        component_map(
+            recipe.choice("map", MAPS),
+            k,
+            gradient=attribution.gradients[k],
+            strength=attribution.strength[k],
+            pixels=pixels,
+        )
+        for k in range(len(row.terms))
     ]
+
+
+def _mask(recipe: Recipe, attribution: Attribution, component: int) -> np.ndarray:
+    if recipe.choice("mask", RULES) == "strongest":
+        owned = attribution.segments() == component
+    else:
+        threshold = recipe.setting("threshold", float, low=0, high=1)
+        owned = component_mask(attribution.strength[component], threshold)
+    return np.where(owned[..., None], np.uint8(255), np.uint8(0)).repeat(3, 2)

@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from comet_cli.descent import Callback, descend
+from comet_cli.descent import Callback, Settling
 from comet_cli.errors import CometError, DivergenceError
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import BoundEnergy, CometModel
+from comet_cli.solvers import solve
 
 # Proximal weight of a composition that is quadratic in x: where Σ m is far below it, the start
 # shows through; where Σ m is far above, one step reaches the minimum.
@@ -30,6 +31,8 @@ class Term:
         weight: w, may be negative (the picture is pushed away from the component).
         component: which component of its image z was (positional embedding, messages).
         name: what error messages call the term.
+        region: (R,R) in [0, 1], how strongly the term acts on each pixel of the canvas; None for
+            everywhere.
     """
 
     model: CometModel
@@ -37,6 +40,7 @@ class Term:
     weight: float = 1.0
     component: int | None = None
     name: str = ""
+    region: Tensor | None = None
 
     def latents(self) -> Tensor:
         """Return z as (B,D)."""
@@ -45,16 +49,23 @@ class Term:
 
 @dataclass
 class _Group:
-    """The terms of one model, bound together so that they share one forward pass."""
+    """The terms of one model and region, bound together so that they share one forward pass."""
 
     model: CometModel
     bound: BoundEnergy
     scales: Tensor  # (J,): weight · λ · area ratio
     names: list[str]
+    region: Tensor | None = None  # (R,R)
 
     def view(self, x: Tensor) -> Tensor:
-        """Return the canvas as the model sees it, resized differentiably."""
+        """Return the canvas as the model sees it, resized differentiably.
+
+        It sees all of the canvas, and its gradient reaches the region alone.
+        """
         size = self.model.card.image_size
+        if self.region is not None and x.requires_grad:
+            still = x.detach()
+            x = still + (x - still) * self.region
         if x.shape[-1] == size:
             return x
         return F.interpolate(x, (size, size), mode="bilinear", antialias=True)
@@ -109,17 +120,17 @@ class Composition:
             return self._curvature
         total = x.new_zeros(x.shape[0], 1, *x.shape[-2:])
         fixed = True
-        rest = QUADRATIC_REST
+        rest: float | Tensor = QUADRATIC_REST
         for group in self._groups:
             with torch.enable_grad():
                 canvas = x.detach()[:, :1].clone().requires_grad_(True)
                 seen = group.view(canvas)
                 diagonal = group.bound.curvature(group.view(x.detach()))
                 if diagonal is None:
-                    rest = 1.0
+                    rest = 1.0 if group.region is None else _raise_rest(rest, group.region)
                     continue
                 weighted = (diagonal.detach() * group.scales.abs()[:, None, None, None]).sum(1)
-                if seen is canvas:
+                if seen is canvas:  # no resize and no region
                     total = total + weighted
                 else:
                     total = total + torch.autograd.grad((seen * weighted).sum(), canvas)[0]
@@ -130,11 +141,22 @@ class Composition:
         return result
 
 
-def _canonical_key(term: Term) -> tuple[str, str, bytes, float, int]:
+def _raise_rest(rest: float | Tensor, region: Tensor) -> float | Tensor:
+    """Return ρ with 1 wherever a term acts that is not quadratic."""
+    return rest if isinstance(rest, float) and rest == 1.0 else torch.where(region > 0, 1.0, rest)
+
+
+def _canonical_key(term: Term) -> tuple[str, str, bytes, float, int, bytes]:
     card = term.model.card
     z = term.latents().detach().to("cpu", torch.float32).contiguous().numpy().tobytes()
     component = -1 if term.component is None else term.component
-    return (card.weights_sha256, card.name, z, term.weight, component)
+    return (card.weights_sha256, card.name, z, term.weight, component, _region_bytes(term))
+
+
+def _region_bytes(term: Term) -> bytes:
+    if term.region is None:
+        return b""
+    return term.region.detach().to("cpu", torch.float32).contiguous().numpy().tobytes()
 
 
 def compose(terms: Sequence[Term], *, size: int | None = None) -> Composition:
@@ -157,20 +179,27 @@ def compose(terms: Sequence[Term], *, size: int | None = None) -> Composition:
     if len(batches) > 1:
         raise CometError(f"the terms hold latents of different batch sizes: {sorted(batches)}")
     canvas = canvas_size(live) if size is None else size
-    by_model: dict[str | int, list[Term]] = {}
+    alike: dict[tuple[str | int, bytes], list[Term]] = {}
     for term in live:
+        if term.region is not None and tuple(term.region.shape) != (canvas, canvas):
+            raise CometError(
+                f"the region of {term.name or 'a term'} is {tuple(term.region.shape)}, expected "
+                f"({canvas}, {canvas})"
+            )
         # Copies of one model are one model; a model that was never saved has no hash.
         key = term.model.card.weights_sha256 or id(term.model)
-        by_model.setdefault(key, []).append(term)
+        alike.setdefault((key, _region_bytes(term)), []).append(term)
     groups = []
-    for members in by_model.values():
+    for members in alike.values():
         model = members[0].model
         z = torch.stack([t.latents() for t in members], 1).to(model.device)
         bound = model.bind(z, [t.component for t in members])
         unit = model.card.render_step_size * (canvas / model.card.image_size) ** 2
         scales = torch.tensor([t.weight * unit for t in members], device=model.device)
         names = [t.name or f"{model.card.name}:{t.component}" for t in members]
-        groups.append(_Group(model, bound, scales, names))
+        region = members[0].region
+        region = None if region is None else region.to(model.device, torch.float32)
+        groups.append(_Group(model, bound, scales, names, region))
     return Composition(groups)
 
 
@@ -221,23 +250,29 @@ def render(
     size: int | None = None,
     init: str | Tensor | None = None,
     callback: Callback | None = None,
+    solver: str = "gd",
+    settling: Settling | None = None,
+    energy: Composition | None = None,
 ) -> Tensor:
     """Render a composition: arg min_x Σ_i w_i E_i(x) by gradient descent (equation 2).
 
     Args:
         terms: see :func:`compose`.
-        seed: of the noise.
+        seed: of the noise, and of Langevin dynamics.
         num_steps: N; default the largest recommendation of the terms' cards.
         step_size: multiplies every term's own λ.
         size: R of the canvas; default the largest of the models.
         init: ``noise``, ``grey``, ``black``, or a picture (B,3,R,R) to start from; default:
             :func:`default_start`.
         callback: see :func:`comet_cli.descent.descend`.
+        solver: ``gd`` (the paper's), ``momentum``, ``adam`` or ``langevin``.
+        settling: see :func:`comet_cli.descent.descend`.
+        energy: what :func:`compose` made of the same terms and size, if it was called already.
 
     Returns:
         (B,3,R,R) in [0, 1].
     """
-    energy = compose(terms, size=size)
+    energy = compose(terms, size=size) if energy is None else energy
     canvas = canvas_size(terms) if size is None else size
     live = [t for t in terms if t.weight != 0]
     steps = max(t.model.card.render_steps for t in live) if num_steps is None else num_steps
@@ -247,10 +282,14 @@ def render(
         x0 = start_picture(live[0].latents().shape[0], canvas, init=init, seed=seed)
     else:
         x0 = init
-    return descend(
+    x0 = x0.to(live[0].model.device)
+    return solve(
         energy,
-        x0.to(live[0].model.device),
+        x0,
+        solver=solver,
         step_size=step_size,
         num_steps=steps,
         callback=callback,
+        settling=settling,
+        seed=seed,
     )

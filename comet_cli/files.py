@@ -84,7 +84,7 @@ def made_by_comet(path: str | Path) -> bool:
             head = file.read(1 << 16)
             if head.startswith(b"\x89PNG"):
                 return has_recipe(head + file.read(MAX_INPUT_BYTES))
-            if head.startswith((b"GIF8", b"RIFF")):
+            if head.startswith((b"GIF8", b"RIFF")) or head[4:8] == b"ftyp":
                 return TRACE_MARK in head + file.read(MAX_INPUT_BYTES)
             if head.startswith(b"PK"):
                 return NPZ_MARK in zipfile.ZipFile(file).namelist()

@@ -48,6 +48,7 @@ class RecipeTerm:
         weight: its weight.
         component: which component of its picture it was.
         label: what sheets call it ("" for its number).
+        mask: a PNG of where it acts (white) and where not (black), or b"" for everywhere.
     """
 
     model: int
@@ -55,6 +56,7 @@ class RecipeTerm:
     weight: float
     component: int
     label: str = ""
+    mask: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -160,17 +162,19 @@ def _row_facts(row: RecipeRow) -> dict[str, Any]:
     return {
         "name": row.name,
         "picture": base64.b64encode(row.picture).decode(),
-        "terms": [
-            {
-                "model": t.model,
-                "z": base64.b64encode(np.asarray(t.z, "<f4").tobytes()).decode(),
-                "weight": t.weight,
-                "component": t.component,
-                "label": t.label,
-            }
-            for t in row.terms
-        ],
+        "terms": [_term_facts(term) for term in row.terms],
     }
+
+
+def _term_facts(term: RecipeTerm) -> dict[str, Any]:
+    facts = {
+        "model": term.model,
+        "z": base64.b64encode(np.asarray(term.z, "<f4").tobytes()).decode(),
+        "weight": term.weight,
+        "component": term.component,
+        "label": term.label,
+    }
+    return {**facts, "mask": base64.b64encode(term.mask).decode()} if term.mask else facts
 
 
 def _need(holds: bool, sentence: str) -> None:
@@ -232,7 +236,9 @@ def _parse_term(facts: dict[str, Any], models: int) -> RecipeTerm:
     _need(type(model) is int and 0 <= model < models, "a term names a model that is not listed")
     _need(type(component) is int and 0 <= component < MAX_COMPONENTS, "component must be a number")
     _need(type(weight) in (int, float) and math.isfinite(weight), "weight must be a number")
-    return RecipeTerm(model, z, float(weight), component, _text(facts["label"], "a label"))
+    label = _text(facts["label"], "a label")
+    mask = _base64(facts.get("mask", ""), "a mask")
+    return RecipeTerm(model, z, float(weight), component, label, mask)
 
 
 def _chunks(png: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -1,24 +1,34 @@
-"""``comet recombine``: every swap of a component between pictures, or the additive series."""
+"""``comet recombine``: swaps between pictures, all mixtures, additive series, interpolations."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from comet_cli.composition import Term, default_start, render
-from comet_cli.decomposition import component_columns, embedded_picture, row_name
-from comet_cli.errors import FileFormatError, UsageError
+from comet_cli.composition import default_start, render
+from comet_cli.decomposition import embedded_picture
+from comet_cli.errors import UsageError
+from comet_cli.files import check_distinct, check_output, show
 from comet_cli.images import decode_png, to_bytes, write_png
+from comet_cli.mixtures import Cell, Grid, lay_out_cells
 from comet_cli.models.card import STARTS
-from comet_cli.recipes import Recipe, RecipeRow
+from comet_cli.recipes import Recipe, RecipeRow, Setting
 from comet_cli.resolution import Bench, Progress, RecipeDraft, open_selections
+from comet_cli.selection import parse_listing, parse_selection
 from comet_cli.sheets import Sheet, draw_sheet
-from comet_cli.synthesis import check_settings, descent_settings
+from comet_cli.synthesis import (
+    check_settings,
+    compose_recipe,
+    descent_settings,
+    draw_composition,
+)
 
-LAYOUTS = ("swap", "add")
 START_CHOICES = ("auto", *STARTS)
+Drawn = dict[tuple[tuple[int, bytes, int, float], ...], np.ndarray]  # by the key of a cell
 
 
 def plan_recombination(
@@ -26,6 +36,9 @@ def plan_recombination(
     bench: Bench,
     *,
     add: bool = False,
+    all_mixtures: bool = False,
+    interpolate: int | None = None,
+    components: str | None = None,
     seed: int = 0,
     steps: int | None = None,
     step_size: float = 1.0,
@@ -35,79 +48,90 @@ def plan_recombination(
     """Turn images and ``.z`` files into the recipe of a grid.
 
     Args:
-        inputs: two or more for swaps (figures 4, 7, 8, 10); one or more to ``add``.
+        inputs: two or more for swaps (figures 4, 7, 8, 10); one or more to ``add``; two for
+            ``all_mixtures`` and ``interpolate``.
         bench: the models.
         add: the additive series (figure 5): components one after the other, a row an input.
+        all_mixtures: every one of the 2^n mixtures of two pictures.
+        interpolate: columns from one picture's value of a component to the other's, a row a
+            component.
+        components: the components that are exchanged, as in ``0,2`` or by label; default all.
         seed: of the noise.
         steps: N; default the models' own recommendation.
         step_size: multiplies every model's own λ.
-        init: ``noise``, ``grey`` or ``auto``.
+        init: ``noise``, ``grey``, ``black`` or ``auto``.
         literal: the arguments are file names.
+
+    Raises:
+        UsageError: settings or inputs that do not go together.
+        SelectionError: components that an input does not have.
     """
     check_settings(seed=seed, steps=steps, step_size=step_size)
     if init not in START_CHOICES:
         raise UsageError(f"--init is '{init}', expected one of {', '.join(START_CHOICES)}")
+    layout = _layout(add=add, all_mixtures=all_mixtures, interpolate=interpolate)
     if len(inputs) < 2 and not add:
         raise UsageError("swaps need two pictures or more; --add makes the series of one")
+    if layout in ("all", "interpolate") and len(inputs) != 2:
+        raise UsageError(f"--{layout} takes two pictures, not {len(inputs)}")
+    if interpolate is not None and not 2 <= interpolate <= 64:
+        raise UsageError(f"--interpolate is {interpolate}, expected 2 to 64 steps")
+    if components is not None:
+        parse_listing(components, "--components")
     draft = RecipeDraft()
     for opened, picked in open_selections(bench, inputs, literal=literal):
         terms = tuple(draft.term(opened, k, w) for k, w in picked)
-        draft.rows.append(RecipeRow(row_name(opened), terms, embedded_picture(opened)))
-    return draft.finish(
-        "recombine",
-        {
-            "layout": "add" if add else "swap",
-            "seed": seed,
-            "steps": steps,
-            "step_size": float(step_size),
-            "init": init,
-            **bench.environment(),
-        },
-    )
+        draft.rows.append(RecipeRow(opened.name, terms, embedded_picture(opened)))
+    settings: dict[str, Setting] = {
+        "layout": layout,
+        "captions": True,
+        "seed": seed,
+        "steps": steps,
+        "step_size": float(step_size),
+        "init": init,
+        **bench.environment(),
+    }
+    if components is not None:
+        settings["components"] = components
+    if interpolate is not None:
+        settings["interpolate"] = interpolate
+    recipe = draft.finish("recombine", settings)
+    lay_out_cells(recipe)  # its mistakes, before any work
+    return recipe
+
+
+def _layout(*, add: bool, all_mixtures: bool, interpolate: int | None) -> str:
+    chosen = {"add": add, "all": all_mixtures, "interpolate": interpolate is not None}
+    names = [name for name, given in chosen.items() if given]
+    if len(names) > 1:
+        raise UsageError(f"--{names[0]} and --{names[1]} are two layouts; give one of them")
+    return names[0] if names else "swap"
 
 
 def draw_recombination(
     recipe: Recipe, bench: Bench, progress: Progress | None = None
 ) -> np.ndarray:
-    """Render a ``recombine`` recipe: (H,W,3) uint8.
-
-    Swaps: a row an ordered pair of pictures; in column k the first picture has the k-th component
-    of the second. Additive: in column k the components 0 to k.
-    """
-    rows = [bench.terms(recipe, row) for row in recipe.rows]
-    if recipe.choice("layout", LAYOUTS) == "add":
-        plan = [(n, n, _series(terms)) for n, terms in enumerate(rows)]
-    else:
-        plan = [
-            (a, b, [rows[a], *_swaps(rows[a], rows[b])])
-            for a in range(len(rows))
-            for b in range(len(rows))
-            if a != b
-        ]
-        if not plan:
-            raise FileFormatError("the recipe swaps components of one picture only")
-    total, done = sum(len(row[2]) for row in plan), 0
-    drawn: list[list[np.ndarray]] = []
-    for _, _, compositions in plan:
-        drawn.append([])
-        for terms in compositions:
-            drawn[-1].append(_draw(recipe, bench, terms))
-            done += 1
-            if progress is not None:
-                progress(done, total)
-    return draw_sheet(_lay_out(recipe, [row[:2] for row in plan], drawn))
+    """Render a ``recombine`` recipe: (H,W,3) uint8; see :mod:`comet_cli.mixtures` for its cells."""
+    grid = lay_out_cells(recipe)
+    return draw_sheet(_sheet(recipe, grid, _render_cells(recipe, grid, bench, progress)))
 
 
-def _swaps(mine: list[Term], theirs: list[Term]) -> list[list[Term]]:
-    count = min(len(mine), len(theirs))
-    return [[*mine[:k], theirs[k], *mine[k + 1 :]] for k in range(count)]
+def _render_cells(recipe: Recipe, grid: Grid, bench: Bench, progress: Progress | None) -> Drawn:
+    """Render each different composition once."""
+    cells = {cell.key: cell for row in grid.cells for cell in row}
+    drawn = {}
+    for done, (key, cell) in enumerate(cells.items(), 1):
+        drawn[key] = _draw(recipe, bench, cell)
+        if progress is not None:
+            progress(done, len(cells))
+    return drawn
 
 
-def _series(terms: list[Term]) -> list[list[Term]]:
-    return [terms[: k + 1] for k in range(len(terms))]
-
-
-def _draw(recipe: Recipe, bench: Bench, terms: list[Term]) -> np.ndarray:
+def _draw(recipe: Recipe, bench: Bench, cell: Cell) -> np.ndarray:
+    if recipe.settings.get("captions") is True:
+        return draw_composition(cell_recipe(recipe, cell, bench), bench)
+    # Recipes of version 0.1 before there were captions: a part was what had too few terms.
+    terms = bench.terms(recipe, RecipeRow("", cell.terms))
     seed, steps, step_size = descent_settings(recipe)
     init = recipe.choice("init", START_CHOICES)
     if init == "auto":
@@ -119,36 +143,63 @@ def _draw(recipe: Recipe, bench: Bench, terms: list[Term]) -> np.ndarray:
     return to_bytes(image[0])
 
 
-def _lay_out(recipe: Recipe, pairs: list[tuple[int, int]], drawn: list[list[np.ndarray]]) -> Sheet:
-    adding = recipe.settings["layout"] == "add"
+def cell_recipe(recipe: Recipe, cell: Cell, bench: Bench) -> Recipe:
+    """Return the recipe of a single cell: what ``comet compose`` of its selection records."""
+    seed, steps, step_size = descent_settings(recipe)
+    init = recipe.choice("init", START_CHOICES)
+    return compose_recipe(
+        recipe.models,
+        cell.terms,
+        bench,
+        seed=seed,
+        steps=steps,
+        step_size=step_size,
+        init=None if init == "auto" else init,
+    )
+
+
+def _sheet(recipe: Recipe, grid: Grid, drawn: Drawn) -> Sheet:
     inputs = [
         decode_png(row.picture, "an input in the recipe") if row.picture else None
         for row in recipe.rows
     ]
-    has_inputs = any(picture is not None for picture in inputs)
-    shown = (
-        [["input"]] if has_inputs and adding else [["input", "taken from"]] if has_inputs else []
-    )
-    lead = [label for labels in shown for label in labels]
-    most = max(len(row.terms) for row in recipe.rows)
+    lead = grid.inputs or [()] * len(grid.cells)
     cells: list[list[np.ndarray | None]] = []
-    for (a, b), row in zip(pairs, drawn, strict=True):
-        cells.append([inputs[n] for n in ((a,) if adding else (a, b))] if has_inputs else [])
-        cells[-1] += row
-    if adding:
-        names = component_columns(recipe, most)
-        columns = [names[0], *(f"+ {name}" for name in names[1:])]
-        rows = [recipe.rows[a].name for a, _ in pairs]
-    else:
-        columns = ["unchanged", *(f"swap {name}" for name in component_columns(recipe, most, ""))]
-        names = [row.name for row in recipe.rows]
-        rows = [names[a] if has_inputs else f"{names[a]}, {names[b]}" for a, b in pairs]
+    captions = []
+    for before, row in zip(lead, grid.cells, strict=True):
+        cells.append([*(inputs[n] for n in before), *(drawn[c.key] for c in row)])
+        captions.append([*("" for _ in before), *(c.selection for c in row)])
+    layout = recipe.settings["layout"]
+    first = len(grid.lead)
+    breaks = {"swap": {first, first + 1}, "add": {first}}.get(str(layout), set())
     return Sheet(
-        columns=lead + columns,
-        rows=rows,
+        columns=[*grid.lead, *grid.columns],
+        rows=grid.rows,
         cells=cells,
-        breaks=frozenset({len(lead)} if adding else {len(lead), len(lead) + 1}),
+        breaks=frozenset(breaks),
+        captions=captions if recipe.settings.get("captions") is True else (),
     )
+
+
+def cell_paths(recipe: Recipe, folder: str) -> list[tuple[Cell, Path]]:
+    """Return each different cell of a grid with a file for it: ``a-0,2+b-1.png``.
+
+    Raises:
+        UsageError: no such folder, or two pictures that would get one name.
+    """
+    if not Path(folder).is_dir():
+        raise UsageError(
+            f"the folder '{show(folder)}' does not exist; make it: mkdir -p '{show(folder)}'"
+        )
+    cells = {cell.key: cell for row in lay_out_cells(recipe).cells for cell in row}
+    paths: dict[Path, Cell] = {}
+    for cell in cells.values():
+        text = re.sub(r"\.\w+:", "-", cell.selection.replace("'", "")).replace(" ", "+")
+        path = Path(folder) / (re.sub(r"[^\w.,+%-]", "_", text) + ".png")
+        if path in paths:
+            raise UsageError(f"two pictures would be written to '{show(path)}'; rename an input")
+        paths[path] = cell
+    return [(cell, path) for path, cell in paths.items()]
 
 
 def write_recombination(
@@ -156,24 +207,37 @@ def write_recombination(
     output: str,
     bench: Bench,
     *,
+    each: str | None = None,
     metadata: bool = True,
+    force: bool = False,
     progress: Progress | None = None,
     **settings: Any,
 ) -> Recipe:
-    """Render and write the picture, whole or not at all.
+    """Render and write the grid, and its single pictures if asked; each whole or not at all.
 
     Args:
         inputs: images and ``.z`` files.
         output: the PNG; ``-`` for standard output.
         bench: the models.
-        metadata: write the recipe into the picture.
+        each: an existing folder for the single pictures, each with a recipe of its own.
+        metadata: write recipes into the pictures.
+        force: replace files of that folder that comet did not make.
         progress: called with (done, total) renderings.
         settings: see :func:`plan_recombination`.
 
     Returns:
-        The recipe.
+        The recipe of the grid; :func:`cell_paths` says where the single pictures are.
     """
     recipe = plan_recombination(inputs, bench, **settings)
-    pixels = draw_recombination(recipe, bench, progress)
-    write_png(pixels, output, recipe if metadata else None)
+    singles = [] if each is None else cell_paths(recipe, each)
+    literal = bool(settings.get("literal"))
+    read = [parse_selection(text, literal=literal).path for text in inputs]
+    for _, path in singles:
+        check_output(path, force=force, inputs=read)
+    check_distinct([(output, Path(output)), *((c.selection, path) for c, path in singles)])
+    grid = lay_out_cells(recipe)
+    drawn = _render_cells(recipe, grid, bench, progress)
+    write_png(draw_sheet(_sheet(recipe, grid, drawn)), output, recipe if metadata else None)
+    for cell, path in singles:
+        write_png(drawn[cell.key], path, cell_recipe(recipe, cell, bench) if metadata else None)
     return recipe

@@ -17,7 +17,7 @@ from comet_cli.components import ComponentSet, is_components, parse_components
 from comet_cli.composition import Term, render
 from comet_cli.errors import CometError, FileFormatError, UnknownModelError, UsageError
 from comet_cli.files import base_name, check_inputs, read_input, show
-from comet_cli.images import image_size, load_image, to_bytes
+from comet_cli.images import decode_png, from_bytes, image_facts, image_size, load_image, to_bytes
 from comet_cli.models import store
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
@@ -27,6 +27,7 @@ from comet_cli.selection import Selection, parse_selection
 Note = Callable[[str], None]
 Progress = Callable[[int, int], None]
 AUTO = "auto"
+MAX_MASK = 4096  # the largest canvas
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -230,8 +231,21 @@ class Bench:
                     f"takes {model.card.latent_dim}"
                 )
             z = torch.from_numpy(np.array(t.z, np.float32)).to(model.device)
-            terms.append(Term(model, z, t.weight, t.component, t.label or str(t.component)))
+            region = _region(t.mask, f"a mask in {where}") if t.mask else None
+            name = t.label or str(t.component)
+            terms.append(Term(model, z, t.weight, t.component, name, region))
         return terms
+
+
+def _region(mask: bytes, where: str) -> torch.Tensor:
+    """Return a recipe's mask as (R,R) in [0, 1]."""
+    facts = image_facts(mask, where)
+    if max(int(facts["width"]), int(facts["height"])) > MAX_MASK:
+        raise FileFormatError(f"{where} is larger than {MAX_MASK} pixels")
+    pixels = decode_png(mask, where)
+    if pixels.shape[0] != pixels.shape[1]:
+        raise FileFormatError(f"{where} is not square")
+    return torch.from_numpy(from_bytes(pixels)[0])
 
 
 def _check_fit(components: ComponentSet, model: CometModel, where: str) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ from comet_cli.files import show
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _RANGE = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?")
+_BARE = re.compile(r"[\w./][\w@%+=:,./-]*")  # what no shell takes for its own
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
@@ -85,7 +87,8 @@ class Selection:
                 if labels
                 else f"its {count} components have no labels, only numbers from 0 to {count - 1}"
             )
-            raise SelectionError(f"{where} asks for '{show(item.label)}', but {known}")
+            hint = "; only comet compose takes regions" if "@" in item.label else ""
+            raise SelectionError(f"{where} asks for '{show(item.label)}', but {known}{hint}")
         assert item.first is not None and item.last is not None
         if item.last >= count:
             raise SelectionError(
@@ -128,6 +131,45 @@ def parse_selection(
         )
         return Selection(text, selection.path, selection.items, selection.weight, note)
     raise SelectionError(_literal_hint(text))
+
+
+def parse_listing(listing: str, where: str) -> Selection:
+    """Parse the list of a selection alone: ``0,2``, ``0-2``, ``lighting``.
+
+    Args:
+        listing: what was typed.
+        where: the option that it was given to, for messages.
+
+    Raises:
+        SelectionError: not a list, or a weight in it.
+    """
+    items = _parse_items(listing, f"{where} {listing}")
+    if "*" in listing:
+        raise SelectionError(f"'{where} {show(listing)}' takes components without weights")
+    return Selection(f"{where} {listing}", "", items)
+
+
+def write_selection(path: str, picked: Sequence[tuple[int, float]]) -> str:
+    """Return the selection that picks these (component, weight) pairs, as it is typed in a shell.
+
+    Three or more neighbours of weight 1 become a range; weight 1 is left away.
+    """
+    parts: list[str] = []
+    run: list[int] = []
+    for k, weight in sorted(picked):
+        if weight == 1 and run and k == run[-1] + 1:
+            run.append(k)
+            continue
+        parts += _write_run(run)
+        run = [k] if weight == 1 else []
+        parts += [] if weight == 1 else [f"{k}*{weight!r}"]
+    parts += _write_run(run)
+    text = f"{path}:{','.join(parts)}"
+    return text if _BARE.fullmatch(text) else shlex.quote(text)
+
+
+def _write_run(run: Sequence[int]) -> list[str]:
+    return [f"{run[0]}-{run[-1]}"] if len(run) > 2 else [str(k) for k in run]
 
 
 def _literal_hint(text: str) -> str:

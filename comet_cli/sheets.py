@@ -45,6 +45,7 @@ class Sheet:
         cells: rows of pictures (R,R,3) uint8, or None for an empty place.
         breaks: columns before which the gap is wider.
         title: a line above everything, or "".
+        captions: a text under each cell, wrapped and never shortened, or nothing at all.
     """
 
     columns: Sequence[str]
@@ -52,6 +53,7 @@ class Sheet:
     cells: Sequence[Sequence[np.ndarray | None]]
     breaks: frozenset[int] = field(default_factory=frozenset)
     title: str = ""
+    captions: Sequence[Sequence[str]] = ()
 
 
 def cell_side(cells: Sequence[Sequence[np.ndarray | None]], side: int = CELL) -> int:
@@ -79,7 +81,12 @@ def draw_sheet(sheet: Sheet) -> np.ndarray:
         x += 0 if column == 0 else (wide if column in sheet.breaks else gap)
         lefts.append(x)
         x += side
-    height = top + len(sheet.rows) * (side + gap) - gap + margin
+    small = ImageFont.load_default(size=max(11, round(12 * unit)))
+    line = round(1.25 * max(11, round(12 * unit)))
+    wrapped = [[_wrap(c, small, side) for c in captions] for captions in sheet.captions]
+    below = max((len(lines) for row in wrapped for lines in row), default=0) * line
+    pitch = side + below + (gap if below == 0 else 2 * gap)
+    height = top + len(sheet.rows) * pitch - (pitch - side - below) + margin
     image = Image.new("RGB", (x + margin, height), "white")
     draw = ImageDraw.Draw(image)
     if sheet.title:
@@ -88,7 +95,7 @@ def draw_sheet(sheet: Sheet) -> np.ndarray:
         fitted = _fit(label, text, side)
         draw.text((x + side / 2, top - round(9 * unit)), fitted, INK, text, anchor="ms")
     for row, (label, cells) in enumerate(zip(sheet.rows, sheet.cells, strict=True)):
-        y = top + row * (side + gap)
+        y = top + row * pitch
         if label:
             stripe = _upright(_fit(label, text, side), text, (side, strip))
             image.paste(stripe, (margin - round(4 * unit), y))
@@ -96,6 +103,9 @@ def draw_sheet(sheet: Sheet) -> np.ndarray:
             if cell is not None:
                 image.paste(_scaled(cell, side), (x, y))
                 draw.rectangle((x - 1, y - 1, x + side, y + side), outline=EDGE)
+        for x, lines in zip(lefts, wrapped[row] if wrapped else (), strict=False):
+            for n, words in enumerate(lines):
+                draw.text((x, y + side + round(3 * unit) + n * line), words, FAINT, small)
     return np.asarray(image)
 
 
@@ -122,6 +132,25 @@ def _fit(label: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: 
         keep -= 1
         shown = label[: (keep + 1) // 2] + "…" + label[len(label) - keep // 2 :]
     return shown
+
+
+def _wrap(
+    caption: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float
+) -> list[str]:
+    """Break a caption between words, and a word that is too long for a line within it."""
+    lines: list[str] = []
+    for word in caption.split():
+        if lines and font.getlength(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
+            continue
+        while font.getlength(word) > width and len(word) > 1:
+            fits = max(
+                n for n in range(1, len(word)) if n == 1 or font.getlength(word[:n]) <= width
+            )
+            lines.append(word[:fits])
+            word = word[fits:]
+        lines.append(word)
+    return lines
 
 
 def palette(count: int) -> np.ndarray:

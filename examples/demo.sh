@@ -23,6 +23,16 @@ comet decompose "$here"/tetris-a.png "$here"/tetris-b.png -m tetris -o "$out"/te
 comet gradients "$here"/tetris-a.png "$here"/tetris-b.png -m tetris --overlay -o "$out"/tetris-gradients.png
 comet compose "$out"/tetris-a.z:0,1 "$out"/tetris-b.z:2 -o "$out"/tetris-swap.png
 
+# Faces: the components of pictures that the model was not trained on; each from the other face.
+comet recombine "$here"/face-a.z "$here"/face-b.z -o "$out"/faces-swaps.png
+comet compose "$here"/face-c.z:0,2,3 "$here"/face-d.z:1 -o "$out"/face.png
+
+# CLEVR in strong light: the objects of one picture in the light of the other.
+comet encode "$here"/clevr-lighting-1.png "$here"/clevr-lighting-2.png -m clevr-lighting -o "$out"
+comet recombine "$out"/clevr-lighting-1.z "$out"/clevr-lighting-2.z -o "$out"/lighting-swaps.png
+comet compose "$out"/clevr-lighting-2.z:light "$out"/clevr-lighting-1.z:1-4 -o "$out"/relit.png
+comet compose "$out"/clevr-lighting-1.z:light "$a":1,2 "$out"/clevr-lighting-1.z:3,4 -o "$out"/two-models.png
+
 # Two models in one picture: a CLEVR scene with a block of Tetris, which pulls more softly.
 comet compose "$a" "$out/tetris-a.z:0*0.05" -o "$out"/clevr-tetris.png
 

@@ -3,6 +3,7 @@
 import json
 import struct
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -131,6 +132,7 @@ HOSTILE = {
     "setting no value": (changed(settings={"seed": []}), "setting seed is no value"),
     "versions no text": (changed(versions={"comet": 1}), "a version must be text"),
     "latent no base64": (changed_term(z="@@@"), "not base64"),
+    "mask no base64": (changed_term(mask="@@@"), "a mask is not base64"),
     "latent no text": (changed_term(z=1), "must be base64 text"),
     "latent empty": (changed_term(z=""), "must be float32"),
     "latent of three bytes": (changed_term(z="AAAA"), "must be float32"),
@@ -173,3 +175,11 @@ def test_replays_go_beside_their_picture():
     assert replayed_path("out.PNG", "x.png") == "x.png"
     with pytest.raises(UsageError, match="needs an output"):
         replayed_path("-", None)
+
+
+def test_a_mask_survives_and_its_absence_leaves_the_text_as_it_was():
+    term = example().rows[0].terms[0]
+    masked = example(rows=(RecipeRow("scene", (replace(term, mask=PLAIN),)),))
+    found = read_recipe(embed_recipe(PLAIN, masked))
+    assert found.rows[0].terms[0].mask == PLAIN and found.to_json() == masked.to_json()
+    assert "mask" not in example().to_json()

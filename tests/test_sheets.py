@@ -124,3 +124,34 @@ def test_overlay_tints_segments_and_leaves_nobodys_pixels():
 def test_first_ten_components_have_different_colours():
     assert len({tuple(colour) for colour in palette(10)}) == 10
     assert palette(25).shape == (25, 3)
+
+
+def test_captions_stand_under_their_cells_and_change_nothing_else():
+    cells = [[plain(RED), plain(GREEN)], [plain(BLUE), plain(GOLD)]]
+    bare = draw_sheet(Sheet(["one", "two"], ["a", "b"], cells))
+    captions = [["a.z:0,2 b.z:1", ""], ["", "c.z"]]
+    sheet = draw_sheet(Sheet(["one", "two"], ["a", "b"], cells, captions=captions))
+    assert sheet.shape[0] > bare.shape[0] and sheet.shape[1] == bare.shape[1]
+    bottoms = {}
+    for colour in (RED, GREEN, BLUE, GOLD):
+        places = find(sheet, colour)
+        assert len(places) == cell_side(cells) ** 2
+        bottoms[colour] = places.max(0)
+    for colour, dark in ((RED, True), (GREEN, False), (BLUE, False), (GOLD, True)):
+        y, x = bottoms[colour] + 2
+        below = sheet[y : y + 12, x - cell_side(cells) : x - 2]
+        assert (below.min() < 200) == dark
+    assert np.array_equal(draw_sheet(Sheet(["one", "two"], ["a", "b"], cells)), bare)
+
+
+def test_long_captions_are_wrapped_and_lose_nothing():
+    from PIL import ImageFont
+
+    from comet_cli.sheets import _wrap
+
+    font = ImageFont.load_default(size=12)
+    caption = "a.z:0,2,4-7 b.z:1 a-very-long-name-of-a-file-that-fits-no-line.z:1%0.25%b.z:1"
+    lines = _wrap(caption, font, 100)
+    assert all(font.getlength(line) <= 100 for line in lines)
+    assert "".join(lines).replace(" ", "") == caption.replace(" ", "")
+    assert _wrap("a.z b.z", font, 100) == ["a.z b.z"] and _wrap("", font, 100) == []

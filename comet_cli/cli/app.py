@@ -10,6 +10,7 @@ import typer
 
 from comet_cli import __version__
 from comet_cli.cli import (
+    batch,
     compose,
     data,
     decompose,
@@ -17,9 +18,11 @@ from comet_cli.cli import (
     encode,
     evaluate,
     figure,
+    gallery,
     gradients,
     inspect,
     models,
+    nearest,
     recombine,
     replay,
     score,
@@ -54,8 +57,8 @@ def comet(
 
 
 for verb in (
-    *(encode, compose, decompose, gradients, recombine, figure),
-    *(inspect, replay, score, doctor),
+    *(encode, compose, batch, decompose, gradients, recombine, figure),
+    *(inspect, replay, score, nearest, gallery, doctor),
 ):
     app.command(verb.__name__.rpartition(".")[2])(getattr(verb, verb.__name__.rpartition(".")[2]))
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from comet_cli.cli import options
 from comet_cli.cli.console import Report
 from comet_cli.cli.pictures import check_picture_output
+from comet_cli.errors import UsageError
 from comet_cli.models.card import STARTS
+from comet_cli.modifiers import split_arguments
+from comet_cli.seeding import parse_seeds, seed_paths
 
 
 def compose(
@@ -17,6 +20,7 @@ def compose(
     output: options.Output,
     model: options.Model = "auto",
     seed: options.Seed = 0,
+    seeds: options.Seeds = None,
     steps: options.Steps = None,
     step_size: options.StepSize = 1.0,
     size: Annotated[
@@ -33,8 +37,10 @@ def compose(
     ] = None,
     trace: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Write the descent as an .apng, .gif or .webp."),
+        typer.Option(metavar="FILE", help="Write the descent as an .apng, .gif, .webp or .mp4."),
     ] = None,
+    solver: options.Solver = "gd",
+    tolerance: options.Tolerance = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     literal: options.Literal = False,
@@ -45,37 +51,57 @@ def compose(
 ) -> None:
     """Put selected components together in one picture.
 
+    A selection may end in a region, a mask or x,y,w,h in pixels: b.z:1@left.png, b.z:1@8,8,32,32.
     Example: comet compose a.z:0,1 b.z:2-3 -o both.png
     """
     with Report(as_json=as_json, quiet=quiet) as report:
-        check_picture_output(
-            output,
-            force=force,
-            as_json=as_json,
-            selections=selections,
-            literal=literal,
-            also_reads=[None if init in STARTS else init],
-            also_writes=[trace],
-        )
+        if seeds is not None and seed != 0:
+            raise UsageError("--seed and --seeds are both given; give one of them")
+        outputs = [] if seeds is None else seed_paths(output, parse_seeds(seeds))
+        plain, further = split_arguments(selections, literal=literal)
+        for path in outputs or [output]:
+            check_picture_output(
+                path,
+                force=force,
+                as_json=as_json,
+                selections=plain,
+                literal=literal,
+                also_reads=[None if init in STARTS else init, *further],
+                also_writes=[trace],
+            )
+        from comet_cli.pictures import compose_picture, compose_pictures
         from comet_cli.resolution import Bench
-        from comet_cli.synthesis import compose_picture
 
         bench = Bench(model=model, device=device, precision=precision, note=report.note)
+        settings: dict[str, Any] = {
+            "seeds": seeds,
+            "steps": steps,
+            "step_size": step_size,
+            "size": size,
+            "init": init,
+            "solver": solver,
+            "tolerance": tolerance,
+            "literal": literal,
+            "metadata": not no_metadata,
+        }
         with report.progress("descending") as progress:
-            recipe = compose_picture(
-                selections,
-                output,
-                bench,
-                seed=seed,
-                steps=steps,
-                step_size=step_size,
-                size=size,
-                init=init,
-                trace=trace,
-                literal=literal,
-                metadata=not no_metadata,
-                progress=progress,
-            )
-        report.wrote(output, **recipe.settings)
+            if outputs:
+                recipes = compose_pictures(
+                    selections, outputs, bench, trace=trace, progress=progress, **settings
+                )
+            else:
+                recipes = [
+                    compose_picture(
+                        selections,
+                        output,
+                        bench,
+                        seed=seed,
+                        trace=trace,
+                        progress=progress,
+                        **settings,
+                    )
+                ]
+        for path, recipe in zip(outputs or [output], recipes, strict=True):
+            report.wrote(path, **recipe.settings)
         if trace is not None:
             report.wrote(trace)

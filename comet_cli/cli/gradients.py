@@ -23,12 +23,24 @@ def gradients(
     each: Annotated[
         str | None, typer.Option(metavar="DIR", help="Also write each map as a PNG of its own.")
     ] = None,
+    masks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR", help="Also write a mask a component: white where it is the strongest."
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X", help="Masks: white where it pulls X times as hard as at its peak, or more."
+        ),
+    ] = None,
     at: Annotated[
         str,
         typer.Option(metavar="POINT", help="start: where a rendering begins; image: the picture."),
     ] = "start",
     map_kind: Annotated[
-        str, typer.Option("--map", metavar="KIND", help="signed (around grey) or heat.")
+        str, typer.Option("--map", metavar="KIND", help="signed (around grey), heat or overlay.")
     ] = "signed",
     model: options.Model = "auto",
     seed: options.Seed = 0,
@@ -42,7 +54,7 @@ def gradients(
 ) -> None:
     """Map the gradient of each component's energy.
 
-    Example: comet gradients scene.png -o maps.png --overlay
+    Example: comet gradients scene.png -o maps.png --overlay --masks masks/
     """
     with Report(as_json=as_json, quiet=quiet) as report:
         check_picture_output(
@@ -53,7 +65,7 @@ def gradients(
             literal=literal,
             also_writes=[npz],
         )
-        from comet_cli.attribution import write_gradients
+        from comet_cli.attribution_files import write_gradients
         from comet_cli.resolution import Bench
 
         bench = Bench(model=model, device=device, precision=precision, note=report.note)
@@ -64,6 +76,8 @@ def gradients(
                 bench,
                 npz=npz,
                 each=each,
+                masks=masks,
+                threshold=threshold,
                 at=at,
                 map_kind=map_kind,
                 with_overlay=overlay,

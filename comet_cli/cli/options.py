@@ -76,3 +76,36 @@ Force = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the paths written.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Components = Annotated[
+    str | None,
+    typer.Option(
+        "--components", metavar="LIST", help="Only these, by number or label.", show_default="all"
+    ),
+]
+Each = Annotated[
+    str | None,
+    typer.Option(
+        "--each", metavar="DIR", help="Also write each picture as a PNG of its own, replayable."
+    ),
+]
+Seeds = Annotated[
+    str | None,
+    typer.Option(
+        "--seeds",
+        metavar="LIST",
+        help="Such as 0-15: a sheet, or files where -o is a folder or holds {seed}.",
+        show_default=False,
+    ),
+]
+Solver = Annotated[
+    str, typer.Option("--solver", metavar="NAME", help="gd, momentum, adam or langevin.")
+]
+Tolerance = Annotated[
+    float | None,
+    typer.Option(
+        "--tolerance",
+        metavar="X",
+        help="Stop when two steps change the energy by less than this part of its fall.",
+        show_default="all steps",
+    ),
+]

@@ -14,9 +14,22 @@ from comet_cli.cli.pictures import check_picture_output
 def recombine(
     inputs: options.Selections,
     output: options.Output,
+    components: options.Components = None,
     add: Annotated[
         bool, typer.Option("--add", help="Add one component after the other instead.")
     ] = False,
+    all_mixtures: Annotated[
+        bool, typer.Option("--all", help="Every one of the 2^K mixtures of two pictures instead.")
+    ] = False,
+    interpolate: Annotated[
+        int | None,
+        typer.Option(
+            metavar="STEPS",
+            help="Go from one picture's value of each component to the other's instead.",
+            show_default=False,
+        ),
+    ] = None,
+    each: options.Each = None,
     model: options.Model = "auto",
     seed: options.Seed = 0,
     steps: options.Steps = None,
@@ -35,13 +48,14 @@ def recombine(
 ) -> None:
     """Swap components between pictures, in a grid.
 
-    Example: comet recombine a.png b.png -o swaps.png
+    Under each cell stands the selection that comet compose makes it from.
+    Example: comet recombine a.png b.png -o swaps.png --components 0,2
     """
     with Report(as_json=as_json, quiet=quiet) as report:
         check_picture_output(
             output, force=force, as_json=as_json, selections=inputs, literal=literal
         )
-        from comet_cli.recombination import write_recombination
+        from comet_cli.recombination import cell_paths, write_recombination
         from comet_cli.resolution import Bench
 
         bench = Bench(model=model, device=device, precision=precision, note=report.note)
@@ -51,12 +65,19 @@ def recombine(
                 output,
                 bench,
                 add=add,
+                all_mixtures=all_mixtures,
+                interpolate=interpolate,
+                components=components,
+                each=each,
                 seed=seed,
                 steps=steps,
                 step_size=step_size,
                 init=init,
                 literal=literal,
                 metadata=not no_metadata,
+                force=force,
                 progress=progress,
             )
         report.wrote(output, **recipe.settings)
+        for cell, path in [] if each is None else cell_paths(recipe, each):
+            report.wrote(path, selection=cell.selection)

@@ -8,12 +8,27 @@ from typing import Annotated
 import typer
 
 from comet_cli.cli import options
-from comet_cli.cli.console import Report
+from comet_cli.cli.console import SOME_FAILED, Report, print_error, unprotect
+from comet_cli.errors import CometError
+from comet_cli.files import show
 
 
 def score(
-    image: Annotated[str, typer.Argument(metavar="IMAGE", help="The picture to score.")],
-    selections: options.Selections,
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGE... SELECTION...",
+            help="Pictures to score, and components: a.z, a.z:0,2, b.png:1.",
+            callback=unprotect,
+            show_default=False,
+        ),
+    ],
+    top: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="The N pictures that contain the selection best, best first."
+        ),
+    ] = None,
     model: options.Model = "auto",
     device: options.Device = "auto",
     precision: options.Precision = "auto",
@@ -21,15 +36,45 @@ def score(
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
-    """Print the energies of a picture and components.
+    """Print the energies of pictures and components.
 
-    An energy is low where the picture contains the component.
+    An energy is low where the picture contains the component. Columns: energy, picture, component,
+    model, label; with --top: energy of the selection, picture.
+
+    Example: comet score folder/*.png a.z:1 --top 10
     """
     with Report(as_json=as_json, quiet=quiet) as report:
         from comet_cli.resolution import Bench
-        from comet_cli.scoring import score_image
+        from comet_cli.scoring import rank, score_images, split_arguments
 
+        pictures, selections = split_arguments(arguments, literal=literal)
         bench = Bench(model=model, device=device, precision=precision, note=report.note)
-        scores = score_image(image, selections, bench, literal=literal)
-        lines = [f"{s.energy:.6g}\t{s.source}:{s.component}\t{s.model}\t{s.label}" for s in scores]
-        report.show({"scores": [dataclasses.asdict(s) for s in scores]}, "\n".join(lines))
+        with report.progress("scoring") as progress:
+            found = score_images(pictures, selections, bench, literal=literal, progress=progress)
+        failed = [p for p in found if p.error is not None]
+        for picture in failed:
+            report.document.setdefault("failed", []).append(
+                {"picture": picture.picture, "error": str(picture.error)}
+            )
+            if not as_json:
+                print_error(str(picture.error))
+        if len(failed) == len(found):
+            raise CometError(f"none of the {len(found)} pictures could be scored")
+        shown = found if top is None else rank(found, top)
+        scores = [s for p in shown for s in p.scores]
+        document = {"scores": [dataclasses.asdict(s) for s in scores]}
+        lines = [
+            f"{s.energy:.6g}\t{show(s.picture)}\t{s.source}:{s.component}\t{s.model}\t{s.label}"
+            for s in scores
+        ]
+        if top is not None:
+            document["ranking"] = [
+                {"rank": n, "picture": p.picture, "energy": p.energy}
+                for n, p in enumerate(shown, 1)
+            ]
+            lines = [f"{p.energy:.6g}\t{show(p.picture)}" for p in shown]
+        if failed:
+            report.document["exit_code"] = SOME_FAILED
+        report.show(document, "\n".join(lines))
+    if failed:
+        raise typer.Exit(SOME_FAILED)

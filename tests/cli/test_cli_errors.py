@@ -137,7 +137,7 @@ def reference(run) -> np.ndarray:
         ("compose a.z -o out.png --step-size nan", "--step-size is nan, expected a positive"),
         ("compose a.z -o out.png --size 100000", "--size is 100000, expected 8 to 4096"),
         ("compose a.z -o out.png --init gone.png", "there is no file 'gone.png'"),
-        ("compose a.z -o out.png --trace t.mp4", "trace 't.mp4' must end in one of"),
+        ("compose a.z -o out.png --trace t.avi", "trace 't.avi' must end in one of"),
         ("compose a.z -o out.png --trace out.png", "would both be written to 'out.png'"),
         ("compose a.z -o out.png --wat", "no such option: --wat"),
         ("compose ./-:0 -o out.png", "there is no file './-'"),

@@ -1,0 +1,153 @@
+"""``comet batch``."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from comet_cli.batching.lists import Ledger, Line, read_lines, remove_leftovers, spool
+from comet_cli.batching.shards import Shard, choose_shard
+from comet_cli.cli import options
+from comet_cli.cli.batch_lines import LineParser
+from comet_cli.cli.console import (
+    INTERRUPTED,
+    SOME_FAILED,
+    Report,
+    explain,
+    print_error,
+    print_result,
+)
+from comet_cli.errors import CometError
+
+if TYPE_CHECKING:
+    from comet_cli.batching.jobs import Result
+
+
+class InterruptedBatch(CometError):
+    """A batch that was stopped from the keyboard."""
+
+    exit_code = INTERRUPTED
+
+
+def batch(
+    source: Annotated[
+        str, typer.Argument(metavar="FILE|-", help="A list: one composition a line.")
+    ],
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep pictures that are there and match their recipe.")
+    ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Only part I (from 0) of N.",
+            show_default="the rank under torchrun or SLURM, else everything",
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, max=4096, help="Pictures at once.", show_default="what fits"
+        ),
+    ] = None,
+    model: options.Model = "auto",
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    force: options.Force = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Make many pictures: a line holds the arguments of compose, or JSON with their names.
+
+    Pictures of the same models are rendered together. A JSON line a picture on standard output, in
+    the order of the list.
+
+    Example: comet batch list.txt --resume > results.jsonl
+    """
+    began = time.time()
+    report = Report(quiet=quiet)
+    part = choose_shard(shard, os.environ)
+    if part.source:
+        report.note(f"part {part.index} of {part.count}, by {part.source}; --shard 0/1 for all")
+    bench = {"model": model, "device": device, "precision": precision}
+    counts = {"written": 0, "kept": 0, "failed": 0}
+    ledger = Ledger()
+    try:
+        with spool(source) as lines:
+            total = _check(lines, ledger, part)
+            for result in _results(lines, part, report, batch_size, resume, force, bench):
+                counts[result.status] += 1
+                _tell(result, quiet)
+        remove_leftovers(ledger.folders(), began)
+    except KeyboardInterrupt:
+        raise InterruptedBatch(
+            f"interrupted after {sum(counts.values())} compositions; the pictures written are "
+            "kept, the same command with --resume goes on"
+        ) from None
+    finally:
+        ledger.close()
+    report.note(", ".join(f"{count} {status}" for status, count in counts.items()))
+    if total and counts["failed"] == total:
+        raise CometError(f"none of the {total} compositions could be made")
+    if counts["failed"]:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _check(lines: BinaryIO, ledger: Ledger, part: Shard) -> int:
+    """Refuse a list whose lines would write the same file; return how many lines are ours."""
+    parser = LineParser()
+    total = 0
+    for line in read_lines(lines):
+        total += part.holds(line.index)
+        try:
+            writes, reads = parser.files(line)
+        except Exception:  # told in its place, when its turn comes
+            continue
+        ledger.enter(line.number, writes, reads)
+    return total
+
+
+def _results(
+    lines: BinaryIO,
+    part: Shard,
+    report: Report,
+    batch_size: int | None,
+    resume: bool,
+    force: bool,
+    bench: dict[str, str],
+) -> Iterator[Result]:
+    from comet_cli.batching.jobs import BadLine, Benches, Job
+    from comet_cli.batching.memory import BatchSize, local_device
+    from comet_cli.batching.rendering import Renderer
+    from comet_cli.batching.running import run_jobs
+
+    bench["device"] = local_device(bench["device"], part.local)
+    parser = LineParser(force=force, **bench)
+
+    def read(line: Line) -> Job | BadLine:
+        try:
+            return parser.job(line)
+        except Exception as error:
+            return BadLine(line.number, error, parser.output(line))
+
+    return run_jobs(
+        (read(line) for line in read_lines(lines) if part.holds(line.index)),
+        benches=Benches(report.note),
+        renderer=Renderer(BatchSize(batch_size), note=report.note),
+        resume=resume,
+    )
+
+
+def _tell(result: Result, quiet: bool) -> None:
+    facts = {"line": result.line, "status": result.status, "path": result.output}
+    if result.error is not None:
+        facts["error"] = explain(result.error)[0]
+        print_error(f"line {result.line}: {facts['error']}")
+    if not quiet:
+        print_result(json.dumps({**facts, **result.settings}))
+    elif result.error is None and result.output is not None:
+        print_result(result.output)

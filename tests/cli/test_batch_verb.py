@@ -1,0 +1,293 @@
+"""``comet batch`` end to end: lists, bad lines, collisions, resuming, interruption and kills."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import comet_cli
+from comet_cli.cli.batch_lines import LineParser
+from comet_cli.images import decode_png
+from comet_cli.models.store import list_models
+from comet_cli.recipes import read_recipe
+
+ROOT = Path(comet_cli.__file__).parents[1]
+
+
+@pytest.fixture
+def parts(pictures):
+    """Components of two pictures and of both models; return the runner."""
+    assert pictures("encode", "a.png", "b.png", "-m", "pool").code == 0
+    assert pictures("encode", "a.png", "-m", "quad", "-o", "q.z").code == 0
+    return pictures
+
+
+def listed(*lines: str) -> str:
+    Path("list.txt").write_text("\n".join(lines) + "\n")
+    return "list.txt"
+
+
+def results(done) -> list[dict]:
+    return [json.loads(line) for line in done.out.splitlines()]
+
+
+def statuses(done) -> list[str]:
+    return [result["status"] for result in results(done)]
+
+
+def test_a_batch_makes_what_compose_makes(parts):
+    lines = [
+        "a.z:0,1 b.z:2 -o 1.png --seed 1",
+        "q.z:lighting -o 2.png --steps 2",
+        "b.z:0,1 a.z:2 -o '3 3.png' --seed 2",
+        json.dumps({"selections": ["a.z:0"], "output": "4.png", "step-size": 0.5, "init": "grey"}),
+        "a.z:0,1 b.z:2 --init a.png -o 5.png",
+        "comet compose a.png:1 -m quad -o 6.png",
+        "a.z:0,1 -o 7.png --trace 7.gif",
+        "b.z:1 -o 8.png --no-metadata",
+    ]
+    done = parts("batch", listed(*lines))
+    assert done.code == 0 and statuses(done) == ["written"] * 8, done.err
+    assert [r["line"] for r in results(done)] == list(range(1, 9))
+    assert results(done)[2]["path"] == "3 3.png" and results(done)[2]["seed"] == 2
+    alone = [
+        ("a.z:0,1", "b.z:2", "--seed", "1"),
+        ("q.z:lighting", "--steps", "2"),
+        ("b.z:0,1", "a.z:2", "--seed", "2"),
+        ("a.z:0", "--step-size", "0.5", "--init", "grey"),
+        ("a.z:0,1", "b.z:2", "--init", "a.png"),
+        ("a.png:1", "-m", "quad"),
+        ("a.z:0,1", "--trace", "alone.gif"),
+    ]
+    for result, arguments in zip(results(done), alone, strict=False):
+        assert parts("compose", *arguments, "-o", "alone.png").code == 0
+        batched, single = Path(result["path"]).read_bytes(), Path("alone.png").read_bytes()
+        difference = decode_png(batched).astype(int) - decode_png(single)
+        assert np.abs(difference).max() <= 1
+        assert read_recipe(batched).to_json() == read_recipe(single).to_json()
+    assert Path("7.gif").read_bytes() == Path("alone.gif").read_bytes()
+    assert b"comet" not in Path("8.png").read_bytes()
+
+
+def test_other_options_of_compose_work_in_a_line(parts):
+    Path("mask.png").write_bytes(Path("a.png").read_bytes())
+    lines = [
+        "a.z:0 b.z:1 -o 1.png --solver adam --seed 1",
+        "a.z:1 b.z:0 -o 2.png --solver adam --seed 1",
+        "a.z:0 b.z:1@mask.png -o 3.png",
+        "a.z:0 -o 4.png --tolerance 0.5",
+        "a.z:0 -o 5.png --seeds 0-2",
+        "a.z:0 -o 6.png --solver langevin --seed 3",
+    ]
+    done = parts("batch", listed(*lines))
+    assert done.code == 0, done.err
+    for n, line in enumerate(lines, 1):
+        assert parts("compose", *line.replace(f"{n}.png", "alone.png").split()).code == 0
+        batched, single = Path(f"{n}.png").read_bytes(), Path("alone.png").read_bytes()
+        difference = decode_png(batched).astype(int) - decode_png(single)
+        assert np.abs(difference).max() <= 1, line
+        assert read_recipe(batched).to_json() == read_recipe(single).to_json()
+    assert statuses(parts("batch", "list.txt", "--resume")) == ["kept"] * 6
+
+
+def test_bad_lines_are_named_and_stop_nobody(parts):
+    Path("mine.png").write_bytes(b"not by comet")
+    done = parts(
+        "batch",
+        listed(
+            "a.z:0 -o 1.png",
+            "gone.z -o 2.png",
+            "a.z:9 -o 3.png",
+            "a.z:0 --sed 3 -o 4.png",
+            '{"selections": "a.z", "output": "5.png", "sed": 1}',
+            '{"selections": "a.z", "output": ',
+            "a.z:0 -o mine.png",
+            "a.z:0 -o nowhere/8.png",
+            "a.z 'open -o 9.png",
+            "- -o 10.png",
+            "a.z:0 --help",
+            "a.z:1 -o 12.png",
+        ),
+    )
+    assert done.code == 3
+    assert statuses(done) == ["written", *["failed"] * 10, "written"]
+    told = done.err.splitlines()
+    assert [line.split(":")[1] for line in told[:-1]] == [f" line {n}" for n in range(2, 12)]
+    expected = ("no file 'gone.z'", "component 9", "--sed", "'sed' is no option", "not valid JSON")
+    for sentence, line in zip(expected, told, strict=False):
+        assert sentence in line
+    assert "not made by comet" in told[5] and "mkdir -p" in told[6] and "split" in told[7]
+    assert told[-1] == "comet: 2 written, 0 kept, 10 failed"
+    assert results(done)[1]["path"] == "2.png" and results(done)[1]["error"] in told[0]
+    assert Path("mine.png").read_bytes() == b"not by comet"
+    assert Path("1.png").exists() and Path("12.png").exists()
+
+
+def test_when_every_line_is_bad_the_command_fails(parts):
+    done = parts("batch", listed("gone.z -o 1.png", "gone.z -o 2.png"))
+    assert done.code == 1 and "none of the 2" in done.err
+    assert parts("batch", listed("# nothing")).code == 0
+    assert parts("batch", "gone.txt").code == 2
+
+
+@pytest.mark.parametrize(
+    ("second", "sentence"),
+    [
+        ("a.z:1 -o ./1.png", "lines 1 and 3 would both be written to './1.png'"),
+        ("1.png:1 -m pool -o 2.png", "line 1 writes '1.png', which line 3 reads"),
+        ("a.z:1 -o 2.png --trace 1.png", "lines 1 and 3"),
+    ],
+)
+def test_collisions_are_found_before_any_work(parts, second, sentence):
+    done = parts("batch", listed("a.z:0 -o 1.png", "a.z:0 -o other.png", second))
+    assert (done.code, done.out) == (2, "") and sentence in done.sentence
+    assert not Path("1.png").exists() and not Path("other.png").exists()
+
+
+def test_resume_keeps_what_matches(parts):
+    first = listed("a.z:0 -o 1.png", "a.z:1 -o 2.png", "q.z -o 3.png --trace 3.gif")
+    parts("batch", first)
+    old = os.stat("1.png").st_mtime_ns
+    os.remove("3.gif")
+    done = parts("batch", listed("a.z:0 -o 1.png", "a.z:2 -o 2.png", *first_lines(3)), "--resume")
+    assert statuses(done) == ["kept", "written", "written"] and done.code == 0
+    assert os.stat("1.png").st_mtime_ns == old and Path("3.gif").exists()
+    assert read_recipe(Path("2.png").read_bytes()).rows[0].terms[0].component == 2
+    assert statuses(parts("batch", "list.txt", "--resume")) == ["kept"] * 3
+    assert statuses(parts("batch", "list.txt")) == ["written"] * 3
+
+
+def first_lines(n: int) -> list[str]:
+    return Path("list.txt").read_text().splitlines()[n - 1 : n]
+
+
+def test_a_list_from_standard_input_and_only_paths(parts, monkeypatch):
+    import io
+    from types import SimpleNamespace
+
+    data = b"a.z:0 -o 1.png\ngone.z -o 2.png\na.z:1 -o 3.png\n"
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
+    done = parts("batch", "-", "-q")
+    assert done.code == 3 and done.out == "1.png\n3.png\n"
+    assert done.sentence == "comet: line 2: there is no file 'gone.z'"
+
+
+def test_parts_together_make_the_list(parts, monkeypatch):
+    source = listed(*[f"a.z:{n % 3} -o {n}.png --seed {n}" for n in range(5)])
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    done = parts("batch", source)
+    assert [r["line"] for r in results(done)] == [2, 4] and "part 1 of 2, by RANK" in done.err
+    done = parts("batch", source, "--shard", "0/2")
+    assert [r["line"] for r in results(done)] == [1, 3, 5]
+    assert parts("batch", source, "--shard", "2/2").code == 2
+    assert statuses(parts("batch", source, "--shard", "0/1", "--resume")) == ["kept"] * 5
+
+
+def test_options_of_the_batch_hold_for_lines_that_do_not_say_otherwise(parts, monkeypatch):
+    monkeypatch.setenv("COMET_MODEL", "quad")
+    source = listed("a.png:0 -o 1.png", "a.png:0 -m quad -o 2.png")
+    assert parts("batch", source, "-m", "pool").code == 0
+    models = [read_recipe(Path(f"{n}.png").read_bytes()).models[0].name for n in (1, 2)]
+    assert models == ["pool", "quad"]
+
+
+def test_an_interrupt_keeps_what_is_there_and_says_how_to_go_on(parts, monkeypatch):
+    from comet_cli.batching import rendering
+
+    draw = rendering.draw_composition
+
+    def interrupt(recipe, bench):
+        if recipe.settings["seed"] == 2:
+            raise KeyboardInterrupt
+        return draw(recipe, bench)
+
+    monkeypatch.setattr(rendering, "draw_composition", interrupt)
+    source = listed(*[f"a.z -o {n}.png --seed {n}" for n in range(4)])
+    done = parts("batch", source, "--batch-size", "1")
+    assert done.code == 130 and statuses(done) == ["written"] * 2
+    assert "after 2 compositions" in done.sentence and "--resume goes on" in done.sentence
+
+
+def test_every_option_of_compose_can_be_written_in_a_line():
+    parser = LineParser()
+    names = {name for parameter in parser._command.params for name in parameter.opts}
+    assert {"--seed", "--steps", "--step-size", "--size", "--init", "--output", "-o"} <= names
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")
+def test_kills_leave_no_broken_file_and_a_rerun_completes(parts, models, monkeypatch):
+    source = Path("a.z").read_bytes()
+    lines = [f"a.z:0,{n % 2 + 1} -o {n}.png --seed {n} --steps 40" for n in range(20)]
+    whole, killed = (Path(name).absolute() for name in ("whole", "killed"))
+    for folder in (whole, killed):
+        folder.mkdir()
+        (folder / "a.z").write_bytes(source)
+        (folder / "list.txt").write_text("\n".join(lines))
+    command = ["batch", "list.txt", "--batch-size", "4", "--resume"]
+    monkeypatch.chdir(whole)
+    assert statuses(parts(*command)) == ["written"] * 20
+    rng = random.Random(0)
+    for kill in range(3):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "comet_cli", *command],
+            cwd=killed,
+            env={**os.environ, "COMET_HOME": str(models), "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        # Not while Python starts: after one more picture is there.
+        before = len(list(killed.glob("*.png")))
+        while process.poll() is None and len(list(killed.glob("*.png"))) <= before:
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, 0.05))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        for path in killed.glob("*.png"):
+            assert path.read_bytes() == (whole / path.name).read_bytes(), kill
+    leftover = killed / ".comet-0123456789abcdef.tmp"
+    leftover.write_bytes(b"half a picture")
+    monkeypatch.chdir(killed)
+    done = parts(*command)
+    assert done.code == 0 and "kept" in statuses(done)
+    assert sorted(os.listdir(killed)) == sorted(os.listdir(whole))
+    for path in whole.iterdir():
+        assert path.read_bytes() == (killed / path.name).read_bytes()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_the_nightly_example_makes_each_picture_once(shell, tmp_path):
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell} here")
+    if "clevr" not in {entry.name for entry in list_models() if entry.origin == "shipped"}:
+        pytest.skip("no shipped weights in this checkout")
+    out = tmp_path / "a folder"
+
+    def night() -> subprocess.CompletedProcess:
+        binaries = Path(sys.executable).parent
+        return subprocess.run(
+            [shell, str(ROOT / "examples" / "nightly-batch.sh"), str(out)],
+            env={**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    done = night()
+    assert (done.returncode, done.stdout) == (0, "16\n"), done.stderr
+    first = {path.name: path.read_bytes() for path in out.glob("*.png")}
+    assert len(first) == 16
+    removed = "clevr-a-with-clevr-b-3.png"
+    (out / removed).unlink()
+    done = night()
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+    assert {path.name for path in out.glob("*.png")} == set(first)
+    assert all((out / name).read_bytes() == data for name, data in first.items() if name != removed)
