@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
+from typing import Any
 
 from comet_cli.models.store import list_models
 
@@ -22,6 +23,7 @@ COLUMNS = [
     ("ARI", "segmentation", "ari"),
     ("ARI, objects only", "segmentation", "ari_foreground"),
     ("mean covering", "segmentation", "mean_covering"),
+    ("swap accuracy", "swaps", "swap_accuracy"),
 ]
 # Without a component for the ground, no figure over all pixels means anything.
 NEEDS_GROUND = ("ari", "mean_covering")
@@ -33,15 +35,27 @@ def table() -> str:
     for entry in list_models():
         if entry.origin != "shipped":
             continue
-        row = [f"`{entry.name}`"]
-        for _, group, key in COLUMNS:
-            value = entry.card.figures.get(group, {}).get(key)
-            if not entry.card.ground and key in NEEDS_GROUND:
-                value = None
-            row.append("" if value is None else f"{value:.3f}" if group == "segmentation" else
-                       f"{value:.1f}" if isinstance(value, float) else str(value))  # fmt: skip
-        rows.append(row)
+        figures = entry.card.figures
+        rows.append(cells(f"`{entry.name}`", figures, entry.card.ground))
+        # A model of several data sets has figures of each.
+        for source, part in figures.items():
+            if "reconstruction" in part:
+                rows.append(cells(f"`{entry.name}`, {source}", part, entry.card.ground))
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def cells(name: str, figures: dict[str, Any], ground: bool) -> list[str]:
+    """Return one row."""
+    row = [name]
+    for _, group, key in COLUMNS:
+        value = figures.get(group, {}).get(key)
+        if value is None or (not ground and key in NEEDS_GROUND):
+            row.append("")
+        elif isinstance(value, float):
+            row.append(f"{value:.1f}" if group == "reconstruction" else f"{value:.3f}")
+        else:
+            row.append(str(value))
+    return row
 
 
 def rewrite(text: str) -> str:

@@ -80,10 +80,14 @@ def locate(source: Source, size: int) -> Path:
 
 
 def measure_held_out(model: CometModel, held_out: HeldOut) -> dict[str, Any]:
-    """Return figures over all held-out pictures and, under its name, of each of several sources."""
-    figures = measure(model, held_out.images, held_out.masks)
+    """Return figures over all held-out pictures and, under its name, of each of several sources.
+
+    Masks are of objects, or of parts; global components are neither, so they are not segments.
+    """
+    local = model.card.encoder == "recurrent"
+    figures = measure(model, held_out.images, held_out.masks if local else None)
     for name, (images, masks) in held_out.parts.items():
-        figures[name] = measure(model, images, masks)
+        figures[name] = measure(model, images, masks if local else None)
     return figures
 
 
