@@ -203,7 +203,8 @@ def check(
             typer.echo(f"{problem.file}: {problem.message}")
         typer.echo(report.table())
         counts = ", ".join(f"{number} {split}" for split, number in report.counts.items())
-        verdict = "ok" if report.ok else f"{len(report.problems)} problems"
+        count = len(report.problems)
+        verdict = "ok" if report.ok else f"{count} problem{'s' * (count != 1)}"
         typer.echo(f"{folder}: {counts}; {verdict}")
     if not report.ok:
         raise typer.Exit(CometError.exit_code)
