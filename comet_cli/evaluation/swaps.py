@@ -90,8 +90,9 @@ def evident_labels(figures: SwapFigures, components: int) -> list[str]:
     """Return a name for each component that the evidence names, or [] if it names none.
 
     A component is named after the factors that follow it in 8 of 10 swaps, and follow no other
-    component in more than 2 of 10: the factor, or the first word that several have in common
-    (``camera`` for ``camera_x`` and ``camera_z``). The others are called ``component0`` and so on.
+    component in more than 2 of 10: the first word that they have in common (``camera`` for
+    ``camera_x`` and ``camera_z``), else the one that follows most often. The other components are
+    called ``component0`` and so on.
 
     Args:
         figures: of :func:`evaluate_swaps`.
@@ -99,15 +100,16 @@ def evident_labels(figures: SwapFigures, components: int) -> list[str]:
     """
     labels = []
     for k in range(components):
-        own = [
-            name.split(".")[-1]
+        own = {
+            name.split(".")[-1]: row["donor_read"]
             for name, row in figures.factors.items()
             if row["component"] == k
             and row["donor_read"] >= EVIDENT
             and (row["donor_read_of_another"] or 0) <= STRAY
-        ]
+        }
+        best = max(own, key=lambda name: own[name], default="")
         stems = {name.split("_")[0] for name in own}
-        labels.append(own[0] if len(own) == 1 else stems.pop() if len(stems) == 1 else "")
+        labels.append(stems.pop() if len(own) > 1 and len(stems) == 1 else best)
     if not any(labels) or len(set(filter(None, labels))) < len(list(filter(None, labels))):
         return []
     return [label or f"component{k}" for k, label in enumerate(labels)]

@@ -133,12 +133,13 @@ def test_components_are_named_where_the_evidence_names_them():
     )
     assert evident_labels(found, 3) == ["camera", "component1", "hair"]
     assert evident_labels(evidence(**{"light.power": (0, 0.9, 0.0)}), 1) == ["power"]
+    two = evidence(glasses=(0, 0.85, 0.1), skin=(0, 0.95, 0.0))
+    assert evident_labels(two, 1) == ["skin"]
 
 
 def test_nothing_is_named_without_evidence_and_no_name_twice():
     assert evident_labels(evidence(hair=(0, 0.79, 0.0)), 2) == []
     assert evident_labels(evidence(hair=(0, 0.9, 0.5)), 2) == []
-    assert evident_labels(evidence(hair=(0, 0.9, 0.0), skin=(0, 0.9, 0.0)), 2) == []
     twice = evidence(**{"light.power": (0, 0.9, 0.1), "lamp.power": (1, 0.9, 0.1)})
     assert evident_labels(twice, 2) == []
 
