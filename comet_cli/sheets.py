@@ -140,8 +140,9 @@ def _wrap(
     """Break a caption between words, and a word that is too long for a line within it."""
     lines: list[str] = []
     for word in caption.split():
-        if lines and font.getlength(f"{lines[-1]} {word}") <= width:
-            lines[-1] += f" {word}"
+        # Two spaces: one of the font's is narrower than a gap between words reads as.
+        if lines and font.getlength(f"{lines[-1]}  {word}") <= width:
+            lines[-1] += f"  {word}"
             continue
         while font.getlength(word) > width and len(word) > 1:
             fits = max(

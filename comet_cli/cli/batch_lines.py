@@ -104,7 +104,7 @@ class LineParser:
         """Return what a line that may be bad would write, where that much can be said."""
         try:
             return str(self._parse(line).params["output"])
-        except Exception:
+        except Exception:  # why the line is bad has been noted when it was read
             return None
 
     def _parse(self, line: Line) -> Any:

@@ -202,7 +202,8 @@ def training_loss(
     loss = reconstruction_loss(iterates, x)
     if settings.gradient:
         loss = loss + settings.gradient * gradient_loss(iterates[-1], x)
-    if settings.swap:
+    share = penalty_weight(settings, iteration)
+    if settings.swap and share:
         if not isinstance(bound, BoundQuadraticEnergy | BoundRespondingEnergy):
             raise CometError(
                 "recipe, [train]: swap is for the quadratic energy that does not see the image"
@@ -211,7 +212,7 @@ def training_loss(
         shown = recomposition_iterates(model, mixed, x0, num_steps=steps, keep="last")[-1]
         with torch.autocast(x.device.type, torch.bfloat16, enabled=low):
             found = model.encode(shown.clamp(0, 1))
-        loss = loss + settings.swap * penalty_weight(settings, iteration) * swap_loss(found, wanted)
+        loss = loss + settings.swap * share * swap_loss(found, wanted)
     if settings.parsimony or settings.purity or settings.area:
         confidence = bound.curvature(x)
         if confidence is None or model.card.sees_image:
@@ -222,7 +223,7 @@ def training_loss(
         penalty = settings.parsimony * parsimony_loss(confidence)
         penalty = penalty + settings.purity * purity_loss(confidence)
         penalty = penalty + settings.area * area_loss(confidence)
-        loss = loss + penalty_weight(settings, iteration) * penalty
+        loss = loss + share * penalty
     return loss, float((iterates[-1].detach() - x).square().mean())
 
 

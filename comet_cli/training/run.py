@@ -107,9 +107,13 @@ def start_weights(recipe: Recipe, images: Pictures) -> dict[str, torch.Tensor]:
     model = CometModel(recipe.card)
     if recipe.train.start_from:
         other = store.load(recipe.train.start_from, device="cpu")
-        model.load_state_dict(
-            grown(other.state_dict(), model.state_dict(), recipe.train.start_from)
-        )
+        weights = grown(other.state_dict(), model.state_dict())
+        widths = [(card.filter_dim, card.latent_dim) for card in (other.card, recipe.card)]
+        if weights is None or widths[0] != widths[1]:
+            raise CometError(
+                f"start_from: '{recipe.train.start_from}' has another architecture than the recipe"
+            )
+        model.load_state_dict(weights)
     elif isinstance(model.encoder, CompetitiveEncoder):
         some = images[:: max(1, len(images) // 2000)]
         mean = torch.from_numpy(np.median(some, axis=0)).permute(2, 0, 1).float() / 255
@@ -118,23 +122,21 @@ def start_weights(recipe: Recipe, images: Pictures) -> dict[str, torch.Tensor]:
 
 
 def grown(
-    old: dict[str, torch.Tensor], new: dict[str, torch.Tensor], name: str
-) -> dict[str, torch.Tensor]:
+    old: dict[str, torch.Tensor], new: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor] | None:
     """Return the weights of ``new`` with what ``old`` has of them.
 
     A layer with more inputs or outputs than before keeps the former ones. New inputs weigh nothing
     at first, and new outputs a hundredth of their random weights, so that the network does what it
-    did: features that were trained are large, and random weights on them would be a leap.
-
-    Raises:
-        CometError: other layers, or narrower ones.
+    did: features that were trained are large, and random weights on them would be a leap. None if
+    the layers are others, or narrower.
     """
     fits = old.keys() == new.keys() and all(
         a.ndim == new[k].ndim and all(m <= n for m, n in zip(a.shape, new[k].shape, strict=True))
         for k, a in old.items()
     )
-    if not fits or not any(a.shape[:1] == new[k].shape[:1] for k, a in old.items()):
-        raise CometError(f"start_from: '{name}' has another architecture than the recipe")
+    if not fits:
+        return None
     found = {}
     for key, value in old.items():
         weights = new[key] * 0.01

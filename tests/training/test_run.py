@@ -102,9 +102,10 @@ def test_fine_tuning_starts_from_the_weights_of_a_model_folder(tmp_path, recipe_
     assert moved.weights_sha256 != first.weights_sha256
 
 
-def test_fine_tuning_of_another_architecture_is_refused(tmp_path, recipe_file):
+@pytest.mark.parametrize("facts", [{"filter_dim": 4}, {"filter_dim": 16}, {"latent_dim": 8}])
+def test_fine_tuning_of_another_architecture_is_refused(tmp_path, recipe_file, facts):
     train_recipe(recipe_file(), tmp_path / "first", max_seconds=0, device="cpu")
-    path = recipe_file(train={"start_from": str(tmp_path / "first")}, model={"filter_dim": 4})
+    path = recipe_file(train={"start_from": str(tmp_path / "first")}, model=facts)
     with pytest.raises(CometError, match="start_from: .*first' has another architecture"):
         train_recipe(path, tmp_path / "second", device="cpu")
 
