@@ -46,7 +46,7 @@ class ComponentSet:
         image_size: R of that model.
         labels: K names, or none.
         source: base name of the picture, or "".
-        source_sha256: hash of the picture's file, or "".
+        source_sha256: hash of the picture's file, of what ``--align`` cut out of it, or "".
         comet_version: version that inferred them.
     """
 

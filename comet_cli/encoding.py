@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from comet_cli.alignment import align_faces, load_finder
-from comet_cli.components import ComponentSet, is_components, write_components
+from comet_cli.components import ComponentSet, components_bytes, is_components
 from comet_cli.errors import CometError, FileFormatError, UsageError
 from comet_cli.files import (
     STANDARD,
@@ -18,6 +17,7 @@ from comet_cli.files import (
     check_output,
     read_input,
     show,
+    write_output,
 )
 from comet_cli.resolution import Bench, Progress
 
@@ -26,11 +26,20 @@ ALIGNMENTS = ("face",)
 
 @dataclass(frozen=True)
 class Encoded:
-    """What became of one picture: components written to ``output``, or an error."""
+    """What became of one picture: components in ``output``, or an error.
+
+    Attributes:
+        source: the picture, as typed.
+        output: its ``.z``.
+        components: what that holds.
+        reused: they were there already, and match.
+        error: why there are none.
+    """
 
     source: str
     output: Path
     components: ComponentSet | None = None
+    reused: bool = False
     error: CometError | None = None
 
 
@@ -39,17 +48,22 @@ def encoded_path(source: str, output: str | None, *, alone: bool) -> Path:
 
     Args:
         source: the picture; ``-`` is standard input.
-        output: what ``-o`` said: a file, a folder, ``-``, or None for beside the picture.
+        output: what ``-o`` said: a file, a folder, ``-``, or None for beside the picture, and for
+            standard output where the picture comes from standard input.
         alone: it is the only picture.
 
     Raises:
-        UsageError: several pictures and one output file, or standard input without an output.
+        UsageError: several pictures and one output file, or standard input among files without an
+            output.
     """
     name = Path(source).stem + ".z"
     if output is None:
-        if source == STANDARD:
-            raise UsageError("a picture from standard input needs an output: -o face.z")
-        return Path(source).with_name(name)
+        if source == STANDARD and not alone:
+            raise UsageError(
+                "standard input ('-') among other pictures needs an output: an existing folder, "
+                "-o DIR/"
+            )
+        return Path(STANDARD) if source == STANDARD else Path(source).with_name(name)
     if os.path.isdir(output):
         return Path(output) / ("stdin.z" if source == STANDARD else name)
     if output.endswith(("/", os.sep)):
@@ -76,7 +90,10 @@ def encode_files(
     """Encode pictures and write a ``.z`` file each.
 
     Everything that can be checked beforehand is, before any work. With several pictures, one that
-    cannot be read does not stop the others.
+    cannot be read does not stop the others. A ``.z`` that is there already, where it is to go or
+    beside the picture, and matches (:mod:`comet_cli.reuse`), is what encoding would give, so
+    nothing is computed. Pictures are encoded one by one, because in a batch the last bits of their
+    latents would depend on the others.
 
     Args:
         sources: the pictures.
@@ -111,14 +128,12 @@ def encode_files(
                 raise FileFormatError(
                     f"'{show(source)}' holds components already, expected an image"
                 )
-            if prepare is None:
-                components = bench.encode(data, source).components
-            else:
-                components = bench.encode(prepare(data, f"'{show(source)}'"), source).components
-                # Of the file, not of what was cut out of it.
-                components = replace(components, source_sha256=hashlib.sha256(data).hexdigest())
-            write_components(target, components)
-            results.append(Encoded(source, target, components))
+            if prepare is not None:
+                data = prepare(data, f"'{show(source)}'")
+            places = [] if str(target) == STANDARD else [target]
+            opened = bench.encode(data, source, also=places)
+            _write(target, opened.components)
+            results.append(Encoded(source, target, opened.components, opened.reused))
         except CometError as error:
             if alone:
                 raise
@@ -126,6 +141,14 @@ def encode_files(
         if progress is not None:
             progress(n + 1, len(plan))
     return results
+
+
+def _write(target: Path, components: ComponentSet) -> None:
+    """Write a ``.z``, unless that very file is there."""
+    data = components_bytes(components)
+    there = str(target) != STANDARD and target.is_file() and target.stat().st_size == len(data)
+    if not there or read_input(target) != data:
+        write_output(target, data)
 
 
 def _face_alignment(bench: Bench) -> Callable[[bytes, str], bytes]:

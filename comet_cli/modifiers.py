@@ -20,7 +20,7 @@ from comet_cli.errors import SelectionError
 from comet_cli.files import show
 
 _RECTANGLE = re.compile(r"\d{1,6}(?:,\d{1,6}){3}")
-_MASKS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+MASKS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 _BLEND = re.compile(r"(.+?(?::[^/\\%]+|\]))%(\d*\.?\d+)%(.+)")
 _SELECTED = re.compile(r"(?:.*\.z|-|.+(?::[^/\\]+|\]|\*[^/\\]+))", re.DOTALL)
 
@@ -62,7 +62,7 @@ def split_region(
         head, tail = text[:at], text[at + 1 :]
         if not _is_selected(head):
             continue
-        if tail.lower().endswith(_MASKS):
+        if tail.lower().endswith(MASKS):
             return head, Region(tail)
         if _RECTANGLE.fullmatch(tail):
             x, y, w, h = map(int, tail.split(","))

@@ -1,23 +1,27 @@
-"""``comet nearest``: the components of many ``.z`` files that are closest to one; without torch.
+"""``comet nearest``: the components of many pictures that are closest to one.
 
 Distances between latents mean something within one model only, so files of other models are left
-out. They are Euclidean, in units of the spread of the components compared: 1 is the root mean
-square distance between two of them. What is compared is the component asked for and every other
-one of its model in the files given.
+out, and pictures are encoded by the model of the component asked for; nothing else here needs
+torch. Distances are Euclidean, in units of the spread of the components compared: 1 is the root
+mean square distance between two of them. What is compared is the component asked for and every
+other one of its model in the files given.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from comet_cli.components import ComponentSet, read_components
+from comet_cli.components import ComponentSet, is_components, parse_components
 from comet_cli.errors import CometError, FileFormatError, UsageError
-from comet_cli.files import STANDARD, check_inputs, show
+from comet_cli.files import STANDARD, check_inputs, read_input, show
 from comet_cli.selection import Selection, parse_selection
+
+# (file's bytes, path, components of the model to encode it with or None) -> its components
+Encode = Callable[[bytes, str, ComponentSet | None], ComponentSet]
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,12 @@ class Neighbours:
 
 
 def find_nearest(
-    query: str, candidates: Sequence[str], *, top: int = 10, literal: bool = False
+    query: str,
+    candidates: Sequence[str],
+    *,
+    top: int = 10,
+    literal: bool = False,
+    encode: Encode | None = None,
 ) -> Neighbours:
     """Return the components closest to one.
 
@@ -69,9 +78,11 @@ def find_nearest(
 
     Args:
         query: a selection of one component, ``a.z:1``.
-        candidates: ``.z`` files, or selections of some of their components.
+        candidates: ``.z`` files and pictures, or selections of some of their components.
         top: how many to return.
         literal: arguments are file names.
+        encode: encodes pictures, those to compare with by the model of the query's components;
+            without it they are errors.
 
     Raises:
         UsageError: a file that does not exist, a query of more than one component, or nothing to
@@ -82,7 +93,7 @@ def find_nearest(
     asked = parse_selection(query, literal=literal)
     others = [parse_selection(text, literal=literal) for text in candidates]
     check_inputs(dict.fromkeys([asked.path, *(s.path for s in others)]))
-    files = {asked.path: _read(asked.path)}
+    files = {asked.path: _read(asked.path, encode, None)}
     home = files[asked.path]
     chosen = [k for k, _ in asked.pick(len(home), home.labels)]
     if len(chosen) != 1:
@@ -97,7 +108,7 @@ def find_nearest(
         path = selection.path
         try:
             if path not in files:
-                files[path] = _read(path)
+                files[path] = _read(path, encode, home)
         except CometError as error:
             failed.setdefault(path, error)
             continue
@@ -149,15 +160,16 @@ def scaled_distances(z: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, flo
     return (distances / spread if spread > 0 else distances), spread
 
 
-def _read(path: str) -> ComponentSet:
-    try:
-        return read_components(path)
-    except FileFormatError as error:
-        if str(path).endswith(".z") or path == STANDARD:
-            raise
-        raise FileFormatError(f"{error}; nearest compares .z files: comet encode makes them") from (
-            None
+def _read(path: str, encode: Encode | None, home: ComponentSet | None) -> ComponentSet:
+    data = read_input(path)
+    where = f"'{show(path)}'"
+    if path.endswith(".z") or is_components(data):
+        return parse_components(data, where)
+    if encode is None:
+        raise FileFormatError(
+            f"{where} is not a .z file; nearest compares .z files: comet encode makes them"
         )
+    return encode(data, path, home)
 
 
 def _identity(path: str) -> str:

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from comet_cli import __version__
 from comet_cli.components import ComponentSet, is_components, parse_components
-from comet_cli.composition import Term, render
-from comet_cli.errors import CometError, FileFormatError, UnknownModelError, UsageError
+from comet_cli.composition import Term
+from comet_cli.errors import FileFormatError, UnknownModelError, UsageError
 from comet_cli.files import base_name, check_inputs, read_input, show
-from comet_cli.images import decode_png, from_bytes, image_facts, image_size, load_image, to_bytes
+from comet_cli.images import decode_png, from_bytes, image_facts, load_image, to_bytes
+from comet_cli.model_choice import choose_model
 from comet_cli.models import store
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 from comet_cli.recipes import ModelReference, Recipe, RecipeRow, RecipeTerm
+from comet_cli.reuse import matching_latents, path_beside
 from comet_cli.selection import Selection, parse_selection
 
 Note = Callable[[str], None]
@@ -40,12 +41,14 @@ class Opened:
         model: the model its components belong to.
         components: the components.
         picture: (R,R,3) uint8 as the model saw it; None for a ``.z``.
+        reused: a ``.z`` that matches the picture was read instead of encoding it.
     """
 
     path: str
     model: CometModel
     components: ComponentSet
     picture: np.ndarray | None = None
+    reused: bool = False
 
     @property
     def name(self) -> str:
@@ -66,6 +69,7 @@ class Bench:
         model: str = AUTO,
         device: str = "auto",
         precision: str = "auto",
+        fresh: bool = False,
         note: Note | None = None,
     ) -> None:
         """Open nothing yet.
@@ -75,6 +79,7 @@ class Bench:
                 reconstructs each picture best.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``.
             precision: ``auto`` (float32), ``float32`` or ``bfloat16`` (autocast).
+            fresh: encode pictures whose ``.z`` is there already, and choose their model anew.
             note: told what was chosen.
 
         Raises:
@@ -84,6 +89,7 @@ class Bench:
             raise UsageError(f"unknown precision '{precision}'; use {', '.join(PRECISIONS)}")
         self.device = store.pick_device(device)
         self.precision = "float32" if precision == "auto" else precision
+        self.fresh = fresh
         self.note: Note = note or (lambda sentence: None)
         self._requested = model
         self._models: dict[str, CometModel] = {}
@@ -152,68 +158,60 @@ class Bench:
             return Opened(path, model, components)
         return self.encode(data, path)
 
-    def encode(self, data: bytes, path: str) -> Opened:
-        """Infer the components of a picture, with the requested or the best model."""
-        where = f"'{show(path)}'"
-        model = self.requested() or self._best_model(data, where)
-        return self._encode_with(model, data, path)
+    def encode(
+        self,
+        data: bytes,
+        path: str,
+        *,
+        model: CometModel | None = None,
+        also: Sequence[Path] = (),
+    ) -> Opened:
+        """Infer the components of a picture.
 
-    def _encode_with(self, model: CometModel, data: bytes, path: str) -> Opened:
+        A ``.z`` beside the picture is read instead where it matches (:mod:`comet_cli.reuse`);
+        nothing but the time taken tells.
+
+        Args:
+            data: the picture's file.
+            path: as typed.
+            model: to encode it with; default the requested or the best one.
+            also: further files that may hold its components.
+        """
+        where = f"'{show(path)}'"
+        model = model or self.requested() or choose_model(self, data, where)
         card = model.card
-        picture = load_image(data, card.image_size, where=f"'{show(path)}'")
-        with torch.no_grad(), self.arithmetic():
-            z = model.encode(torch.from_numpy(picture)[None].to(model.device))[0]
+        picture = load_image(data, card.image_size, where=where)
+        sha256 = hashlib.sha256(data).hexdigest()
+        z = None if self.fresh else self._latents_beside(card, sha256, path, also)
         components = ComponentSet(
-            z=z.float().cpu().numpy(),
+            z=self.infer(model, picture) if z is None else z,
             model=card.name,
             model_sha256=card.weights_sha256,
             image_size=card.image_size,
             labels=tuple(card.labels),
             source=base_name(path),
-            source_sha256=hashlib.sha256(data).hexdigest(),
+            source_sha256=sha256,
         )
-        return Opened(path, model, components, to_bytes(picture))
+        return Opened(path, model, components, to_bytes(picture), reused=z is not None)
 
-    def _best_model(self, data: bytes, where: str) -> CometModel:
-        entries = store.list_models()
-        if not entries:
-            raise UnknownModelError(
-                f"no model is installed (looked in {store.shipped_root()} and "
-                f"{store.local_root()}); give a model folder with -m"
+    def infer(self, model: CometModel, picture: np.ndarray) -> np.ndarray:
+        """Return the latents (K,D) float32 that a model infers from a picture (3,R,R)."""
+        with torch.no_grad(), self.arithmetic():
+            z = model.encode(torch.from_numpy(picture)[None].to(model.device))[0]
+        return z.float().cpu().numpy()
+
+    def _latents_beside(
+        self, card: ModelCard, sha256: str, path: str, also: Sequence[Path]
+    ) -> np.ndarray | None:
+        beside = path_beside(path)
+        places = [*also, *([] if beside is None else [beside])]
+        z, others = matching_latents(dict.fromkeys(places), card, sha256, precision=self.precision)
+        if beside in others and beside not in also:  # else it is about to be replaced
+            self.note(
+                f"'{show(str(beside))}' was not made from '{show(path)}' as it is, which is "
+                "encoded again"
             )
-        if len(entries) == 1:
-            self.note(f"model '{entries[0].name}' (the only one installed) encodes {where}")
-            return self.load(str(entries[0].folder))
-        # All candidates are judged at one size, or the smallest would have the easiest task.
-        size = min(image_size(data, where), max(e.card.image_size for e in entries))
-        target = torch.from_numpy(load_image(data, size, where=where))
-        scores = []
-        for entry in entries:
-            try:
-                model = self.load(str(entry.folder))
-            except FileFormatError as error:
-                self.note(f"model '{entry.name}' is left out: {error}")
-                continue
-            scores.append((self._error(model, data, target), entry.name, model))
-        if not scores:
-            raise UnknownModelError("no installed model can be loaded; see comet doctor")
-        scores.sort(key=lambda score: score[:2])
-        found = ", ".join(
-            f"{name} {-10 * math.log10(max(e, 1e-10)):.1f} dB" for e, name, _ in scores
-        )
-        self.note(f"model '{scores[0][1]}' reconstructs {where} best ({found})")
-        return scores[0][2]
-
-    def _error(self, model: CometModel, data: bytes, target: torch.Tensor) -> float:
-        opened = self._encode_with(model, data, "candidate")
-        try:
-            with self.arithmetic():
-                image = render([term_of(opened, k) for k in range(len(opened.components))])
-        except CometError:
-            return math.inf
-        size = target.shape[-1]
-        image = F.interpolate(image.float().cpu(), (size, size), mode="bilinear", antialias=True)
-        return float((image[0] - target).square().mean())
+        return z
 
     def terms(self, recipe: Recipe, row: RecipeRow, where: str = "the recipe") -> list[Term]:
         """Return the terms of a recipe's row.

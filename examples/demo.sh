@@ -27,6 +27,13 @@ comet compose "$out"/tetris-a.z:0,1 "$out"/tetris-b.z:2 -o "$out"/tetris-swap.pn
 comet recombine "$here"/face-a.z "$here"/face-b.z -o "$out"/faces-swaps.png
 comet compose "$here"/face-c.z:0,2,3 "$here"/face-d.z:1 -o "$out"/face.png
 
+# A room: its camera is one component, its lamp and the intensity of the light are others. Roads: the
+# scene, the haze and the colour of the light, between the look of a camera and that of a game.
+comet encode "$here"/room-1.png "$here"/room-2.png -m room -o "$out"
+comet recombine "$out"/room-1.z "$out"/room-2.z -o "$out"/room-swaps.png
+comet encode "$here"/drive-real-1.png "$here"/drive-virtual-1.png -m drive -o "$out"
+comet recombine "$out"/drive-real-1.z "$out"/drive-virtual-1.z -o "$out"/drive-swaps.png
+
 # CLEVR in strong light: the objects of one picture in the light of the other.
 comet encode "$here"/clevr-lighting-1.png "$here"/clevr-lighting-2.png -m clevr-lighting -o "$out"
 comet recombine "$out"/clevr-lighting-1.z "$out"/clevr-lighting-2.z -o "$out"/lighting-swaps.png

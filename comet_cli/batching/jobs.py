@@ -41,6 +41,7 @@ class Job:
         model: that encodes pictures, or ``auto``.
         device: see :class:`comet_cli.resolution.Bench`.
         precision: see :class:`comet_cli.resolution.Bench`.
+        fresh: see :class:`comet_cli.resolution.Bench`.
         settings: further arguments of :func:`comet_cli.synthesis.plan_composition`.
         metadata: write the recipe into the picture.
         force: replace a file that comet did not make.
@@ -55,6 +56,7 @@ class Job:
     model: str = "auto"
     device: str = "auto"
     precision: str = "auto"
+    fresh: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     metadata: bool = True
     force: bool = False
@@ -153,14 +155,18 @@ class Benches:
     def __init__(self, note: Note | None = None) -> None:
         """Open nothing yet."""
         self._note = note
-        self._benches: OrderedDict[tuple[str, str, str], Bench] = OrderedDict()
+        self._benches: OrderedDict[tuple[str, str, str, bool], Bench] = OrderedDict()
 
     def of(self, job: Job) -> Bench:
         """Return the bench of a line; only the last few are held."""
-        key = (job.model, job.device, job.precision)
+        key = (job.model, job.device, job.precision, job.fresh)
         if key not in self._benches:
             self._benches[key] = KeepingBench(
-                model=job.model, device=job.device, precision=job.precision, note=self._note
+                model=job.model,
+                device=job.device,
+                precision=job.precision,
+                fresh=job.fresh,
+                note=self._note,
             )
         self._benches.move_to_end(key)
         while len(self._benches) > MAX_BENCHES:

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
@@ -56,6 +56,7 @@ def batch(
         ),
     ] = None,
     model: options.Model = "auto",
+    fresh: options.Fresh = False,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     force: options.Force = False,
@@ -73,7 +74,7 @@ def batch(
     part = choose_shard(shard, os.environ)
     if part.source:
         report.note(f"part {part.index} of {part.count}, by {part.source}; --shard 0/1 for all")
-    bench = {"model": model, "device": device, "precision": precision}
+    bench = {"model": model, "fresh": fresh, "device": device, "precision": precision}
     counts = {"written": 0, "kept": 0, "failed": 0}
     ledger = Ledger()
     try:
@@ -118,7 +119,7 @@ def _results(
     batch_size: int | None,
     resume: bool,
     force: bool,
-    bench: dict[str, str],
+    bench: dict[str, Any],
 ) -> Iterator[Result]:
     from comet_cli.batching.jobs import BadLine, Benches, Job
     from comet_cli.batching.memory import BatchSize, local_device

@@ -31,20 +31,20 @@ if TYPE_CHECKING:
 GROUPED = {
     *("selections", "output", "literal", "seed", "steps", "step_size", "size", "init", "solver"),
 }
-BENCH = ("model", "device", "precision")
-REPORTING = {"quiet", "as_json"}
+BENCH = ("model", "device", "precision", "fresh")
+REPORTING = {"quiet", "as_json", "preview"}
 OUTPUTS = ("trace",)
 
 
 class LineParser:
     """Turns lines into what :mod:`comet_cli.batching` carries out."""
 
-    def __init__(self, *, force: bool = False, **bench: str) -> None:
+    def __init__(self, *, force: bool = False, **bench: Any) -> None:
         """Take what holds for all lines that do not say otherwise.
 
         Args:
             force: replace files that comet did not make.
-            bench: model, device and precision.
+            bench: model, device, precision and fresh.
         """
         app = typer.Typer(add_completion=False)
         app.command("compose")(compose)

@@ -9,6 +9,7 @@ import typer
 from comet_cli.cli import options
 from comet_cli.cli.console import Report
 from comet_cli.cli.pictures import check_picture_output
+from comet_cli.cli.preview import check_preview, show_preview
 from comet_cli.errors import UsageError
 from comet_cli.models.card import STARTS
 from comet_cli.modifiers import split_arguments
@@ -41,6 +42,8 @@ def compose(
     ] = None,
     solver: options.Solver = "gd",
     tolerance: options.Tolerance = None,
+    preview: options.Preview = False,
+    fresh: options.Fresh = False,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     literal: options.Literal = False,
@@ -57,6 +60,8 @@ def compose(
     with Report(as_json=as_json, quiet=quiet) as report:
         if seeds is not None and seed != 0:
             raise UsageError("--seed and --seeds are both given; give one of them")
+        if preview:
+            check_preview(output)
         outputs = [] if seeds is None else seed_paths(output, parse_seeds(seeds))
         plain, further = split_arguments(selections, literal=literal)
         for path in outputs or [output]:
@@ -72,7 +77,9 @@ def compose(
         from comet_cli.pictures import compose_picture, compose_pictures
         from comet_cli.resolution import Bench
 
-        bench = Bench(model=model, device=device, precision=precision, note=report.note)
+        bench = Bench(
+            model=model, device=device, precision=precision, fresh=fresh, note=report.note
+        )
         settings: dict[str, Any] = {
             "seeds": seeds,
             "steps": steps,
@@ -105,3 +112,5 @@ def compose(
             report.wrote(path, **recipe.settings)
         if trace is not None:
             report.wrote(trace)
+        if preview:
+            show_preview(outputs or [output], report)

@@ -119,7 +119,7 @@ def _finite(value: Any) -> Any:
 
 def protect(args: Sequence[str]) -> list[str]:
     """Mark ``-:0,2`` (standard input, with a selection), which would be taken for an option."""
-    return [_STANDARD_MARK + a if a.startswith(("-:", "-[", "-*")) else a for a in args]
+    return [_STANDARD_MARK + a if a.startswith(("-:", "-[", "-*", "-@")) else a for a in args]
 
 
 def unprotect(values: list[str]) -> list[str]:

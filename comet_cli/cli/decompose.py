@@ -25,6 +25,7 @@ def decompose(
             help="Where single components start: noise, grey, black, or auto.",
         ),
     ] = "auto",
+    fresh: options.Fresh = False,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     literal: options.Literal = False,
@@ -44,7 +45,9 @@ def decompose(
         from comet_cli.decomposition import write_decomposition
         from comet_cli.resolution import Bench
 
-        bench = Bench(model=model, device=device, precision=precision, note=report.note)
+        bench = Bench(
+            model=model, device=device, precision=precision, fresh=fresh, note=report.note
+        )
         with report.progress("rendering") as progress:
             recipe = write_decomposition(
                 inputs,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
 from comet_cli.cli import options
 from comet_cli.cli.console import SOME_FAILED, Report, check_stdout
-from comet_cli.errors import CometError
+from comet_cli.errors import CometError, UsageError
+from comet_cli.files import STANDARD
 
 
 def encode(
@@ -20,11 +22,12 @@ def encode(
             "-o",
             metavar="FILE|DIR",
             help="Where to write; an existing folder takes a file a picture.",
-            show_default="beside the picture",
+            show_default="beside the picture; stdout for stdin",
         ),
     ] = None,
     align: options.Align = None,
     model: options.Model = "auto",
+    fresh: options.Fresh = False,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     force: options.Force = False,
@@ -33,14 +36,23 @@ def encode(
 ) -> None:
     """Take pictures apart: face.png into face.z.
 
+    A .z that is there and matches its picture is kept.
     Example: comet encode face.png scene.jpg -o components/
     """
     with Report(as_json=as_json, quiet=quiet) as report:
+        if images == [STANDARD] and output is None:
+            if sys.stdout.isatty():
+                raise UsageError(
+                    "components are no text for a terminal; give an output: -o face.z, or a pipe"
+                )
+            output = STANDARD
         check_stdout(output, as_json)
         from comet_cli.encoding import encode_files
         from comet_cli.resolution import Bench
 
-        bench = Bench(model=model, device=device, precision=precision, note=report.note)
+        bench = Bench(
+            model=model, device=device, precision=precision, fresh=fresh, note=report.note
+        )
         with report.progress("encoding") as progress:
             results = encode_files(
                 images, bench, output=output, align=align, force=force, progress=progress
@@ -48,7 +60,11 @@ def encode(
         for result in results:
             if result.components is not None:
                 facts = {"source": result.source, **result.components.facts()}
-                report.wrote(result.output, **facts, components=len(result.components))
+                facts["components"] = len(result.components)
+                report.wrote(result.output, **facts, reused=result.reused)
+        kept = sum(result.reused for result in results)
+        if kept:
+            report.note(f"{kept} of {len(results)} already encoded; --fresh encodes them again")
         failed = [result for result in results if result.error is not None]
         for result in failed:
             report.document.setdefault("failed", []).append(

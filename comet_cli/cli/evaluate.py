@@ -85,9 +85,20 @@ def segmentation(
 def swaps(
     model: ModelName,
     data: Data,
+    measured: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Data set whose split test holds the pairs.",
+            show_default="that of --data",
+        ),
+    ] = None,
     count: Annotated[int, typer.Option(min=2, help="Held-out pairs.")] = 500,
     factors: Annotated[
-        str, typer.Option(metavar="NAMES", help="Factors, with commas; default a grid's.")
+        str,
+        typer.Option(
+            metavar="NAMES", help="Factors, with commas; default a grid's, or the objects'."
+        ),
     ] = "",
     probe_iterations: Annotated[int, typer.Option(min=1, help="Of the probe's training.")] = 1500,
     device: options.Device = "auto",
@@ -95,8 +106,10 @@ def swaps(
 ) -> None:
     """Do a component's factors, and no others, follow it into another picture?
 
-    A probe is trained on the labels of the split train, but for its first pictures, which decide
-    what component a factor belongs to; the figures are of the split test.
+    A probe, trained on the labels of the split train, reads them off the swapped pictures of the
+    split test. Where labels are of whole pictures, its first training pictures decide what
+    component a factor belongs to instead. Where they are of objects, each object is replaced by
+    one of another picture; a swap of an object that no component holds counts as wrong.
     """
     from comet_cli.evaluation.measure import rounded
     from comet_cli.evaluation.swaps import measure_swaps
@@ -104,14 +117,40 @@ def swaps(
 
     with Report(as_json=as_json) as report:
         loaded = store.load(model, device=device)
-        names = factors.split(",") if factors else None
-        figures = measure_swaps(loaded, data, names=names, count=count, iterations=probe_iterations)
+        figures = measure_swaps(
+            loaded,
+            data,
+            measured=measured,
+            names=factors.split(",") if factors else None,
+            count=count,
+            iterations=probe_iterations,
+        )
         found = rounded(figures)
         lines = [f"{name:<26}{value}" for name, value in found.items() if name != "factors"]
-        lines.append(f"{'factor':<26}{'component':<11}donor read  of another  host read")
-        for name, row in found["factors"].items():
-            rates = (row["donor_read"], row["donor_read_of_another"], row["host_read"])
-            cells = "  ".join("-".rjust(10) if r is None else f"{r:10.3f}" for r in rates)
-            lines.append(f"{name:<26}{row['component']:<9}{cells}")
-        document = {"model": loaded.card.name, "data": data.name, **found}
-        report.show(document, "\n".join(lines))
+        places = {"data": data.name, "measured": (measured or data).name}
+        document = {"model": loaded.card.name, **places, **found}
+        report.show(document, "\n".join(lines + _factor_table(found["factors"])))
+
+
+def _factor_table(factors: dict[str, dict[str, Any]]) -> list[str]:
+    """Return one line a factor below their head; the columns are those that all factors have."""
+    columns = [
+        (key, title)
+        for key, title in (
+            ("component", "component"),
+            ("donor_read", "donor read"),
+            ("donor_read_of_another", "of another"),
+            ("host_read", "host read"),
+            ("probe", "probe"),
+            ("recomposed", "recomposed"),
+        )
+        if all(key in row for row in factors.values())
+    ]
+    lines = [f"{'factor':<26}" + "  ".join(title.rjust(10) for _, title in columns)]
+    for name, row in factors.items():
+        cells = [
+            "-" if row[key] is None else f"{row[key]:.3f}" if key != "component" else str(row[key])
+            for key, _ in columns
+        ]
+        lines.append(f"{name:<26}" + "  ".join(cell.rjust(10) for cell in cells))
+    return lines

@@ -44,6 +44,7 @@ def gradients(
     ] = "signed",
     model: options.Model = "auto",
     seed: options.Seed = 0,
+    fresh: options.Fresh = False,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     literal: options.Literal = False,
@@ -68,7 +69,9 @@ def gradients(
         from comet_cli.attribution_files import write_gradients
         from comet_cli.resolution import Bench
 
-        bench = Bench(model=model, device=device, precision=precision, note=report.note)
+        bench = Bench(
+            model=model, device=device, precision=precision, fresh=fresh, note=report.note
+        )
         with report.progress("gradients") as progress:
             written = write_gradients(
                 images,

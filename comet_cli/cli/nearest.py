@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from comet_cli.cli import options
+from comet_cli.cli.completion import complete_selections
 from comet_cli.cli.console import SOME_FAILED, Report, print_error, unprotect
+from comet_cli.components import ComponentSet
 from comet_cli.files import show
+from comet_cli.nearest import Encode, find_nearest
 
 
 def nearest(
@@ -17,12 +20,17 @@ def nearest(
         list[str],
         typer.Argument(
             metavar="COMPONENT FILE...",
-            help="A component, as a.z:1, and the .z files whose components are compared with it.",
+            help="A component, as a.z:1, and the .z files or pictures to compare with it.",
             callback=unprotect,
+            autocompletion=complete_selections,
             show_default=False,
         ),
     ],
     top: Annotated[int, typer.Option(metavar="N", min=1, help="How many to show.")] = 10,
+    model: options.Model = "auto",
+    fresh: options.Fresh = False,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
     literal: options.Literal = False,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
@@ -35,9 +43,10 @@ def nearest(
     Example: comet nearest a.z:1 folder/*.z --top 5
     """
     with Report(as_json=as_json, quiet=quiet) as report:
-        from comet_cli.nearest import find_nearest
-
-        found = find_nearest(selections[0], selections[1:], top=top, literal=literal)
+        encode = _encoder(
+            model=model, device=device, precision=precision, fresh=fresh, note=report.note
+        )
+        found = find_nearest(selections[0], selections[1:], top=top, literal=literal, encode=encode)
         if found.other_models:
             report.note(
                 f"{len(found.other_models)} of the files left out: not made by model "
@@ -57,3 +66,22 @@ def nearest(
         report.show(document, "\n".join(lines))
     if found.failed:
         raise typer.Exit(SOME_FAILED)
+
+
+def _encoder(**options: Any) -> Encode:
+    """Return what encodes pictures, and opens a bench, for which torch is needed, at the first."""
+    opened: list[Any] = []
+
+    def encode(data: bytes, path: str, home: ComponentSet | None) -> ComponentSet:
+        from comet_cli.resolution import Bench
+
+        if not opened:
+            opened.append(Bench(**options))
+        bench = opened[0]
+        model = None
+        if home is not None:
+            model = bench.model_of(home.model, home.model_sha256, "the component asked for")
+        found: ComponentSet = bench.encode(data, path, model=model).components
+        return found
+
+    return encode

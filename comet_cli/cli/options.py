@@ -6,18 +6,13 @@ from typing import Annotated
 
 import typer
 
+from comet_cli.cli.completion import (
+    complete_components,
+    complete_models,
+    complete_selections,
+    words,
+)
 from comet_cli.cli.console import unprotect
-from comet_cli.errors import CometError
-
-
-def _complete_models(incomplete: str) -> list[str]:
-    from comet_cli.models.store import list_models
-
-    try:
-        return [e.name for e in list_models() if e.name.startswith(incomplete)]
-    except CometError:
-        return []
-
 
 Selections = Annotated[
     list[str],
@@ -25,6 +20,7 @@ Selections = Annotated[
         metavar="SELECTION...",
         help="Components of .z files or images: a.z, a.z:0,2, a.z:0-2, a.z:1*0.5, a.z:label.",
         callback=unprotect,
+        autocompletion=complete_selections,
         show_default=False,
     ),
 ]
@@ -39,14 +35,26 @@ Model = Annotated[
         metavar="MODEL",
         envvar="COMET_MODEL",
         help="Name or folder of the model that encodes images; auto: the best for each.",
-        autocompletion=_complete_models,
+        autocompletion=complete_models,
     ),
 ]
 Device = Annotated[
-    str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")
+    str,
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        help="auto, cpu, cuda, cuda:N or mps.",
+        autocompletion=words("auto", "cpu", "cuda", "mps"),
+    ),
 ]
 Precision = Annotated[
-    str, typer.Option("--precision", metavar="KIND", help="auto, float32 or bfloat16.")
+    str,
+    typer.Option(
+        "--precision",
+        metavar="KIND",
+        help="auto, float32 or bfloat16.",
+        autocompletion=words("auto", "float32", "bfloat16"),
+    ),
 ]
 Align = Annotated[
     str | None,
@@ -74,12 +82,24 @@ NoMetadata = Annotated[
 Force = Annotated[
     bool, typer.Option("--force", "-f", help="Replace files that comet did not make.")
 ]
+Fresh = Annotated[
+    bool,
+    typer.Option("--fresh", help="Encode pictures whose .z is there already and matches them."),
+]
+Preview = Annotated[
+    bool,
+    typer.Option("--preview", help="Show it in the terminal too (needs comet-cli[preview])."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the paths written.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Components = Annotated[
     str | None,
     typer.Option(
-        "--components", metavar="LIST", help="Only these, by number or label.", show_default="all"
+        "--components",
+        metavar="LIST",
+        help="Only these, by number or label.",
+        autocompletion=complete_components,
+        show_default="all",
     ),
 ]
 Each = Annotated[
@@ -98,7 +118,13 @@ Seeds = Annotated[
     ),
 ]
 Solver = Annotated[
-    str, typer.Option("--solver", metavar="NAME", help="gd, momentum, adam or langevin.")
+    str,
+    typer.Option(
+        "--solver",
+        metavar="NAME",
+        help="gd, momentum, adam or langevin.",
+        autocompletion=words("gd", "momentum", "adam", "langevin"),
+    ),
 ]
 Tolerance = Annotated[
     float | None,

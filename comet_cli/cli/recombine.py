@@ -9,6 +9,7 @@ import typer
 from comet_cli.cli import options
 from comet_cli.cli.console import Report
 from comet_cli.cli.pictures import check_picture_output
+from comet_cli.cli.preview import check_preview, show_preview
 
 
 def recombine(
@@ -38,6 +39,8 @@ def recombine(
         str,
         typer.Option(metavar="START", help="Start: noise, grey, black, or auto."),
     ] = "auto",
+    preview: options.Preview = False,
+    fresh: options.Fresh = False,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     literal: options.Literal = False,
@@ -52,13 +55,17 @@ def recombine(
     Example: comet recombine a.png b.png -o swaps.png --components 0,2
     """
     with Report(as_json=as_json, quiet=quiet) as report:
+        if preview:
+            check_preview(output)
         check_picture_output(
             output, force=force, as_json=as_json, selections=inputs, literal=literal
         )
         from comet_cli.recombination import cell_paths, write_recombination
         from comet_cli.resolution import Bench
 
-        bench = Bench(model=model, device=device, precision=precision, note=report.note)
+        bench = Bench(
+            model=model, device=device, precision=precision, fresh=fresh, note=report.note
+        )
         with report.progress("rendering") as progress:
             recipe = write_recombination(
                 inputs,
@@ -81,3 +88,5 @@ def recombine(
         report.wrote(output, **recipe.settings)
         for cell, path in [] if each is None else cell_paths(recipe, each):
             report.wrote(path, selection=cell.selection)
+        if preview:
+            show_preview([output], report)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from comet_cli.cli import options
-from comet_cli.cli.console import Report
+from comet_cli.cli.console import SOME_FAILED, Report, print_error
 from comet_cli.cli.pictures import check_picture_output
+from comet_cli.errors import CometError, UsageError
+from comet_cli.files import check_distinct, check_inputs, show
 
 
 def replay(
-    picture: Annotated[str, typer.Argument(metavar="OUT.png", help="A picture that comet made.")],
+    pictures: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="OUT.png...", help="Pictures that comet made; - for stdin.", show_default=False
+        ),
+    ],
     output: Annotated[
         str | None,
         typer.Option(
@@ -30,33 +38,73 @@ def replay(
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
-    """Make a picture again from its own recipe."""
+    """Make pictures again from their own recipes.
+
+    Example: comet replay out/*.png
+    """
+    failed = []
     with Report(as_json=as_json, quiet=quiet) as report:
         from comet_cli.recipes import replayed_path
 
-        target = replayed_path(picture, output)
-        check_picture_output(
-            target, force=force, as_json=as_json, selections=[picture], literal=True
-        )
-        from comet_cli.images import write_png
-        from comet_cli.replaying import replay_picture
-
-        with report.progress("rendering") as progress:
-            result = replay_picture(
-                picture,
-                model=model,
-                device=device,
-                precision=precision,
-                note=report.note,
-                progress=progress,
+        if len(pictures) > 1 and output is not None:
+            raise UsageError(
+                "several replays cannot be written to one file; leave -o away, and each goes "
+                "beside its picture: OUT-replay.png"
             )
-        write_png(result.pixels, target, None if no_metadata else result.recipe)
-        for change in result.changes:
-            report.note(change)
-        report.note(result.verdict())
-        report.wrote(
-            target,
-            identical=result.difference == 0,
-            difference=result.difference,
-            changes=list(result.changes),
-        )
+        check_inputs(pictures)
+        targets = [replayed_path(picture, output) for picture in pictures]
+        for picture, target in zip(pictures, targets, strict=True):
+            check_picture_output(
+                target,
+                force=force,
+                as_json=as_json,
+                selections=[picture],
+                literal=True,
+                also_reads=[other for other in pictures if other != "-"],
+            )
+        check_distinct([(p, Path(t)) for p, t in zip(pictures, targets, strict=True)])
+        settings = {"model": model, "device": device, "precision": precision}
+        for picture, target in zip(pictures, targets, strict=True):
+            try:
+                about = "" if len(pictures) == 1 else f"'{show(picture)}': "
+                _replay(report, picture, target, about, not no_metadata, settings)
+            except CometError as error:
+                if len(pictures) == 1:
+                    raise
+                failed.append(picture)
+                report.document.setdefault("failed", []).append(
+                    {"picture": picture, "error": str(error)}
+                )
+                if not as_json:
+                    print_error(str(error))
+        if len(failed) == len(pictures):
+            raise CometError(f"none of the {len(pictures)} pictures could be made again")
+        if failed:
+            report.document["exit_code"] = SOME_FAILED
+    if failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _replay(
+    report: Report,
+    picture: str,
+    target: str,
+    about: str,
+    metadata: bool,
+    settings: dict[str, Any],
+) -> None:
+    from comet_cli.images import write_png
+    from comet_cli.replaying import replay_picture
+
+    with report.progress("rendering") as progress:
+        result = replay_picture(picture, note=report.note, progress=progress, **settings)
+    write_png(result.pixels, target, result.recipe if metadata else None)
+    for change in result.changes:
+        report.note(about + change)
+    report.note(about + result.verdict())
+    report.wrote(
+        target,
+        identical=result.difference == 0,
+        difference=result.difference,
+        changes=list(result.changes),
+    )

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from comet_cli.cli import options
+from comet_cli.cli.completion import complete_selections
 from comet_cli.cli.console import SOME_FAILED, Report, print_error, unprotect
 from comet_cli.errors import CometError
 from comet_cli.files import show
@@ -20,6 +21,7 @@ def score(
             metavar="IMAGE... SELECTION...",
             help="Pictures to score, and components: a.z, a.z:0,2, b.png:1.",
             callback=unprotect,
+            autocompletion=complete_selections,
             show_default=False,
         ),
     ],
@@ -30,6 +32,7 @@ def score(
         ),
     ] = None,
     model: options.Model = "auto",
+    fresh: options.Fresh = False,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     literal: options.Literal = False,
@@ -48,7 +51,9 @@ def score(
         from comet_cli.scoring import rank, score_images, split_arguments
 
         pictures, selections = split_arguments(arguments, literal=literal)
-        bench = Bench(model=model, device=device, precision=precision, note=report.note)
+        bench = Bench(
+            model=model, device=device, precision=precision, fresh=fresh, note=report.note
+        )
         with report.progress("scoring") as progress:
             found = score_images(pictures, selections, bench, literal=literal, progress=progress)
         failed = [p for p in found if p.error is not None]

@@ -1,22 +1,73 @@
-"""`comet train`: from a recipe to a model folder."""
+"""`comet train`: from pictures, or a recipe, to a model folder."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from comet_cli.cli import options
+from comet_cli.cli.completion import complete_models, words
 from comet_cli.cli.console import INTERRUPTED, Report
+from comet_cli.errors import UsageError
+
+_RECIPE_OPTIONS: tuple[str, ...] = ("--data", "--preset", "--from", "--keep", "--name")
+_RECIPE_OPTIONS += ("--components", "--latent-dim", "--size", "--iterations")
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE.toml", help="What to train.")],
+    recipe: Annotated[
+        Path | None,
+        typer.Argument(metavar="[RECIPE.toml]", help="What to train; or give --data."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="DIR", help="Pictures to train on; writes the recipe."),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--preset",
+            metavar="KIND",
+            help="Components to look for: global or objects.",
+            autocompletion=words("global", "objects"),
+        ),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="MODEL",
+            help="Go on from a model instead of a preset.",
+            autocompletion=complete_models,
+        ),
+    ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option("--keep", metavar="0,2-3", help="With --from: components to start from."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="The model's; default the data's.")
+    ] = None,
+    components: Annotated[
+        int | None, typer.Option("--components", "-k", help="K, how many.")
+    ] = None,
+    latent_dim: Annotated[
+        int | None, typer.Option("--latent-dim", "-d", help="D, numbers a component.")
+    ] = None,
+    size: Annotated[int | None, typer.Option("--size", help="R, pixels a side.")] = None,
+    iterations: Annotated[int | None, typer.Option("--iterations", help="Steps.")] = None,
+    recipe_only: Annotated[
+        bool, typer.Option("--recipe-only", help="Print the recipe to stdout; train nothing.")
+    ] = False,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Default: runs/ and the recipe's name."),
+        typer.Option("--output", "-o", metavar="DIR", help="Default: runs/ and the model's name."),
     ] = None,
     max_time: Annotated[
         float | None, typer.Option("--max-time", metavar="MINUTES", help="Stop after this time.")
@@ -25,37 +76,138 @@ def train(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Train a model by a recipe; called again, it goes on where it stopped.
+    """Train a model; called again, it goes on where it stopped.
 
-    Ends by writing a model folder that -m DIR uses at once, also when --max-time, SIGTERM or
-    Ctrl-C ended it.
+    By a recipe, or on --data DIR with --preset global or objects, or --from MODEL: then the recipe
+    is written, shown, and kept as DIR/recipe.toml. Ends by writing a model folder that -m DIR uses
+    at once, also when --max-time, SIGTERM or Ctrl-C ended it.
     """
+    from comet_cli.training import distributed
+    from comet_cli.training.recipe import parse_recipe, read_recipe
     from comet_cli.training.run import train_recipe
 
-    folder = output or Path("runs") / recipe.stem
-
-    with Report(as_json=as_json, quiet=quiet) as report:
-
-        def say(line: dict[str, Any]) -> None:
-            report.note("  ".join(f"{name} {value}" for name, value in line.items()))
-
-        card, result = train_recipe(
-            recipe,
-            folder,
-            max_seconds=math.inf if max_time is None else max_time * 60,
-            device=device,
-            report=say,
+    wished = (data, preset, start, keep, name, components, latent_dim, size, iterations)
+    given = [o for o, value in zip(_RECIPE_OPTIONS, wished, strict=True) if value is not None]
+    if recipe is not None and (given or recipe_only):
+        raise UsageError(
+            f"{(*given, '--recipe-only')[0]} is for --data without a recipe; {recipe} is given"
         )
-        if not result.finished:
-            report.note(
-                f"stopped at iteration {result.iteration}; the same command goes on from there"
+    with distributed.process_group():
+        first = distributed.rank() == 0  # it speaks, and writes, for all processes
+        report = Report(as_json=as_json and first, quiet=quiet or not first)
+        with report:
+            if recipe is None:
+                text, title = _write_recipe(*wished)
+                if recipe_only:
+                    report.show({"recipe": text}, text.rstrip("\n"))
+                    return
+                folder = output or Path("runs") / title
+                if first:
+                    path = _keep_recipe(text, folder)
+                    if not quiet and not as_json:
+                        print(text, file=sys.stderr)
+                    report.note(f"this recipe is {path}")
+                what = parse_recipe(text)
+            else:
+                folder = output or Path("runs") / recipe.stem
+                what = read_recipe(recipe)
+            card, result = train_recipe(
+                what,
+                folder,
+                max_seconds=math.inf if max_time is None else max_time * 60,
+                device=device,
+                report=lambda line: report.note(progress_line(line)),
+                estimate=None if report.quiet else partial(_say_estimate, report),
             )
-        report.wrote(
-            folder,
-            iteration=result.iteration,
-            finished=result.finished,
-            seconds=round(result.seconds, 1),
-            figures=card.figures,
-        )
-        if result.interrupted:  # inside, so that --json prints the error alone
-            raise typer.Exit(INTERRUPTED)
+            if not result.finished:
+                report.note(
+                    f"stopped at iteration {result.iteration}; the same command goes on from there"
+                )
+            if first:
+                report.wrote(
+                    folder,
+                    iteration=result.iteration,
+                    finished=result.finished,
+                    seconds=round(result.seconds, 1),
+                    figures=card.figures,
+                )
+            if result.interrupted:  # inside, so that --json prints the error alone
+                raise typer.Exit(INTERRUPTED)
+
+
+def _say_estimate(report: Report, each: float, left: int) -> None:
+    report.note(f"about {duration(each * left)}: {left} iterations of {each:.2g} s")
+
+
+def _write_recipe(
+    data: str | None,
+    preset: str | None,
+    start: str | None,
+    keep: str | None,
+    name: str | None,
+    components: int | None,
+    latent_dim: int | None,
+    size: int | None,
+    iterations: int | None,
+) -> tuple[str, str]:
+    """Return the recipe of the options, and the model's name."""
+    from comet_cli.models import store
+    from comet_cli.selection import parse_listing
+    from comet_cli.training.presets import Wishes, preset_recipe, recipe_name, tuning_recipe
+
+    if data is None:
+        raise UsageError("nothing to train on: give a recipe, or --data DIR and --preset KIND")
+    if (preset is None) == (start is None):
+        raise UsageError("--data needs --preset global or objects, or --from MODEL, not both")
+    if keep is not None and start is None:
+        raise UsageError("--keep is for --from")
+    title = name or recipe_name(Path(data).name)
+    if recipe_name(title) != title:
+        raise UsageError(f"--name is '{name}', expected letters, digits, '.', '_' and '-'")
+    wishes = Wishes(title, data, components, latent_dim, size, iterations)
+    if preset is not None:
+        return preset_recipe(preset, wishes), title
+    assert start is not None
+    card = store.load(start, device="cpu").card
+    if keep is not None:
+        picked = parse_listing(keep, "--keep").pick(card.components, card.labels)
+        wishes = dataclasses.replace(wishes, keep=tuple(k for k, _ in picked))
+    return tuning_recipe(card, start, wishes), title
+
+
+def _keep_recipe(text: str, folder: Path) -> Path:
+    """Write a new training's recipe; refuse another in the place of one that was begun."""
+    from comet_cli.files import write_output
+
+    path = folder / "recipe.toml"
+    try:
+        if path.exists() and path.read_text(encoding="utf-8") != text:
+            raise UsageError(
+                f"{folder} holds a training by another recipe: go on with "
+                f"`comet train {path} -o {folder}`, or give another --output"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the folder {folder} cannot be used: {error}") from None
+    if not path.exists():
+        write_output(str(path), text.encode())
+    return path
+
+
+def progress_line(line: dict[str, Any]) -> str:
+    """Return a line of the log for people."""
+    told = f"iteration {line['iteration']}  loss {line['loss']:.4g}  PSNR {line['train_psnr']:.1f}"
+    if "held_out_psnr" in line:
+        told += f", held out {line['held_out_psnr']:.1f}"
+    pace = f"{line['images_per_second']:g} images/s"
+    return f"{told} dB  {pace}  {duration(line['seconds_left'])} left"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words that are as exact as an estimate is."""
+    if seconds < 90:
+        return f"{max(1, seconds):.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -6,7 +6,7 @@ either; real ones are blurred at random instead, so that it is not a judge of sh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,18 +16,20 @@ from torch import Tensor, nn
 
 from comet_cli.errors import CometError
 
-BOOKKEEPING = ("file_name", "mask", "split", "index", "seed", "source")
+BOOKKEEPING = ("file_name", "mask", "split", "index", "seed", "source", "visible")
+PARTS = 4  # that numbers are cut into
 
 
 class Probe(nn.Module):
     """Pictures (B,3,R,R) -> one value index a factor (B,number of factors)."""
 
-    def __init__(self, image_size: int, levels: Sequence[int]) -> None:
+    def __init__(self, image_size: int, levels: Sequence[int], extra: int = 0) -> None:
         """Build.
 
         Args:
             image_size: R.
             levels: how many values each factor has.
+            extra: how many numbers it is told beside a picture.
         """
         super().__init__()
         self.levels = list(levels)
@@ -36,12 +38,13 @@ class Probe(nn.Module):
             layers += [nn.Conv2d(a, b, 3, stride=2, padding=1), nn.BatchNorm2d(b), nn.ReLU()]
             side = -(-side // 2)
         self.features = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(min(side, 4)), nn.Flatten())
-        self.hidden = nn.Linear(widths[-1] * min(side, 4) ** 2, 256)
+        self.hidden = nn.Linear(widths[-1] * min(side, 4) ** 2 + extra, 256)
         self.heads = nn.Linear(256, sum(self.levels))
 
-    def forward(self, x: Tensor) -> list[Tensor]:
+    def forward(self, x: Tensor, extra: Tensor | None = None) -> list[Tensor]:
         """Return the logits (B,levels) of each factor."""
         h = self.features((2 * x - 1).contiguous(memory_format=torch.channels_last))
+        h = h if extra is None else torch.cat([h, extra], -1)
         return list(self.heads(F.relu(self.hidden(h))).split(self.levels, -1))
 
     @torch.no_grad()
@@ -55,8 +58,9 @@ class FactorReader:
     """The factors of a data set as classes that a probe can tell apart.
 
     The classes of a grid of factors are its value indices. Elsewhere a factor is named by its path
-    (``light.intensity``); texts are classes as they are, numbers are cut into quarters that hold
-    equally many pictures of the set that the reader was made for.
+    (``light.intensity``); texts are classes as they are, and so are whole numbers that take at most
+    four values; others are cut into quarters that hold equally many pictures of the set that the
+    reader was made for.
 
     Attributes:
         names: of the factors.
@@ -76,7 +80,7 @@ class FactorReader:
         """
         first = metadata[0] if metadata else {}
         grid = first.get("factors")
-        known = sorted(_plain_values(first))
+        known = sorted(plain_values(first))
         self._grid = False
         if isinstance(grid, dict) and all(type(v) is int for v in grid.values()):
             self._grid, known = True, list(grid)
@@ -91,20 +95,18 @@ class FactorReader:
             raise CometError(f"no factor '{unknown[0]}' in the data; there are {', '.join(known)}")
         self._edges: dict[str, np.ndarray] = {}
         self._classes: dict[str, list[Any]] = {}
-        if self._grid:
-            return
-        for name in self.names:
+        for name in [] if self._grid else self.names:
             values = self._values(metadata, name)
-            if all(isinstance(v, float) for v in values):
-                self._edges[name] = np.quantile(values, [0.25, 0.5, 0.75])
-            else:
+            if are_classes(values):
                 self._classes[name] = sorted(set(values), key=str)
+            else:
+                self._edges[name] = np.quantile(values, np.arange(1, PARTS) / PARTS)
 
     def _values(self, metadata: Sequence[dict[str, Any]], name: str) -> list[Any]:
         try:
             if self._grid:
                 return [entry["factors"][name] for entry in metadata]
-            return [_plain_values(entry)[name] for entry in metadata]
+            return [plain_values(entry)[name] for entry in metadata]
         except KeyError:
             raise CometError(f"a picture lacks the factor '{name}'") from None
 
@@ -129,19 +131,26 @@ class FactorReader:
         return np.array(columns).T
 
 
-def _plain_values(entry: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def plain_values(entry: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return texts, truth values and numbers (as floats) by path, without bookkeeping."""
     found: dict[str, Any] = {}
     for name, value in entry.items():
         if not prefix and name in BOOKKEEPING:
             continue
         if isinstance(value, dict):
-            found.update(_plain_values(value, f"{prefix}{name}."))
+            found.update(plain_values(value, f"{prefix}{name}."))
         elif isinstance(value, bool | str):
             found[prefix + name] = value
         elif isinstance(value, int | float):
             found[prefix + name] = float(value)
     return found
+
+
+def are_classes(values: Sequence[Any]) -> bool:
+    """Say whether values are classes as they are, and no numbers to cut into quarters."""
+    if not all(isinstance(v, float) for v in values):
+        return True
+    return len(set(values)) <= PARTS and all(v.is_integer() for v in values)
 
 
 def as_pictures(images: np.ndarray) -> Tensor:
@@ -168,22 +177,45 @@ def train_probe(
     """
     torch.manual_seed(seed)
     probe = Probe(images.shape[1], (labels.max(0) + 1).tolist())
-    optimizer = torch.optim.AdamW(probe.parameters(), lr=2e-3, weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=iterations)
     draw = np.random.default_rng(seed)
     targets = torch.from_numpy(labels).long()
-    for _ in range(iterations):
+
+    def loss() -> Tensor:
         chosen = draw.integers(len(images), size=batch)
-        x = soften(as_pictures(images[chosen]), draw)
-        outputs = probe(x)
-        loss = torch.stack(
-            [F.cross_entropy(o, targets[chosen, i]) for i, o in enumerate(outputs)]
-        ).sum()
+        return sum_of_losses(probe(soften(as_pictures(images[chosen]), draw)), targets[chosen])
+
+    return fit(probe, loss, iterations)
+
+
+def fit(probe: Probe, loss: Callable[[], Tensor], iterations: int) -> Probe:
+    """Train a probe and return it, fixed.
+
+    Args:
+        probe: whose weights are trained.
+        loss: draws a batch and returns the probe's loss on it.
+        iterations: optimizer steps.
+    """
+    optimizer = torch.optim.AdamW(probe.parameters(), lr=2e-3, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=iterations)
+    for _ in range(iterations):
+        value = loss()
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        value.backward()
         optimizer.step()
         schedule.step()
     return probe.eval().requires_grad_(False)
+
+
+def sum_of_losses(outputs: Sequence[Tensor], targets: Tensor) -> Tensor:
+    """Return the sum of the factors' cross entropies.
+
+    Args:
+        outputs: the logits (B,levels) of each factor.
+        targets: (B,factors) value indices.
+    """
+    return torch.stack(
+        [F.cross_entropy(o, t) for o, t in zip(outputs, targets.T, strict=True)]
+    ).sum()
 
 
 def soften(x: Tensor, draw: np.random.Generator) -> Tensor:

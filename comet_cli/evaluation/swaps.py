@@ -11,9 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from comet_cli.composition import Term, render
 from comet_cli.errors import CometError
+from comet_cli.evaluation.object_probe import describes_objects
+from comet_cli.evaluation.object_swaps import ObjectSwapFigures, measure_object_swaps
 from comet_cli.evaluation.probe import FactorReader, Probe, as_pictures, train_probe
+from comet_cli.evaluation.recomposition import draw_partners, encode_all, render_all
 from comet_cli.models.comet_model import CometModel
 
 # A factor that follows its component so often, and any other so seldom, names it.
@@ -51,17 +53,24 @@ def measure_swaps(
     model: CometModel,
     data: Path,
     *,
+    measured: Path | None = None,
     names: Sequence[str] | None = None,
     count: int = 500,
     iterations: int = 1500,
-) -> SwapFigures:
+) -> SwapFigures | ObjectSwapFigures:
     """Train a probe on a labelled data set and measure a model's swaps with it.
+
+    What is swapped is what the factors describe: the whole picture (of each component in turn it
+    is asked which factors follow it), or its objects (each in turn is replaced by another's: see
+    :mod:`comet_cli.evaluation.object_swaps`).
 
     Args:
         model: the model.
-        data: a data-set folder. Of its split train, the first pictures decide what component a
-            factor belongs to, and the others train the probe; the figures are of its split test.
-        names: the factors; default all of a grid (see :class:`FactorReader`).
+        data: a data-set folder, whose split train trains the probe; but for its first pictures
+            where factors are of whole pictures: those decide what component a factor belongs to.
+        measured: another one, whose split test holds the pairs; default that of ``data``.
+        names: the factors; default all of a grid (see :class:`FactorReader`), or, where there is
+            none, all that objects have.
         count: held-out pairs, at most.
         iterations: of the probe's training.
 
@@ -72,7 +81,9 @@ def measure_swaps(
 
     size = model.card.image_size
     train = load_folder(data, split="train", size=size)
-    test = load_folder(data, split="test", size=size, limit=count)
+    test = load_folder(measured or data, split="test", size=size, limit=count)
+    if describes_objects(train.metadata, names):
+        return measure_object_swaps(model, train, test, names=names, iterations=iterations)
     reader = FactorReader(train.metadata, names)
     labels, held_out = reader.labels(train.metadata), reader.labels(test.metadata)
     tuning = max(2, min(count, len(train) // 4))
@@ -86,16 +97,17 @@ def measure_swaps(
     )
 
 
-def evident_labels(figures: SwapFigures, components: int) -> list[str]:
+def evident_labels(figures: SwapFigures | ObjectSwapFigures, components: int) -> list[str]:
     """Return a name for each component that the evidence names, or [] if it names none.
 
     A component is named after the factors that follow it in 8 of 10 swaps, and follow no other
     component in more than 2 of 10: the first word that they have in common (``camera`` for
     ``camera_x`` and ``camera_z``), else the one that follows most often. The other components are
-    called ``component0`` and so on.
+    called ``component0`` and so on. Any component may hold any object, so swaps of objects name
+    none.
 
     Args:
-        figures: of :func:`evaluate_swaps`.
+        figures: of :func:`measure_swaps`.
         components: K.
     """
     labels = []
@@ -103,7 +115,7 @@ def evident_labels(figures: SwapFigures, components: int) -> list[str]:
         own = {
             name.split(".")[-1]: row["donor_read"]
             for name, row in figures.factors.items()
-            if row["component"] == k
+            if row.get("component") == k
             and row["donor_read"] >= EVIDENT
             and (row["donor_read_of_another"] or 0) <= STRAY
         }
@@ -113,22 +125,6 @@ def evident_labels(figures: SwapFigures, components: int) -> list[str]:
     if not any(labels) or len(set(filter(None, labels))) < len(list(filter(None, labels))):
         return []
     return [label or f"component{k}" for k, label in enumerate(labels)]
-
-
-@torch.no_grad()
-def encode_all(model: CometModel, x: Tensor, batch: int = 100) -> Tensor:
-    """Return the components (N,K,D) of pictures (N,3,R,R)."""
-    return torch.cat([model.encode(part.to(model.device)) for part in x.split(batch)])
-
-
-def render_all(model: CometModel, z: Tensor, batch: int = 50) -> Tensor:
-    """Return the pictures (N,3,R,R) of components (N,K,D)."""
-    return torch.cat(
-        [
-            render([Term(model, part[:, k], component=k) for k in range(z.shape[1])]).cpu()
-            for part in z.split(batch)
-        ]
-    )
 
 
 def swap_readings(model: CometModel, probe: Probe, z: Tensor, donors: np.ndarray) -> np.ndarray:
@@ -176,13 +172,13 @@ def evaluate_swaps(
     if min(len(tuning[0]), len(held_out[0])) < 2:
         raise CometError("swaps need at least two pictures")
     images, labels = tuning
-    donors = _partners(len(images), seed)
+    donors = draw_partners(len(images), seed)
     z = encode_all(model, as_pictures(images))
     tuned = donor_rates(swap_readings(model, probe, z, donors), labels, donors)
     owner = tuned.argmax(0)
 
     images, labels = held_out
-    x, donors = as_pictures(images), _partners(len(images), seed + 1)
+    x, donors = as_pictures(images), draw_partners(len(images), seed + 1)
     z = encode_all(model, x)
     readings = swap_readings(model, probe, z, donors)
     mine = (np.arange(len(readings))[:, None] == owner)[:, None]  # (K,1,factors)
@@ -214,14 +210,6 @@ def evaluate_swaps(
         recomposed_accuracy=float(again.mean()),
         factors=factors,
     )
-
-
-def _partners(count: int, seed: int) -> np.ndarray:
-    """Return a donor for each of ``count`` hosts, never itself: a shuffled ring."""
-    order = np.random.default_rng(seed).permutation(count)
-    partners = np.empty(count, int)
-    partners[order] = np.roll(order, 1)
-    return partners
 
 
 def _round(value: float) -> float:

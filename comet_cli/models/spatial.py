@@ -21,6 +21,7 @@ from comet_cli.models.quadratic_energy import (
 )
 
 BASE = 4  # side of the map that a latent is decoded to first
+READ_SIDE = 64  # pixels; larger pictures are shrunk to it, or to less than twice of it, to be encoded
 
 
 class SpatialEncoder(nn.Module):
@@ -33,9 +34,10 @@ class SpatialEncoder(nn.Module):
         """Build the network of one card; R must be a multiple of 8."""
         super().__init__()
         self.components = components
+        self.shrink = max(1, image_size // READ_SIDE)
         width = 2 * filter_dim
         self.stem = nn.Conv2d(3, width, kernel_size=4, stride=2, padding=1)
-        side, blocks = image_size // 2, []
+        side, blocks = image_size // self.shrink // 2, []
         while side > 8:
             blocks.append(ResidualBlock(width))
             side = -(-side // 2)
@@ -46,6 +48,8 @@ class SpatialEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Infer z (B,K,D) from x (B,3,R,R)."""
+        if self.shrink > 1:
+            x = F.avg_pool2d(x, self.shrink)
         x = (2 * x - 1).contiguous(memory_format=torch.channels_last)  # faster on a CPU
         features = F.silu(self.narrow(self.blocks(F.silu(self.stem(x))))).flatten(1)
         return self.to_latents(F.silu(self.hidden(features))).unflatten(1, (self.components, -1))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from comet_cli.errors import FileFormatError
+from comet_cli.training import distributed
 
 NAME = "checkpoint.pt"
 
@@ -56,6 +57,15 @@ def save_checkpoint(
         raise
 
 
+def iterations_done(folder: Path) -> int:
+    """Return how far a folder's training has come; 0 where none was begun, or none can be read."""
+    try:
+        content = torch.load(folder / NAME, map_location="cpu", weights_only=True, mmap=True)
+        return int(content["iteration"])
+    except Exception:  # what is wrong with it is for load_checkpoint to say
+        return 0
+
+
 def load_checkpoint(
     folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
 ) -> tuple[TrainingState, str] | None:
@@ -68,10 +78,13 @@ def load_checkpoint(
         FileFormatError: the file is damaged or of another model.
     """
     path = folder / NAME
-    if not path.exists():
-        return None
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        found: dict[str, Any] | None = None
+        if distributed.rank() == 0 and path.exists():
+            found = torch.load(path, map_location="cpu", weights_only=True)
+        content = distributed.from_first(found)  # the folder may be on the first machine only
+        if content is None:
+            return None
         model.load_state_dict(content["model"])
         optimizer.load_state_dict(content["optimizer"])
         state = TrainingState(content["iteration"], content["seconds"], content["ema"])

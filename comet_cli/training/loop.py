@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import signal
@@ -14,13 +15,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from comet_cli.composition import PLAIN_STARTS
 from comet_cli.data.mixture import Pictures, draw_rows
 from comet_cli.errors import CometError
 from comet_cli.models.comet_model import CometModel
 from comet_cli.models.quadratic_energy import BoundQuadraticEnergy, BoundRespondingEnergy
+from comet_cli.training import distributed
 from comet_cli.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from comet_cli.training.losses import (
     area_loss,
@@ -30,8 +32,10 @@ from comet_cli.training.losses import (
     recomposition_iterates,
     reconstruction_loss,
     shuffle_components,
+    structure_loss,
     swap_loss,
 )
+from comet_cli.training.optimizers import make_optimizer
 from comet_cli.training.recipe import Recipe, TrainSettings
 
 Report = Callable[[dict[str, Any]], None]
@@ -98,7 +102,9 @@ def train(
     model = CometModel(card).to(device)
     if initial is not None:
         model.load_state_dict(initial)
-    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
+    distributed.check_batch(settings.batch)
+    first = distributed.rank() == 0
+    optimizer = make_optimizer(settings.optimizer, model, settings.learning_rate)
     state = TrainingState(0, 0.0, {k: v.detach().clone() for k, v in model.state_dict().items()})
     restored = load_checkpoint(folder, model, optimizer)
     if restored is not None:
@@ -106,23 +112,32 @@ def train(
         state.ema = {k: v.to(device) for k, v in state.ema.items()}
     if settings.compile:
         compile_networks(model)
+    step: nn.Module = TrainingStep(model)
+    if distributed.size() > 1:
+        step = nn.parallel.DistributedDataParallel(step, find_unused_parameters=True)
     stopping = _StopFlag(stop_on_signal)
     began = marked = sampled = time.monotonic()
     before = state.seconds
     errors: list[float] = []
+    losses: list[float] = []
     model.train()
 
     def checkpoint() -> None:
         state.seconds = before + time.monotonic() - began
-        save_checkpoint(folder, model, optimizer, state, recipe.text)
+        if first:
+            save_checkpoint(folder, model, optimizer, state, recipe.text)
+
+    def asked() -> bool:
+        late = time.monotonic() - began >= max_seconds
+        return distributed.any_of(stopping.asked or late, model.device)
 
     with stopping:
-        while state.iteration < settings.iterations and not stopping.asked:
-            if time.monotonic() - began >= max_seconds:
-                break
+        while state.iteration < settings.iterations and not asked():
             x = draw_batch(images, recipe, state.iteration).to(device)
-            loss, error = training_loss(model, x, settings, state.iteration)
-            if not (math.isfinite(error) and math.isfinite(float(loss.detach()))):
+            loss, error = step(x, settings, state.iteration)
+            error = distributed.mean(error, model.device)
+            losses.append(distributed.mean(float(loss.detach()), model.device))
+            if not (math.isfinite(error) and math.isfinite(losses[-1])):
                 raise CometError(_not_finite("loss", state.iteration))
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(settings, state.iteration)
@@ -136,12 +151,15 @@ def train(
             update_average(state.ema, model, settings.ema, state.iteration)
             errors.append(error)
             now = time.monotonic()
-            if state.iteration % settings.log_every == 0:
+            if state.iteration % settings.log_every == 0 and first:
+                pace = (now - marked) / len(errors)
                 line = {
                     "iteration": state.iteration,
                     "seconds": round(before + now - began, 1),
+                    "seconds_left": round(pace * (settings.iterations - state.iteration)),
+                    "loss": round(float(np.mean(losses)), 6),
                     "train_psnr": round(-10 * math.log10(max(float(np.mean(errors)), 1e-12)), 3),
-                    "images_per_second": round(len(errors) * settings.batch / (now - marked), 1),
+                    "images_per_second": round(settings.batch / pace, 1),
                 }
                 if held_out is not None:
                     line["held_out_psnr"] = round(held_out_psnr(model, state.ema, held_out), 3)
@@ -149,8 +167,8 @@ def train(
                     log.write(json.dumps(line) + "\n")
                 if report is not None:
                     report(line)
-                errors, marked = [], time.monotonic()
-            if now - sampled >= settings.sample_minutes * 60 and held_out is not None:
+                errors, losses, marked = [], [], time.monotonic()
+            if first and now - sampled >= settings.sample_minutes * 60 and held_out is not None:
                 from comet_cli.training.samples import write_samples
 
                 with averaged(model, state.ema):
@@ -163,6 +181,19 @@ def train(
     model.eval().requires_grad_(False)
     finished = state.iteration >= settings.iterations
     return TrainingResult(model, state.iteration, state.seconds, finished, stopping.asked)
+
+
+class TrainingStep(nn.Module):
+    """A model and its loss as one module, as DistributedDataParallel wants it."""
+
+    def __init__(self, model: CometModel) -> None:
+        """Hold the model."""
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor, settings: TrainSettings, iteration: int) -> tuple[Tensor, float]:
+        """See :func:`training_loss`."""
+        return training_loss(self.model, x, settings, iteration)
 
 
 def compile_networks(model: CometModel) -> None:
@@ -181,27 +212,33 @@ def compile_networks(model: CometModel) -> None:
 def training_loss(
     model: CometModel, x: Tensor, settings: TrainSettings, iteration: int
 ) -> tuple[Tensor, float]:
-    """Return the loss of one batch x (B,3,R,R) and its last iterate's mean square error."""
+    """Return the loss of one batch x (B,3,R,R) and its last iterate's mean square error.
+
+    Where several processes train, both are of this process's part of the batch.
+    """
     noise = torch.Generator().manual_seed(_seed(settings.seed, iteration, 1))
     torch.manual_seed(_seed(settings.seed, iteration, 2))
-    low = settings.precision == "bfloat16"
+    low = computes_low(settings.precision, x.device.type)
+    shape, x = x.shape, distributed.part(x)
     with torch.autocast(x.device.type, torch.bfloat16, enabled=low):
         z = model.encode(x)
         if settings.latent_noise:
-            spread = z.detach().float().std(0, keepdim=True)
-            noisy = torch.randn(z.shape, generator=noise).to(x.device)
-            z = z + settings.latent_noise * spread * noisy
+            spread = distributed.whole(z.detach().float()).std(0, keepdim=True)
+            noisy = torch.randn(shape[0], *z.shape[1:], generator=noise)
+            z = z + settings.latent_noise * spread * distributed.part(noisy).to(x.device)
         bound = model.bind(z)
-    x0 = torch.rand(x.shape, generator=noise).to(x.device)
+    x0 = distributed.part(torch.rand(shape, generator=noise)).to(x.device)
     if model.card.init in PLAIN_STARTS:
         # Renderings start from a plain picture unless told otherwise: train on both starts.
-        plain = torch.rand(len(x), 1, 1, 1, generator=noise).to(x.device) < 0.5
-        x0 = torch.where(plain, PLAIN_STARTS[model.card.init], x0)
+        plain = torch.rand(shape[0], 1, 1, 1, generator=noise) < 0.5
+        x0 = torch.where(distributed.part(plain).to(x.device), PLAIN_STARTS[model.card.init], x0)
     steps = settings.num_steps or model.card.num_steps
     iterates = recomposition_iterates(model, bound, x0, num_steps=steps, keep=settings.loss)
     loss = reconstruction_loss(iterates, x)
     if settings.gradient:
         loss = loss + settings.gradient * gradient_loss(iterates[-1], x)
+    if settings.structure:
+        loss = loss + settings.structure * structure_loss(iterates[-1], x)
     share = penalty_weight(settings, iteration)
     if settings.swap and share:
         if not isinstance(bound, BoundQuadraticEnergy | BoundRespondingEnergy):
@@ -225,6 +262,17 @@ def training_loss(
         penalty = penalty + settings.area * area_loss(confidence)
         loss = loss + share * penalty
     return loss, float((iterates[-1].detach() - x).square().mean())
+
+
+@functools.cache
+def computes_low(precision: str, device: str) -> bool:
+    """Whether networks are computed in bfloat16: asked for, or quick on this device (``auto``)."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return device == "cpu" and supported is not None and bool(supported())
 
 
 def learning_rate(settings: TrainSettings, iteration: int) -> float:

@@ -9,8 +9,13 @@ from torch import Tensor
 
 from comet_cli.composition import QUADRATIC_REST
 from comet_cli.descent import descent_step
+from comet_cli.errors import CometError, MissingExtraError
 from comet_cli.models.comet_model import BoundEnergy, CometModel
 from comet_cli.models.quadratic_energy import BoundQuadraticEnergy, BoundRespondingEnergy
+from comet_cli.training import distributed
+
+# Of MS-SSIM: sides of a window in pixels. At the coarsest of five scales the picture must be wider.
+STRUCTURE_WINDOWS = (11, 9, 7, 5, 3)
 
 
 class TrainingEnergy:
@@ -109,24 +114,53 @@ def gradient_loss(output: Tensor, target: Tensor) -> Tensor:
     return across + (difference[..., 1:, :] - difference[..., :-1, :]).abs().mean()
 
 
+def structure_loss(output: Tensor, target: Tensor) -> Tensor:
+    """Return 1 − MS-SSIM (Wang et al. 2003), by pytorch-msssim: sharpness at every scale.
+
+    The window is the largest up to the usual 11 pixels for which the picture has all five scales.
+
+    Args:
+        output: (B,3,R,R); what lies outside 0..1 counts as clamped, but still has a gradient.
+        target: (B,3,R,R).
+
+    Raises:
+        CometError: pictures of 32 pixels or fewer.
+        MissingExtraError: pytorch-msssim is not installed.
+    """
+    try:
+        from pytorch_msssim import ms_ssim
+    except ImportError:
+        raise MissingExtraError(
+            "the recipe's structure loss needs pytorch-msssim, which is not installed: "
+            "pip install 'comet-cli[losses]'"
+        ) from None
+    side = min(target.shape[-2:])
+    window = next((w for w in STRUCTURE_WINDOWS if (w - 1) * 16 < side), None)
+    if window is None:
+        raise CometError(f"recipe, [train]: structure needs more than 32 pixels, there are {side}")
+    shown = output + (output.clamp(0, 1) - output).detach()
+    return 1 - ms_ssim(shown, target, data_range=1.0, win_size=window)
+
+
 def shuffle_components(
     bound: BoundQuadraticEnergy | BoundRespondingEnergy, z: Tensor, generator: torch.Generator
 ) -> tuple[BoundQuadraticEnergy | BoundRespondingEnergy, Tensor]:
     """Return a batch of recombined pictures' energies and latents.
 
-    Each component is taken from a picture of the batch drawn for it alone; what the network made
-    of the latents is moved along with them, so that nothing is computed again.
+    Each component is taken from a picture of the batch (of all processes) drawn for it alone; what
+    the network made of the latents is moved along with them, so that nothing is computed again.
 
     Args:
         bound: the batch's own components.
         z: (B,K,D).
         generator: draws the permutations.
     """
-    batch, count = z.shape[:2]
-    rows = torch.stack([torch.randperm(batch, generator=generator) for _ in range(count)], 1)
-    rows, columns = rows.to(z.device), torch.arange(count, device=z.device)
-    parts = [t[rows, columns] for t in vars(bound).values()]
-    return type(bound)(*parts), z[rows, columns]
+    batch, count = len(z) * distributed.size(), z.shape[1]
+    drawn = [torch.randperm(batch, generator=generator) for _ in range(count)]
+    rows = distributed.part(torch.stack(drawn, 1)).to(z.device)
+    columns = torch.arange(count, device=z.device)
+    parts = [distributed.whole(t)[rows, columns] for t in vars(bound).values()]
+    return type(bound)(*parts), distributed.whole(z)[rows, columns]
 
 
 def swap_loss(found: Tensor, wanted: Tensor) -> Tensor:
@@ -137,5 +171,5 @@ def swap_loss(found: Tensor, wanted: Tensor) -> Tensor:
         wanted: (B,K,D), the latents it was made of; not trained by this loss.
     """
     wanted = wanted.detach().float()
-    variance = wanted.var(0, keepdim=True).mean(-1, keepdim=True) + 1e-4
+    variance = distributed.whole(wanted).var(0, keepdim=True).mean(-1, keepdim=True) + 1e-4
     return ((found.float() - wanted).square() / variance).mean()

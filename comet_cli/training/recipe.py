@@ -72,7 +72,8 @@ class TrainSettings:
     Attributes:
         iterations: optimizer steps.
         batch: B.
-        learning_rate: Adam's, after ``warm_up`` iterations of linear growth.
+        optimizer: ``adam``, or ``muon``: Muon for the matrices of hidden layers, Adam for the rest.
+        learning_rate: the optimizer's, after ``warm_up`` iterations of linear growth.
         schedule: ``constant`` or ``cosine`` (to a hundredth of the learning rate).
         warm_up: iterations.
         clip: largest gradient norm.
@@ -85,13 +86,15 @@ class TrainSettings:
         area: weight of the penalty on the share of the picture that components other than
             component 0 claim (quadratic energy with a ground): objects end where they end.
         gradient: weight of the mean absolute difference of image gradients (sharper edges).
+        structure: weight of 1 − MS-SSIM (an extra): edges and texture at every scale.
         swap: weight of the swap loss (quadratic energy): a picture recombined of components of
             the batch's pictures must be encoded to those components.
         latent_noise: noise added to the latents, in units of their standard deviation.
         penalty_warm_up: iterations until swap and the three penalties have their full weight; they
             are off for the first quarter of them. From the start they keep objects from being
             found.
-        precision: ``bfloat16`` autocast or ``float32`` for the networks.
+        precision: ``bfloat16`` autocast or ``float32`` for the networks; ``auto``: bfloat16 where
+            the machine computes with it.
         weights: ``float32`` or ``float16``: how the weights are saved, and rounded to before the
             card's figures are measured.
         compile: compile encoder and energy network (needs a C++ compiler).
@@ -101,11 +104,14 @@ class TrainSettings:
         sample_minutes: time between sample sheets.
         log_every: iterations between lines of the log.
         tensorboard: write the log for TensorBoard too (an extra).
-        start_from: a model folder to start from (fine-tuning).
+        start_from: a model to start from (fine-tuning), a name or a folder.
+        keep: which of its components the first of ours start from, 0-based; default the first. A
+            model of global components may get fewer or more of them so.
     """
 
     iterations: int
     batch: int = 16
+    optimizer: str = "adam"
     learning_rate: float = 1e-4
     schedule: str = "constant"
     warm_up: int = 0
@@ -117,6 +123,7 @@ class TrainSettings:
     purity: float = 0.0
     area: float = 0.0
     gradient: float = 0.0
+    structure: float = 0.0
     swap: float = 0.0
     latent_noise: float = 0.0
     penalty_warm_up: int = 0
@@ -130,6 +137,7 @@ class TrainSettings:
     log_every: int = 100
     tensorboard: bool = False
     start_from: str = ""
+    keep: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Check the settings.
@@ -141,9 +149,19 @@ class TrainSettings:
             (self.iterations >= 1, "iterations must be at least 1"),
             (self.batch >= 1, "batch must be at least 1"),
             (0 < self.learning_rate < math.inf, "learning_rate must be a positive number"),
+            (self.optimizer in ("adam", "muon"), "optimizer must be adam or muon"),
             (self.schedule in ("constant", "cosine"), "schedule must be constant or cosine"),
             (self.loss in ("last", "all"), "loss must be last or all"),
-            (self.precision in ("float32", "bfloat16"), "precision must be float32 or bfloat16"),
+            (
+                self.precision in ("auto", "float32", "bfloat16"),
+                "precision must be auto, float32 or bfloat16",
+            ),
+            (
+                all(type(k) is int and k >= 0 for k in self.keep)
+                and len(set(self.keep)) == len(self.keep),
+                "keep must list different components, 0-based",
+            ),
+            (not self.keep or bool(self.start_from), "keep is for start_from"),
             (self.weights in ("float32", "float16"), "weights must be float32 or float16"),
             (0 <= self.ema < 1, "ema must be at least 0 and below 1"),
             (
@@ -154,11 +172,13 @@ class TrainSettings:
                         self.purity,
                         self.area,
                         self.gradient,
+                        self.structure,
                         self.swap,
                         self.latent_noise,
                     )
                 ),
-                "parsimony, purity, area, gradient, swap and latent_noise must not be negative",
+                "parsimony, purity, area, gradient, structure, swap and latent_noise must not be "
+                "negative",
             ),
             (self.clip > 0, "clip must be positive"),
             (self.log_every >= 1, "log_every must be at least 1"),

@@ -4,35 +4,40 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from comet_cli.data.mixture import Pictures
+from comet_cli.data.dataset_folder import read_description
 from comet_cli.errors import CometError, MissingExtraError
 from comet_cli.evaluation.measure import rounded
 from comet_cli.evaluation.swaps import evident_labels, measure_swaps
 from comet_cli.models import store
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
-from comet_cli.models.competitive_encoder import CompetitiveEncoder
+from comet_cli.training import distributed
+from comet_cli.training.checkpoint import iterations_done
 from comet_cli.training.loading import HeldOut, load_data, measure_held_out
-from comet_cli.training.loop import Report, TrainingResult, train
+from comet_cli.training.loop import Report, TrainingResult, train, training_loss
 from comet_cli.training.recipe import Recipe, read_recipe
+from comet_cli.training.starting import start_weights
 
 # Of the card's swap accuracy; `comet evaluate swaps` takes its time.
 SWAP_PAIRS, PROBE_ITERATIONS = 200, 800
+TIMED = 3  # iterations that an estimate measures; the first one is slow
 
 
 def train_recipe(
-    path: Path,
+    path: Path | Recipe,
     folder: Path,
     *,
     max_seconds: float = math.inf,
     device: str = "auto",
     report: Report | None = None,
+    estimate: Callable[[float, int], None] | None = None,
     measured: int = 500,
 ) -> tuple[ModelCard, TrainingResult]:
     """Train a recipe into a model folder, going on where an earlier call stopped.
@@ -41,34 +46,60 @@ def train_recipe(
     of every call, also of one that time or a signal ended, so that ``-m FOLDER`` works at once.
 
     Args:
-        path: the recipe (TOML); folders in it are relative to the current folder.
+        path: the recipe, or its file (TOML); folders in it are relative to the current folder.
         folder: made if need be; holds the checkpoint, the log and the sample sheets too.
         max_seconds: stop after this training time.
         device: ``auto``, ``cpu``, ``cuda[:n]`` or ``mps``.
-        report: called with each line of the log.
+        report: called with each line of the log (of several processes, in the first alone).
+        estimate: called before training, with the seconds an iteration takes and how many are left.
         measured: held-out pictures that the card's figures are measured on.
 
     Returns:
         the card as written and what the training reached.
     """
-    recipe = read_recipe(path)
+    recipe = path if isinstance(path, Recipe) else read_recipe(path)
     images, held_out, judged = load_data(recipe, measured)
+    first = distributed.rank() == 0
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if first:
+            folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CometError(f"cannot make the folder {folder}: {error.strerror}") from None
+    left = recipe.train.iterations - iterations_done(folder)
+    if estimate is not None and left > 0 and distributed.size() == 1:
+        estimate(seconds_each(recipe, device), left)
     result = train(
         recipe,
         images,
         folder,
         held_out=held_out.images[: recipe.data.held_out_count],
         max_seconds=max_seconds,
-        device=str(store.pick_device(device)),
+        device=str(store.pick_device(distributed.local_device(device))),
         report=with_tensorboard(report, folder) if recipe.train.tensorboard else report,
         initial=start_weights(recipe, images),
     )
-    card = save_trained(result, recipe, folder, judged)
-    return card, result
+    if not first:
+        return recipe.card, result
+    return save_trained(result, recipe, folder, judged), result
+
+
+def seconds_each(recipe: Recipe, device: str = "auto") -> float:
+    """Return the time of one iteration, measured on noise."""
+    card, settings = recipe.card, recipe.train
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    place = store.pick_device(device)
+    model = CometModel(card).to(place)
+    x = torch.rand(settings.batch, 3, card.image_size, card.image_size).to(place)
+    times = []
+    for _ in range(TIMED):
+        begun = time.perf_counter()
+        # All losses are in force at the end.
+        training_loss(model, x, settings, settings.iterations)[0].backward()  # type: ignore[no-untyped-call]
+        if place.type == "cuda":
+            torch.cuda.synchronize(place)
+        times.append(time.perf_counter() - begun)
+    return min(times)
 
 
 def with_tensorboard(report: Report | None, folder: Path) -> Report:
@@ -97,56 +128,6 @@ def with_tensorboard(report: Report | None, folder: Path) -> Report:
     return write
 
 
-def start_weights(recipe: Recipe, images: Pictures) -> dict[str, torch.Tensor]:
-    """Return the weights a training starts from.
-
-    Those of ``start_from``, or random ones (of the recipe's seed) whose encoder, where it has a
-    ground, starts from the mean picture of the data.
-    """
-    torch.manual_seed(recipe.train.seed)
-    model = CometModel(recipe.card)
-    if recipe.train.start_from:
-        other = store.load(recipe.train.start_from, device="cpu")
-        weights = grown(other.state_dict(), model.state_dict())
-        widths = [(card.filter_dim, card.latent_dim) for card in (other.card, recipe.card)]
-        if weights is None or widths[0] != widths[1]:
-            raise CometError(
-                f"start_from: '{recipe.train.start_from}' has another architecture than the recipe"
-            )
-        model.load_state_dict(weights)
-    elif isinstance(model.encoder, CompetitiveEncoder):
-        some = images[:: max(1, len(images) // 2000)]
-        mean = torch.from_numpy(np.median(some, axis=0)).permute(2, 0, 1).float() / 255
-        model.encoder.set_ground(mean)
-    return {k: v.detach().clone() for k, v in model.state_dict().items()}
-
-
-def grown(
-    old: dict[str, torch.Tensor], new: dict[str, torch.Tensor]
-) -> dict[str, torch.Tensor] | None:
-    """Return the weights of ``new`` with what ``old`` has of them.
-
-    A layer with more inputs or outputs than before keeps the former ones. New inputs weigh nothing
-    at first, and new outputs a hundredth of their random weights, so that the network does what it
-    did: features that were trained are large, and random weights on them would be a leap. None if
-    the layers are others, or narrower.
-    """
-    fits = old.keys() == new.keys() and all(
-        a.ndim == new[k].ndim and all(m <= n for m, n in zip(a.shape, new[k].shape, strict=True))
-        for k, a in old.items()
-    )
-    if not fits:
-        return None
-    found = {}
-    for key, value in old.items():
-        weights = new[key] * 0.01
-        if value.ndim > 1:
-            weights[: len(value)] = 0
-        weights[tuple(slice(n) for n in value.shape)] = value
-        found[key] = weights
-    return found
-
-
 def save_trained(
     result: TrainingResult,
     recipe: Recipe,
@@ -162,6 +143,7 @@ def save_trained(
         swaps = measure_swaps(
             result.model,
             Path(recipe.data.swaps),
+            measured=swap_pairs(recipe),
             names=recipe.data.swap_factors or None,
             count=SWAP_PAIRS,
             iterations=PROBE_ITERATIONS,
@@ -179,6 +161,19 @@ def save_trained(
     extra: dict[str, Any] = {"recipe.toml": recipe.text, "README.md": model_readme(card)}
     dtype = torch.float16 if half else None
     return store.save(result.model, folder, card=card, extra=extra, overwrite=True, dtype=dtype)
+
+
+def swap_pairs(recipe: Recipe) -> Path | None:
+    """Return where the pairs of the card's swap accuracy are: what all figures are measured on.
+
+    None, for the test split of the swaps' own data set, where that is another generator's.
+    """
+    if not recipe.data.measured or not isinstance(recipe.data.measured, str):
+        return None
+    found = [read_description(Path(p)) for p in (recipe.data.measured, recipe.data.swaps)]
+    generators = [(description or {}).get("generator") for description in found]
+    alike = generators[0] is not None and generators[0] == generators[1]
+    return Path(recipe.data.measured) if alike else None
 
 
 def model_readme(card: ModelCard) -> str:

@@ -50,7 +50,7 @@ def test_errors_become_one_sentence_and_an_exit_code(error, code, sentence, caps
 def test_interrupt_in_the_middle_of_a_verb(pictures, monkeypatch):
     from comet_cli.resolution import Bench
 
-    def interrupt(*args):
+    def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Bench, "encode", interrupt)
@@ -175,9 +175,8 @@ def test_wrong_usage_is_found_without_torch():
 
 def test_completion_imports_neither_torch_nor_the_hub(models):
     env = {
-        "_COMET_COMPLETE": "complete_bash",
-        "COMP_WORDS": "comet encode -m po",
-        "COMP_CWORD": "3",
+        "_COMET_COMPLETE": "bash",
+        "_COMET_LINE": "comet encode -m po",
         "COMET_HOME": str(models),
     }
     code, out, err = in_fresh_python(**env)

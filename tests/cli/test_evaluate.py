@@ -163,3 +163,47 @@ def test_swaps_prints_each_factors_component_and_with_json_one_document(evaluate
 def test_swaps_of_a_set_without_factors_is_one_sentence(evaluate):
     result = evaluate("swaps", "--data", "squares", "--count", "2")
     assert result.code == 1 and "no grid of factors" in result.err
+
+
+def name_objects(folder: str, splits: tuple[str, ...]) -> None:
+    """Say of the one square of each picture of a set whether it is light."""
+    for split in splits:
+        path = Path(folder) / split / "metadata.jsonl"
+        entries = [json.loads(line) for line in path.read_text().splitlines()]
+        for n, entry in enumerate(entries):
+            entry["objects"] = [{"tone": ("light", "dark")[n % 2], "turn": n / 7}]
+        write_metadata(Path(folder), split, entries)
+
+
+def test_swaps_of_objects_are_of_the_measured_set_and_printed_factor_by_factor(evaluate):
+    make_set("apart", {"test": 4})
+    name_objects("squares", ("train", "test"))
+    name_objects("apart", ("test",))
+    arguments = ("swaps", "--data", "squares", "--probe-iterations", "2")
+    found = evaluate(*arguments, "--measured", "apart", "--json").json
+    assert (found["data"], found["measured"]) == ("squares", "apart")
+    assert found["pairs"] == 4 and found["swaps"] == 4 and found["left_out"] == 0
+    assert set(found["factors"]) == {"tone"} and 0 <= found["held"] <= 1
+    assert evaluate(*arguments, "--json").json["pairs"] == 3
+    assert evaluate(*arguments, "--count", "2", "--json").json["pairs"] == 2
+    printed = evaluate(*arguments, "--measured", "apart").out.splitlines()
+    head, line = printed[-2:]
+    assert head.split("  ")[0] == "factor" and "donor read" in head and "component" not in head
+    row = found["factors"]["tone"]
+    assert line.split() == [
+        "tone",
+        *("-" if value is None else f"{value:.3f}" for value in row.values()),
+    ]
+    turned = evaluate(*arguments, "--factors", "turn", "--json").json
+    assert set(turned["factors"]) == {"turn"}
+
+
+def test_swaps_of_objects_without_masks_or_with_unknown_factors_are_one_sentence(evaluate):
+    name_objects("squares", ("train", "test"))
+    result = evaluate("swaps", "--data", "squares", "--factors", "tone,taste")
+    assert result.code == 1 and "no factor 'taste' in the data; there are tone, turn" in result.err
+    for split in ("train", "test"):
+        path = Path(f"squares/{split}/metadata.jsonl")
+        path.write_text(path.read_text().replace('"mask"', '"was"'))
+    result = evaluate("swaps", "--data", "squares")
+    assert result.code == 1 and "swaps of objects need pictures with instance masks" in result.err

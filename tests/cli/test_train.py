@@ -61,9 +61,10 @@ def train(comet):
 def test_the_folder_is_printed_and_encodes_at_once(train):
     done = train("train", "recipe.toml", "-o", "out", "--device", "cpu")
     assert (done.code, done.out) == (0, "out\n")
-    assert [line.split()[1:3] for line in done.err.splitlines()] == [
+    assert [line.split()[1:3] for line in done.err.splitlines()[1:]] == [
         ["iteration", str(i)] for i in (1, 2, 3)
     ]
+    assert "3 iterations of" in done.err.splitlines()[0]
     assert train("encode", "pictures/00.png", "-m", "out", "-o", "a.z").code == 0
     shape = train("inspect", "a.z", "--json").json
     assert "tiny" in json.dumps(shape)
@@ -87,7 +88,7 @@ def test_json_is_one_document(train):
 def test_max_time_ends_with_a_usable_model_and_the_same_command_goes_on(train):
     words = ("train", "recipe.toml", "-o", "out", "--device", "cpu")
     done = train(*words, "--max-time", "0")
-    assert done.code == 0 and "stopped at iteration 0; the same command goes on" in done.sentence
+    assert done.code == 0 and "stopped at iteration 0; the same command goes on" in done.err
     assert train("encode", "pictures/00.png", "-m", "out", "-o", "a.z").code == 0
     done = train(*words, "--json", "-q")
     assert done.json["outputs"][0]["finished"] is True
@@ -158,3 +159,57 @@ def test_sigterm_ends_with_130_and_a_checkpoint_that_goes_on_exactly(train):
         assert torch.equal(found["model"][name], value), name
     hashes = [store.load(f, device="cpu").card.weights_sha256 for f in ("out", "whole")]
     assert hashes[0] == hashes[1]
+
+
+def small(*more):
+    return ("--components", 2, "--latent-dim", 4, "--size", 16, "--iterations", 2, *more)
+
+
+def test_pictures_and_a_preset_are_enough(train):
+    done = train("train", "--data", "pictures", "--preset", "objects", *small())
+    assert (done.code, done.out) == (0, f"{Path('runs', 'pictures')}\n"), done.err
+    text = Path("runs/pictures/recipe.toml").read_text()
+    assert text.strip() in done.err and "about" in done.err
+    assert train("encode", "pictures/00.png", "-m", "runs/pictures", "-o", "a.z").code == 0
+    again = train("train", "--data", "pictures", "--preset", "objects", *small())
+    assert again.code == 0 and "about" not in again.err
+
+
+def test_a_folder_of_another_training_is_left_alone(train):
+    train("train", "--data", "pictures", "--preset", "objects", *small("-o", "out"))
+    before = Path("out/recipe.toml").read_text()
+    done = train("train", "--data", "pictures", "--preset", "global", *small("-o", "out"))
+    assert done.code == 2 and "out holds a training by another recipe" in done.sentence
+    assert Path("out/recipe.toml").read_text() == before
+
+
+def test_recipe_only_prints_it_and_writes_nothing(train):
+    done = train("train", "--data", "pictures", "--preset", "global", "--recipe-only")
+    assert done.code == 0 and 'train = "pictures"' in done.out and not Path("runs").exists()
+    Path("mine.toml").write_text(done.out)
+
+
+def test_going_on_from_a_model_with_fewer_components(train):
+    first = ("--data", "pictures", "--preset", "global", *small("--name", "first"))
+    assert train("train", *first).code == 0
+    second = ("--data", "pictures", "--from", "runs/first", "--keep", "1", "--iterations", 1)
+    done = train("train", *second, "--name", "second")
+    assert done.code == 0, done.err
+    assert store.load("runs/second").card.components == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "nothing to train on"),
+        (["--data", "pictures"], "--data needs --preset global or objects, or --from MODEL"),
+        (["--data", "pictures", "--preset", "global", "--from", "clevr"], "not both"),
+        (["--data", "pictures", "--preset", "global", "--keep", "0"], "--keep is for --from"),
+        (["--data", "pictures", "--preset", "global", "--name", "a/b"], "--name is 'a/b'"),
+        (["recipe.toml", "--data", "pictures"], "--data is for --data without a recipe"),
+    ],
+)
+def test_options_that_do_not_go_together_are_one_sentence(train, arguments, sentence):
+    done = train("train", *arguments)
+    assert done.code == 2 and sentence in done.sentence
+    assert not Path("runs").exists()

@@ -145,3 +145,12 @@ def test_an_object_alone_leaves_the_canvas_as_it_was():
     assert torch.equal(x[..., 5:, 5:], torch.full((1, 3, 3, 3), 0.5))
     mean = x.mean().item()
     assert x[0, 0, 2, 2].item() == pytest.approx(0.9 + mean - 0.5, abs=1e-3)
+
+
+def test_large_pictures_are_encoded_from_half_their_size():
+    torch.manual_seed(0)
+    small, large = SpatialEncoder(8, 2, 6, 64), SpatialEncoder(8, 2, 6, 128)
+    large.load_state_dict(small.state_dict())
+    x = torch.rand(1, 3, 64, 64)
+    doubled = x.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    torch.testing.assert_close(large(doubled), small(x), atol=1e-5, rtol=1e-4)

@@ -516,8 +516,10 @@ def test_the_log_has_a_line_every_so_often_and_goes_on(tmp_path, images, quadrat
     assert written == lines
     assert [line["iteration"] for line in lines] == [2, 4, 6]
     assert set(lines[0]) == {
-        "iteration", "seconds", "train_psnr", "images_per_second", "held_out_psnr",
+        "iteration", "seconds", "seconds_left", "loss",
+        "train_psnr", "images_per_second", "held_out_psnr",
     }  # fmt: skip
+    assert lines[-1]["seconds_left"] == 0 and lines[0]["loss"] > 0
     content = checkpoint(tmp_path)
     model = CometModel(recipe.card)
     expected = held_out_psnr(model, content["ema"], images[40:])

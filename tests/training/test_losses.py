@@ -1,12 +1,14 @@
 """What training minimises, in closed form."""
 
 import math
+import sys
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from comet_cli.composition import QUADRATIC_REST as REST
+from comet_cli.errors import CometError, MissingExtraError
 from comet_cli.models.comet_model import CometModel
 from comet_cli.models.quadratic_energy import BoundQuadraticEnergy
 from comet_cli.training.losses import (
@@ -18,6 +20,7 @@ from comet_cli.training.losses import (
     recomposition_iterates,
     reconstruction_loss,
     shuffle_components,
+    structure_loss,
     swap_loss,
 )
 
@@ -156,3 +159,34 @@ def test_swap_loss_is_in_units_of_each_components_variance_and_trains_what_was_f
     assert loss.item() == pytest.approx((1 / 2 + 100 / 200) / 2, rel=1e-3)
     loss.backward()
     assert wanted.grad is None and found.grad.abs().min() > 0
+
+
+def test_structure_loss_is_nothing_for_the_picture_itself_and_sees_a_blur():
+    pytest.importorskip("pytorch_msssim")
+    torch.manual_seed(0)
+    target = torch.rand(2, 3, 64, 64)
+    blurred = torch.nn.functional.avg_pool2d(target, 3, 1, 1)
+    lighter = target * 0.8 + 0.2 * target.mean((2, 3), keepdim=True)
+    assert structure_loss(target, target).item() == pytest.approx(0, abs=1e-5)
+    assert structure_loss(blurred, target) > 5 * structure_loss(lighter, target)
+
+
+def test_structure_loss_has_a_gradient_outside_the_range_of_pixels():
+    pytest.importorskip("pytorch_msssim")
+    torch.manual_seed(0)
+    target = torch.rand(1, 3, 48, 48)
+    output = (target + 1.5).requires_grad_()
+    structure_loss(output, target).backward()
+    assert output.grad.isfinite().all() and output.grad.abs().sum() > 0
+
+
+def test_structure_loss_of_tiny_pictures_is_refused():
+    pytest.importorskip("pytorch_msssim")
+    with pytest.raises(CometError, match="more than 32 pixels, there are 32"):
+        structure_loss(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32))
+
+
+def test_structure_loss_without_its_library_is_one_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pytorch_msssim", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'comet-cli\[losses\]'"):
+        structure_loss(torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16))

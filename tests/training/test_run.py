@@ -15,13 +15,8 @@ from comet_cli.models import store
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training.loading import load_data
 from comet_cli.training.recipe import parse_recipe
-from comet_cli.training.run import (
-    flat,
-    model_readme,
-    start_weights,
-    train_recipe,
-    with_tensorboard,
-)
+from comet_cli.training.run import flat, model_readme, train_recipe, with_tensorboard
+from comet_cli.training.starting import grown, start_weights
 
 SHORT = {"iterations": 4, "ema": 0.5, "log_every": 2}
 
@@ -136,6 +131,21 @@ def test_fine_tuning_with_a_new_output_keeps_what_the_model_did(tmp_path, recipe
     old_ground = first.state_dict()["encoder.to_ground.0.weight"]
     ground = second.state_dict()["encoder.to_ground.0.weight"]
     assert torch.equal(ground[:, :-3], old_ground) and not ground[:, -3:].any()
+
+
+def test_fine_tuning_for_larger_pictures_keeps_every_level_there_was(quadratic):
+    facts = {"encoder": "global", "spatial": True, "labels": [], "ground": False}
+    small = quadratic(model={**facts, "image_size": 64})
+    torch.manual_seed(1)
+    old = CometModel(small.card).state_dict()
+    new = CometModel(quadratic(model={**facts, "image_size": 128}).card).state_dict()
+    found = grown(old, new)
+    assert found is not None and found.keys() == new.keys()
+    for key in old.keys() - {"energy_network.modulation.2.weight"}:
+        assert torch.equal(found[key][tuple(slice(n) for n in old[key].shape)], old[key]), key
+    added = found["energy_network.grow.4.weight"]
+    middle = added[:, :, 1, 1]
+    torch.testing.assert_close(middle, torch.eye(len(middle)), atol=0.1, rtol=0)
 
 
 def test_fine_tuning_from_nothing_is_an_unknown_model(tmp_path, recipe_file):

@@ -1,0 +1,128 @@
+"""Training by several processes, as torchrun starts them: each takes its part of every batch.
+
+Random numbers are a function of the recipe's seed and the iteration, and drawn for the whole batch
+by every process, so the loss curve is that of one process up to rounding.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from comet_cli.errors import CometError
+
+
+@contextmanager
+def process_group() -> Iterator[None]:
+    """Join the other processes where torchrun (or another launcher) started several.
+
+    The launcher says who we are by RANK, LOCAL_RANK and WORLD_SIZE. Processes talk by NCCL where
+    every one has a GPU of its own, by Gloo otherwise. A group that is there already is used.
+
+    Raises:
+        CometError: the others were not found.
+    """
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
+    if not several or dist.is_initialized():
+        yield
+        return
+    place = local_device("auto")
+    if place.startswith("cuda"):
+        torch.cuda.set_device(place)
+    try:
+        dist.init_process_group("nccl" if place.startswith("cuda") else "gloo")
+    except (RuntimeError, ValueError) as error:
+        raise CometError(f"the other processes of the training were not found: {error}") from None
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def local_device(device: str) -> str:
+    """Return this process's device: with ``auto`` or ``cuda`` the GPU of its local rank."""
+    rank = int(os.environ.get("LOCAL_RANK", "0"))
+    if "LOCAL_RANK" in os.environ and device in ("auto", "cuda") and torch.cuda.device_count():
+        return f"cuda:{rank}" if rank < torch.cuda.device_count() else "cpu"
+    return device
+
+
+def size() -> int:
+    """Return the number of processes that train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Return which of them this one is; 0 writes all files."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def check_batch(batch: int) -> None:
+    """Check that the batch can be shared out.
+
+    Raises:
+        CometError: the processes' parts would differ in size.
+    """
+    if batch % size():
+        raise CometError(
+            f"recipe, [train]: batch is {batch}, not a multiple of the {size()} processes"
+        )
+
+
+def part(x: Tensor) -> Tensor:
+    """Return this process's rows of a whole batch (B,…) -> (B/P,…)."""
+    return x.chunk(size())[rank()] if size() > 1 else x
+
+
+def whole(x: Tensor) -> Tensor:
+    """Return the whole batch of every process's rows (B/P,…) -> (B,…); gradients flow back."""
+    return x if size() == 1 else _Gather.apply(x)  # type: ignore[no-any-return,no-untyped-call]
+
+
+class _Gather(torch.autograd.Function):
+    """Every process's rows; each row's gradient is the sum of all processes' gradients for it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        rows = [torch.empty_like(x) for _ in range(size())]
+        dist.all_gather(rows, x.contiguous())
+        return torch.cat(rows)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.contiguous()
+        dist.all_reduce(total)
+        return part(total)
+
+
+def mean(value: float, device: torch.device) -> float:
+    """Return the mean of every process's value."""
+    if size() == 1:
+        return value
+    total = torch.tensor(value, dtype=torch.float64, device=device)
+    dist.all_reduce(total)
+    return float(total) / size()
+
+
+def any_of(flag: bool, device: torch.device) -> bool:
+    """Return whether any process says so; all of them must ask."""
+    if size() == 1:
+        return flag
+    votes = torch.tensor(int(flag), device=device)
+    dist.all_reduce(votes)
+    return bool(votes)
+
+
+def from_first(value: Any) -> Any:
+    """Return what the first process has; the others' values do not matter."""
+    if size() == 1:
+        return value
+    box = [value]
+    dist.broadcast_object_list(box, src=0)
+    return box[0]

@@ -1,0 +1,226 @@
+"""Recipes that nobody has to write: from a folder of pictures, or from another model."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+import torch
+
+from comet_cli import __version__
+from comet_cli.errors import UsageError
+from comet_cli.models.card import ModelCard
+
+# One step of descent suffices for the quadratic energy (docs/mathematics.md).
+_QUADRATIC = {
+    "energy": "quadratic",
+    "filter_dim": 32,
+    "step_size": 1.0,
+    "num_steps": 1,
+    "render_step_size": 1.0,
+    "render_steps": 5,
+    "init": "grey",
+}
+_COMMON = {
+    "batch": 16,
+    "schedule": "cosine",
+    "clip": 1.0,
+    "ema": 0.998,
+    "precision": "auto",
+    "weights": "float16",
+    "log_every": 50,
+}
+_GLOBAL_LOSSES = {
+    "gradient": 0.02,
+    "swap": 0.02,
+    "latent_noise": 0.05,
+    "purity": 1e-3,
+    "parsimony": 1e-4,
+}
+_OBJECT_LOSSES = {"parsimony": 3e-4, "purity": 2e-3, "area": 5e-4}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What a kind of components is trained with.
+
+    Attributes:
+        about: one line.
+        model: facts of the card.
+        losses: weights of the losses beside the square error.
+        iterations: optimizer steps.
+        penalties: share of the iterations until the losses have their full weight.
+    """
+
+    about: str
+    model: dict[str, Any]
+    losses: dict[str, float]
+    iterations: int
+    penalties: float
+
+
+PRESETS = {
+    "global": Preset(
+        "factors of the whole picture, such as light, view, hair (K 4, D 64)",
+        {"encoder": "global", "spatial": True, **_QUADRATIC, "components": 4, "latent_dim": 64},
+        _GLOBAL_LOSSES,
+        2400,
+        0.3,
+    ),
+    "objects": Preset(
+        "objects on a ground, one a component (K 5: a ground and four objects, D 16)",
+        {
+            "encoder": "recurrent",
+            "attention": "competitive",
+            "ground": True,
+            **_QUADRATIC,
+            "components": 5,
+            "latent_dim": 16,
+        },
+        _OBJECT_LOSSES,
+        5000,
+        0.2,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a user may ask of a recipe; None where the preset, or the model begun from, decides."""
+
+    name: str
+    data: str
+    components: int | None = None
+    latent_dim: int | None = None
+    image_size: int | None = None
+    iterations: int | None = None
+    keep: tuple[int, ...] = ()
+
+
+def preset_recipe(preset: str, wishes: Wishes) -> str:
+    """Return the text of a recipe for pictures of a kind.
+
+    Raises:
+        UsageError: no such preset, or wishes that cannot be.
+    """
+    if preset not in PRESETS:
+        raise UsageError(f"there is no preset '{preset}', expected one of {', '.join(PRESETS)}")
+    chosen = PRESETS[preset]
+    facts = {**chosen.model, "image_size": 64}
+    return _recipe(chosen, wishes, _wished(facts, wishes), {"learning_rate": _rate(preset)})
+
+
+def tuning_recipe(card: ModelCard, start_from: str, wishes: Wishes) -> str:
+    """Return the text of a recipe that goes on from a model, for other pictures.
+
+    Args:
+        card: the model's.
+        start_from: its name or folder.
+        wishes: K and R may differ from the model's; D may not.
+
+    Raises:
+        UsageError: wishes that cannot be.
+    """
+    if wishes.latent_dim not in (None, card.latent_dim):
+        raise UsageError(
+            f"--latent-dim is {wishes.latent_dim}, but '{card.name}' has {card.latent_dim}; "
+            "fine-tuning cannot change it"
+        )
+    if wishes.keep and wishes.components is None:
+        wishes = dataclasses.replace(wishes, components=len(wishes.keep))
+    kind = "objects" if card.encoder == "recurrent" else "global"
+    names = (
+        *("encoder", "attention", "ground", "parts", "energy", "sees_image", "spatial"),
+        "responds",
+        *("filter_dim", "components", "latent_dim", "image_size", "step_size", "num_steps"),
+        *("render_step_size", "render_steps", "init"),
+    )
+    facts = _wished({name: getattr(card, name) for name in names}, wishes)
+    same = facts["components"] == card.components
+    if len(set(card.positional)) > 1:
+        kept = list(wishes.keep) or range(min(card.components, facts["components"]))
+        flags = [card.positional[k] for k in kept if k < card.components]
+        facts["positional"] = flags + [True] * (facts["components"] - len(flags))
+    if card.labels and same and not wishes.keep:
+        facts["labels"] = card.labels
+    train: dict[str, Any] = {"start_from": start_from}
+    if wishes.keep:
+        train["keep"] = list(wishes.keep)
+    # Weights that are good already move with smaller steps.
+    train["learning_rate"] = 0.5 * _rate(kind)
+    base = PRESETS[kind]
+    plain = card.energy != "quadratic" or card.sees_image
+    losses = {} if plain else base.losses
+    return _recipe(
+        dataclasses.replace(base, losses=losses, iterations=base.iterations // 2),
+        wishes,
+        facts,
+        train,
+    )
+
+
+def recipe_name(text: str) -> str:
+    """Return a text as a model's name: letters, digits, ``.``, ``_`` and ``-``."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "model"
+
+
+def _rate(kind: str) -> float:
+    return 1.5e-3 if kind == "global" and has_muon() else 1e-3
+
+
+def has_muon() -> bool:
+    """Whether this torch has the optimizer that global components are learned faster with."""
+    return hasattr(torch.optim, "Muon")
+
+
+def _wished(facts: dict[str, Any], wishes: Wishes) -> dict[str, Any]:
+    changed = {
+        name: getattr(wishes, name)
+        for name in ("components", "latent_dim", "image_size")
+        if getattr(wishes, name) is not None
+    }
+    facts = {**facts, **changed}
+    for name, least in (("components", 1), ("latent_dim", 2), ("image_size", 16)):
+        if facts[name] < least:
+            option = {"image_size": "size"}.get(name, name).replace("_", "-")
+            raise UsageError(f"--{option} is {facts[name]}, expected at least {least}")
+    if facts.get("spatial") and facts["image_size"] % 8:
+        raise UsageError(f"--size is {facts['image_size']}, expected a multiple of 8")
+    return facts
+
+
+def _recipe(preset: Preset, wishes: Wishes, model: dict[str, Any], train: dict[str, Any]) -> str:
+    iterations = preset.iterations if wishes.iterations is None else wishes.iterations
+    if iterations < 1:
+        raise UsageError(f"--iterations is {iterations}, expected at least 1")
+    muon = model["encoder"] == "global" and has_muon()
+    train = {
+        "iterations": iterations,
+        **({"optimizer": "muon"} if muon else {}),
+        **train,
+        "warm_up": min(100, iterations // 10),
+        **_COMMON,
+        **preset.losses,
+    }
+    if preset.losses:
+        train["penalty_warm_up"] = int(preset.penalties * iterations)
+    pictures = recipe_name(PurePath(wishes.data).name)
+    model = {
+        "name": wishes.name,
+        "description": f"Components of the pictures of {pictures}.",
+        **model,
+        "dataset": pictures,
+    }
+    lines = [f"# Written by comet {__version__}; change it, and train by it: comet train FILE"]
+    for section, facts in (("model", model), ("data", {"train": wishes.data}), ("train", train)):
+        lines += ["", f"[{section}]", *(f"{k} = {_toml(v)}" for k, v in facts.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    """Return a value as TOML: JSON of text, numbers, truth and lists is that."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,105 @@
+"""The weights that a training starts from: random ones, or another model's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from comet_cli.data.mixture import Pictures
+from comet_cli.errors import CometError
+from comet_cli.models import store
+from comet_cli.models.comet_model import CometModel
+from comet_cli.models.competitive_encoder import CompetitiveEncoder
+from comet_cli.training.recipe import Recipe
+
+# Of global encoders: K times D outputs, component by component.
+LATENTS = "encoder.to_latents."
+
+
+def start_weights(recipe: Recipe, images: Pictures) -> dict[str, Tensor]:
+    """Return the weights a training starts from.
+
+    Those of ``start_from``, whose components may be fewer or more, or random ones (of the recipe's
+    seed). A competitive encoder takes the data's median picture for the ground in either case.
+    """
+    torch.manual_seed(recipe.train.seed)
+    model = CometModel(recipe.card)
+    if recipe.train.start_from:
+        other = store.load(recipe.train.start_from, device="cpu")
+        count = other.card.components
+        kept = recipe.train.keep or range(min(count, recipe.card.components))
+        old = with_components(other.state_dict(), count, kept)
+        weights = grown(old, model.state_dict())
+        widths = [(card.filter_dim, card.latent_dim) for card in (other.card, recipe.card)]
+        if weights is None or widths[0] != widths[1]:
+            raise CometError(
+                f"start_from: '{recipe.train.start_from}' has another architecture than the recipe"
+            )
+        model.load_state_dict(weights)
+    if isinstance(model.encoder, CompetitiveEncoder):
+        some = images[:: max(1, len(images) // 2000)]
+        mean = torch.from_numpy(np.median(some, axis=0)).permute(2, 0, 1).float() / 255
+        model.encoder.set_ground(mean)
+    return {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+
+def with_components(
+    weights: dict[str, Tensor], count: int, kept: Sequence[int]
+) -> dict[str, Tensor]:
+    """Return a model's weights with some of its components only, in a new order.
+
+    The recurrent encoders have no weights of single components: there nothing changes.
+
+    Args:
+        weights: a model's.
+        count: its K.
+        kept: which of them, 0-based.
+
+    Raises:
+        CometError: a component that the model does not have.
+    """
+    wrong = [k for k in kept if not 0 <= k < count]
+    if wrong:
+        raise CometError(
+            f"recipe, [train]: keep names component {wrong[0]}, but start_from has 0 to {count - 1}"
+        )
+    chosen = dict(weights)
+    for key in [key for key in weights if key.startswith(LATENTS)]:
+        chosen[key] = weights[key].unflatten(0, (count, -1))[list(kept)].flatten(0, 1)
+    return chosen
+
+
+def grown(old: dict[str, Tensor], new: dict[str, Tensor]) -> dict[str, Tensor] | None:
+    """Return the weights of ``new`` with what ``old`` has of them.
+
+    Levels that a larger picture adds to a decoder start by handing on what they are given. A layer
+    with more inputs or outputs than before keeps the former ones. New inputs weigh nothing
+    at first, and new outputs a hundredth of their random weights, so that the network does what it
+    did: features that were trained are large, and random weights on them would be a leap. None if
+    the layers are others, or narrower.
+    """
+    added = new.keys() - old.keys()
+    fits = old.keys() <= new.keys() and all(
+        a.ndim == new[k].ndim and all(m <= n for m, n in zip(a.shape, new[k].shape, strict=True))
+        for k, a in old.items()
+    )
+    if not fits or not all(key.split(".")[1] in ("grow", "refine") for key in added):
+        return None
+    found = {key: first_weights(key, new[key]) for key in added}
+    for key, value in old.items():
+        weights = new[key] * 0.01
+        if value.ndim > 1:
+            weights[: len(value)] = 0
+        weights[tuple(slice(n) for n in value.shape)] = value
+        found[key] = weights
+    return found
+
+
+def first_weights(key: str, weights: Tensor) -> Tensor:
+    """Return what a decoder's added layer starts from: next to nothing is changed by its level."""
+    if key.split(".")[1] == "grow" and weights.ndim == 4:
+        return torch.nn.init.dirac_(weights.clone()) + 0.05 * weights
+    return 0.05 * weights

@@ -1,0 +1,125 @@
+"""Training by two processes, which talk by Gloo on the CPU."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from comet_cli.errors import CometError
+from comet_cli.models import store
+from comet_cli.training import distributed
+from comet_cli.training.recipe import parse_recipe
+from comet_cli.training.run import train_recipe
+
+LOSSES = {"swap": 0.1, "latent_noise": 0.1, "gradient": 0.1, "purity": 0.01, "parsimony": 0.01}
+GLOBAL = {"encoder": "global", "spatial": True, "ground": False, "labels": []}
+
+
+def torchrun(arguments, folder, *, restarts=0):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
+    environment |= {"GLOO_SOCKET_IFNAME": "lo"}
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"),
+            *("--standalone", "--max-restarts", str(restarts)),
+            *("-m", "comet_cli", *arguments),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        env=environment,
+        start_new_session=True,
+    )
+
+
+def finish(process, seconds=240):
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        out, err = process.communicate()
+        pytest.fail(f"not done after {seconds} s: {err}")
+    return process.returncode, out, err
+
+
+@pytest.fixture
+def recipe_path(tmp_path, data_folder, quadratic_toml):
+    def write(iterations, **train):
+        train = {"iterations": iterations, "log_every": 1, "threads": 1, **LOSSES, **train}
+        text = quadratic_toml(model=GLOBAL, data={"train": str(data_folder)}, train=train)
+        path = tmp_path / "recipe.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def losses_of(folder):
+    return [json.loads(line)["loss"] for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_two_processes_have_the_loss_curve_of_one(tmp_path, recipe_path):
+    path = recipe_path(5)
+    process = torchrun(["train", str(path), "-o", "two", "--device", "cpu"], tmp_path)
+    before = torch.get_num_threads()
+    train_recipe(parse_recipe(path.read_text()), tmp_path / "one", device="cpu")
+    torch.set_num_threads(before)
+    code, out, err = finish(process)
+    assert (code, out) == (0, "two\n"), err
+    assert losses_of(tmp_path / "two") == pytest.approx(losses_of(tmp_path / "one"), rel=1e-4)
+    one, two = (store.load(str(tmp_path / name)).state_dict() for name in ("one", "two"))
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, atol=2e-4, rtol=1e-2, msg=name)
+
+
+def test_a_killed_process_is_started_again_and_goes_on_from_the_checkpoint(tmp_path, recipe_path):
+    path = recipe_path(60, checkpoint_minutes=0)
+    process = torchrun(["train", str(path), "-o", "out", "--device", "cpu"], tmp_path, restarts=1)
+    log = tmp_path / "out" / "log.jsonl"
+    deadline = time.monotonic() + 120
+    while not log.exists() or len(log.read_text().splitlines()) < 3:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    if not children.exists():
+        os.killpg(process.pid, signal.SIGKILL)
+        pytest.skip("no way here to find a process to kill")
+    os.kill(int(children.read_text().split()[-1]), signal.SIGKILL)
+    code, out, err = finish(process)
+    assert (code, out) == (0, "out\n"), err
+    done = [json.loads(line)["iteration"] for line in log.read_text().splitlines()]
+    assert done[-1] == 60 and sorted(set(done)) == list(range(1, 61))
+    assert done.count(1) == 1  # not from the beginning
+
+
+def test_a_batch_that_cannot_be_shared_out_is_refused(monkeypatch):
+    monkeypatch.setattr(distributed, "size", lambda: 3)
+    with pytest.raises(CometError, match="batch is 16, not a multiple of the 3 processes"):
+        distributed.check_batch(16)
+
+
+def test_alone_nothing_is_shared():
+    x = torch.rand(4, 2)
+    assert distributed.part(x) is x and distributed.whole(x) is x
+    assert (distributed.size(), distributed.rank()) == (1, 0)
+    assert distributed.mean(0.25, x.device) == 0.25
+    assert distributed.any_of(True, x.device) and not distributed.any_of(False, x.device)
+    with distributed.process_group():
+        assert distributed.size() == 1
+
+
+def test_a_local_rank_has_its_own_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert distributed.local_device("auto") == "auto"
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert distributed.local_device("auto") == "cuda:1"
+    assert distributed.local_device("cpu") == "cpu"
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    assert distributed.local_device("cuda") == "cpu"
