@@ -14,6 +14,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from comet_cli.errors import CometError
 
@@ -36,7 +38,15 @@ def process_group() -> Iterator[None]:
     if place.startswith("cuda"):
         torch.cuda.set_device(place)
     try:
-        dist.init_process_group("nccl" if place.startswith("cuda") else "gloo")
+        store, rank, world = next(rendezvous("env://"))
+        # torchrun may keep one store over restarts: the addresses of processes that died are in it.
+        attempt = PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
+        dist.init_process_group(
+            "nccl" if place.startswith("cuda") else "gloo",
+            store=attempt,
+            rank=rank,
+            world_size=world,
+        )
     except (RuntimeError, ValueError) as error:
         raise CometError(f"the other processes of the training were not found: {error}") from None
     try:

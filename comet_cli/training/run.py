@@ -18,6 +18,7 @@ from comet_cli.evaluation.swaps import evident_labels, measure_swaps
 from comet_cli.models import store
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
+from comet_cli.models.readme import model_readme
 from comet_cli.training import distributed
 from comet_cli.training.checkpoint import iterations_done
 from comet_cli.training.loading import HeldOut, load_data, measure_held_out
@@ -174,59 +175,3 @@ def swap_pairs(recipe: Recipe) -> Path | None:
     generators = [(description or {}).get("generator") for description in found]
     alike = generators[0] is not None and generators[0] == generators[1]
     return Path(recipe.data.measured) if alike else None
-
-
-def model_readme(card: ModelCard) -> str:
-    """Return a model card in the Hub's format, made of the card's facts alone."""
-    figures = "\n".join(f"| {name} | {value} |" for name, value in flat(card.figures))
-    network = card.energy + (", sees the image" if card.sees_image else "")
-    network += "".join(f", {word}" for word in ("spatial", "responds") if getattr(card, word))
-    attention = f", {card.attention} attention" if card.encoder == "recurrent" else ""
-    told = "".join(
-        f"{title}: {text}\n\n"
-        for title, text in (("Intended use", card.intended_use), ("Limits", card.limits))
-        if text
-    )
-    return f"""---
-license: {card.licence.lower() or "other"}
-library_name: comet-cli
-tags: [comet, energy-based-model, image-decomposition]
----
-# {card.name}
-
-{card.description}
-
-{told}| fact | value |
-| --- | --- |
-| components K | {card.components} |
-| latent dimension D | {card.latent_dim} |
-| image size R | {card.image_size} |
-| encoder | {card.encoder}{attention} |
-| energy | {network} |
-| filters F | {card.filter_dim} |
-| components' names | {", ".join(card.labels) or "none"} |
-| rendering | {card.render_steps} steps of {card.render_step_size:g}, from {card.init} |
-| data | {card.dataset} |
-| training | {card.iterations} iterations, {card.train_seconds / 60:.0f} minutes |
-
-Figures measured on held-out pictures:
-
-| figure | value |
-| --- | --- |
-{figures}
-
-Use it: `comet encode picture.png -m {card.name}`. Train it again: `comet train recipe.toml -o DIR`.
-"""
-
-
-def flat(figures: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Return nested figures as (dotted name, value) rows."""
-    rows: list[tuple[str, str]] = []
-    for name, value in figures.items():
-        if isinstance(value, dict):
-            rows += flat(value, f"{prefix}{name}.")
-        else:
-            rows.append(
-                (f"{prefix}{name}", f"{value:.4g}" if isinstance(value, float) else str(value))
-            )
-    return rows
