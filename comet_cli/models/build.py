@@ -27,6 +27,7 @@ def build_encoder(card: ModelCard) -> nn.Module:
             card.image_size,
             ground=card.ground,
             adapts=card.responds,
+            parts=card.parts,
         )
     from comet_cli.models.encoder import RecurrentEncoder
 

@@ -32,6 +32,8 @@ class ModelCard:
             (ours: components compete for positions); ignored by the global encoder.
         ground: competitive attention only: component 0 takes the ground, the others an object each.
         energy: ``pooled-64``, ``pooled-128`` (the authors' networks) or ``quadratic`` (ours).
+        parts: competitive attention only: objects are merged from parts, of which there are so many
+            along each axis, and may have several colours; 0: an object grows from one seed.
         sees_image: quadratic only: confidence and proposal are functions of x too.
         spatial: global encoder and quadratic energy only: networks of our own that keep positions.
         responds: quadratic only: the proposal responds to the mean colour of the picture.
@@ -71,6 +73,7 @@ class ModelCard:
     init: str = "noise"
     attention: str = "lstm"
     ground: bool = False
+    parts: int = 0
     sees_image: bool = False
     spatial: bool = False
     responds: bool = False
@@ -125,6 +128,11 @@ class ModelCard:
                     for s in (self.step_size, self.render_step_size)
                 ),
                 "step_size and render_step_size must be positive numbers",
+            ),
+            (
+                type(self.parts) is int
+                and self.parts in ((0, *range(2, 33)) if self.attention == "competitive" else (0,)),
+                "parts must be 0 or, for competitive attention, an integer from 2 to 32",
             ),
             (
                 not self.spatial or (self.encoder == "global" and self.energy == "quadratic"),

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from comet_cli.models.parts import find_parts, hue_and_brightness, merge_parts
+
 EMBEDDING = 8
 # How colour (against the ground), place, and salience (in attention, and for seeds) are scaled.
 # Found on training scenes; learned, they drift until large objects fall apart.
@@ -32,21 +34,22 @@ def shading_tolerant_distance(difference: Tensor) -> Tensor:
     Returns:
         (B,H,W).
     """
-    brightness = difference.mean(1, keepdim=True)
-    hue = (difference - brightness).square().sum(1)
-    return 1.69 * (hue + 0.25 * 3 * brightness[:, 0].square())
+    hue, brightness = hue_and_brightness(difference, 1)
+    return 1.69 * (hue + brightness)
 
 
 class CompetitiveEncoder(nn.Module):
     """x (B,3,R,R) -> z (B,K,D): a region each; with ``ground``, component 0 takes what is left.
 
-    Positions have an embedding: colour against a learned mean ground, place, and learned
+    Positions have an embedding: colour against the data's mean ground, place, and learned
     features of the neighbourhood. Components are seeded one after the other where the picture is
     least explained so far, then share out the positions by a few steps of soft clustering
     (softmax over components, as in slot attention, Locatello et al. 2020). A component's latent
     is a function of what its positions hold on average; its first two dimensions are where they
     are (row, column; −1 to 1). Nothing is random: the same picture gives the same latents.
     """
+
+    ground: Tensor
 
     def __init__(
         self,
@@ -57,17 +60,22 @@ class CompetitiveEncoder(nn.Module):
         *,
         ground: bool,
         adapts: bool = False,
+        parts: int = 0,
         iterations: int = 4,
     ) -> None:
         """Build; pictures of 48 pixels and more are clustered at half their size.
 
         With ``adapts`` all is seen relative to the picture's median colour (von Kries' adaptation),
         which the ground's latent alone is told: objects are the same in any light.
+
+        With ``parts``, the number of patches along each axis, objects may have several colours: the
+        patches compete for positions, and objects are what patches are merged to.
         """
         super().__init__()
         self.regions = components - ground
         self.has_ground = ground
         self.adapts = adapts
+        self.parts = parts
         self.iterations = iterations
         self.stride = 2 if image_size >= 48 else 1
         size = -(-image_size // self.stride)
@@ -77,7 +85,9 @@ class CompetitiveEncoder(nn.Module):
             [nn.Conv2d(3, filter_dim, 5, stride=self.stride, padding=2)]
             + [nn.Conv2d(filter_dim, filter_dim, 5, padding=2) for _ in range(3)]
         )
-        self.ground = nn.Parameter(torch.full((3, size, size), 0.5))
+        # Not learned: gradients, which reach it through the components' colours, only roughen it,
+        # until grey objects are lost in it.
+        self.register_buffer("ground", torch.full((3, size, size), 0.5))
         self.ground_bias = nn.Parameter(torch.zeros(()))
         self.embedding = nn.Conv2d(filter_dim, EMBEDDING + 1, 1)
         nn.init.normal_(self.embedding.weight, std=0.02)
@@ -96,7 +106,7 @@ class CompetitiveEncoder(nn.Module):
         )
 
     def set_ground(self, mean_image: Tensor) -> None:
-        """Start the learned ground from the data's mean picture (3,R,R)."""
+        """Take the data's mean (or median) picture (3,R,R) for the ground."""
         if self.adapts:
             median = mean_image.flatten(1).median(-1).values
             mean_image = mean_image * (USUAL_LIGHT / median.clamp_min(0.04))[:, None, None]
@@ -138,6 +148,18 @@ class CompetitiveEncoder(nn.Module):
             apart = apart * (1 - torch.exp(-0.5 * offset[:, 3:5].square().sum(1)))
         return torch.stack(centres, 1)
 
+    def _parts(self, colour: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return centres of parts (B,N,C), and whose they are (B,N,1+regions), 0 or 1.
+
+        Args:
+            colour: (B,3,H,W) against the ground.
+            points: the embedding (B,P,C).
+        """
+        with torch.autocast(points.device.type, enabled=False):  # moments need all their digits
+            parts, belongs = find_parts(colour.float(), self.parts, self.regions)
+            count = belongs.sum(1)[..., None].clamp_min(1)
+            return belongs.transpose(1, 2) @ points / count, merge_parts(parts, self.regions)
+
     def attend(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Share the positions out.
 
@@ -157,22 +179,32 @@ class CompetitiveEncoder(nn.Module):
         embedding = torch.cat([colour * COLOUR, place * PLACE, learned[:, :EMBEDDING]], 1)
         contrast = 0.5 * colour.square().sum(1)
         salience = contrast * SALIENCE**2 + learned[:, EMBEDDING]
-        with torch.no_grad():
-            centres = self._seed(embedding, contrast * SEED_SALIENCE**2)
         points = embedding.flatten(2).transpose(1, 2)
+        with torch.no_grad():
+            if self.parts:
+                centres, owners = self._parts(colour, points)
+            else:
+                centres, owners = self._seed(embedding, contrast * SEED_SALIENCE**2), None
         ground_logit = (self.ground_bias - salience).flatten(1)[:, None]
         attention = points.new_zeros(0)
-        for i in range(self.iterations):
+        # Parts are where they belong already.
+        iterations = min(2, self.iterations) if self.parts else self.iterations
+        for i in range(iterations):
             if i:
                 weights = attention[:, 1:].detach()
                 weights = weights / (weights.sum(-1, keepdim=True) + 1e-3)
                 # Gradients pass through the last update only.
-                held = points if i == self.iterations - 1 else points.detach()
+                held = points if i == iterations - 1 else points.detach()
                 moved = torch.einsum("bkp,bpc->bkc", weights, held)
                 alive = (attention[:, 1:].detach().sum(-1, keepdim=True) > 0.5).to(moved)
                 centres = alive * moved + (1 - alive) * centres
-            distance = torch.cdist(centres, points).square()
-            attention = torch.cat([ground_logit, -0.5 * distance], 1).softmax(1)
+            logit = -0.5 * torch.cdist(centres, points).square()
+            if owners is not None:
+                logit = logit.masked_fill(owners.sum(-1, keepdim=True) == 0, -torch.inf)
+            attention = torch.cat([ground_logit, logit], 1).softmax(1)
+        if owners is not None:
+            owned = torch.einsum("bnp,bnk->bkp", attention[:, 1:], owners)
+            attention = torch.cat([attention[:, :1] + owned[:, :1], owned[:, 1:]], 1)
         features = self.feature(h).float().flatten(2).transpose(1, 2)
         described = torch.cat([colour, place], 1).flatten(2).transpose(1, 2)
         return attention, features, described
@@ -191,7 +223,7 @@ class CompetitiveEncoder(nn.Module):
         centre = means[..., -4:-2]
         spread = (means[..., -2:] - centre.square()).clamp_min(1e-4).sqrt()
         share = mass / attention.shape[-1]
-        length = share.sqrt()
+        length = share.clamp_min(1e-8).sqrt()  # finite gradients where a component has nothing
         # features 2F, colour 3, place 2, spread 2 and size (twice, as share and as length)
         held = torch.cat([means[..., :-4], centre, spread * 4, share * 10, length * 4], -1)
         z, anchor = self.to_object(held[:, 1:]), centre[:, 1:]

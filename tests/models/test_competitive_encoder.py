@@ -163,3 +163,12 @@ def test_every_parameter_gets_a_gradient(ground):
     for name, parameter in made.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all() and parameter.grad.abs().max() > 0, name
+
+
+def test_the_ground_is_saved_but_not_learned():
+    made = encoder(2, ground=True).requires_grad_(True)
+    assert "ground" in made.state_dict()
+    assert "ground" not in dict(made.named_parameters())
+    x = torch.rand(2, 3, 20, 20, generator=torch.Generator().manual_seed(0))
+    made(x).square().sum().backward()
+    assert made.ground.grad is None and not made.ground.requires_grad

@@ -13,9 +13,10 @@ from comet_cli.errors import CometError, FileFormatError, MissingExtraError
 from comet_cli.evaluation.measure import measure
 from comet_cli.models import store
 from comet_cli.models.comet_model import CometModel
+from comet_cli.models.readme import flat, model_readme
 from comet_cli.training.loading import load_data
 from comet_cli.training.recipe import parse_recipe
-from comet_cli.training.run import flat, model_readme, train_recipe, with_tensorboard
+from comet_cli.training.run import train_recipe, with_tensorboard
 from comet_cli.training.starting import grown, start_weights
 
 SHORT = {"iterations": 4, "ema": 0.5, "log_every": 2}
