@@ -36,6 +36,7 @@ from comet_cli.training.losses import (
     swap_loss,
 )
 from comet_cli.training.optimizers import make_optimizer
+from comet_cli.training.perceptual import SQUARE_ERROR_WEIGHT, perceptual_loss
 from comet_cli.training.recipe import Recipe, TrainSettings
 
 Report = Callable[[dict[str, Any]], None]
@@ -98,6 +99,9 @@ def train(
         raise CometError("no picture to train on")
     if settings.threads:
         torch.set_num_threads(settings.threads)
+    if settings.perceptual:  # what it lacks is said now, not after its warm-up
+        blank = torch.zeros(1, 3, card.image_size, card.image_size, device=device)
+        perceptual_loss(blank, blank, settings.perceptual_weights)
     torch.manual_seed(settings.seed)
     model = CometModel(card).to(device)
     if initial is not None:
@@ -235,6 +239,10 @@ def training_loss(
     steps = settings.num_steps or model.card.num_steps
     iterates = recomposition_iterates(model, bound, x0, num_steps=steps, keep=settings.loss)
     loss = reconstruction_loss(iterates, x)
+    if settings.perceptual and iteration >= settings.perceptual_warm_up:
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=low):
+            distance = perceptual_loss(iterates[-1], x, settings.perceptual_weights)
+        loss = SQUARE_ERROR_WEIGHT * loss + settings.perceptual * distance
     if settings.gradient:
         loss = loss + settings.gradient * gradient_loss(iterates[-1], x)
     if settings.structure:

@@ -114,6 +114,11 @@ def gradient_loss(output: Tensor, target: Tensor) -> Tensor:
     return across + (difference[..., 1:, :] - difference[..., :-1, :]).abs().mean()
 
 
+def clamped(output: Tensor) -> Tensor:
+    """Return a picture within 0..1; the gradient passes as if nothing had been clamped."""
+    return output + (output.clamp(0, 1) - output).detach()
+
+
 def structure_loss(output: Tensor, target: Tensor) -> Tensor:
     """Return 1 − MS-SSIM (Wang et al. 2003), by pytorch-msssim: sharpness at every scale.
 
@@ -138,8 +143,7 @@ def structure_loss(output: Tensor, target: Tensor) -> Tensor:
     window = next((w for w in STRUCTURE_WINDOWS if (w - 1) * 16 < side), None)
     if window is None:
         raise CometError(f"recipe, [train]: structure needs more than 32 pixels, there are {side}")
-    shown = output + (output.clamp(0, 1) - output).detach()
-    return 1 - ms_ssim(shown, target, data_range=1.0, win_size=window)
+    return 1 - ms_ssim(clamped(output), target, data_range=1.0, win_size=window)
 
 
 def shuffle_components(
