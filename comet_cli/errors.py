@@ -33,3 +33,9 @@ class MissingExtraError(CometError):
 
 class DivergenceError(CometError):
     """A descent whose energy or picture is no longer finite; names the term."""
+
+
+class Interrupted(CometError):
+    """Work that was stopped from the keyboard; says what is kept and how to go on (130)."""
+
+    exit_code = 130

@@ -7,6 +7,7 @@ white; 16-bit and floating-point values keep their precision); it is resized wit
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import warnings
@@ -56,7 +57,7 @@ def load_whole(data: bytes, where: str = "the image") -> Image.Image:
         FileFormatError: see :func:`load_image`.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # Pillow's warnings about odd files; ours are errors
         image = _to_channels(_open(data, where), where)[0]
     if image.mode == "F":
         image = Image.fromarray((np.asarray(image) * 255 + 0.5).astype(np.uint8))
@@ -65,9 +66,7 @@ def load_whole(data: bytes, where: str = "the image") -> Image.Image:
 
 def image_size(data: bytes, where: str = "the image") -> int:
     """Return the side of the middle square of an image file, without decoding it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return min(_identify(data, where).size)
+    return min(_identify(data, where).size)
 
 
 def image_facts(data: bytes, where: str = "the image") -> dict[str, str | int]:
@@ -76,9 +75,7 @@ def image_facts(data: bytes, where: str = "the image") -> dict[str, str | int]:
     Raises:
         FileFormatError: not an image.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        image = _identify(data, where)
+    image = _identify(data, where)
     return {
         "format": image.format or "",
         "width": image.width,
@@ -97,7 +94,10 @@ def _identify(data: bytes, where: str) -> Image.Image:
     try:
         Image.init()
         # A list, because some of Pillow's other readers start programs (EPS: Ghostscript).
-        image = Image.open(io.BytesIO(data), formats=[f for f in FORMATS if f in Image.OPEN])
+        formats = [f for f in FORMATS if f in Image.OPEN]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(io.BytesIO(data), formats=formats)
     except Image.DecompressionBombError:
         raise FileFormatError(too_large) from None
     except UnidentifiedImageError:
@@ -122,14 +122,15 @@ def _open(data: bytes, where: str) -> Image.Image:
         text = str(error)
         kind = "truncated" if "truncated" in text or isinstance(error, EOFError) else "broken"
         raise FileFormatError(f"{where} is a {kind} image: {_reason(error)}") from None
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # a broken EXIF block says nothing about the pixels
-        return image
+    with contextlib.suppress(Exception):  # a broken EXIF block says nothing about the pixels
+        ImageOps.exif_transpose(image, in_place=True)
+    return image
 
 
 def _middle_square(image: Image.Image) -> Image.Image:
     side = min(image.size)
+    if image.size == (side, side):  # large pictures are not copied for nothing
+        return image
     left, top = (image.width - side) // 2, (image.height - side) // 2
     square = image.crop((left, top, left + side, top + side))
     square.format = image.format
@@ -146,7 +147,7 @@ def _to_channels(image: Image.Image, where: str) -> list[Image.Image]:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
-    return [image.convert("RGB")]
+    return [image if image.mode == "RGB" else image.convert("RGB")]
 
 
 def _deep_values(image: Image.Image, where: str) -> np.ndarray:

@@ -9,7 +9,7 @@ import torch
 
 from comet_cli.animations import Trace, check_trace
 from comet_cli.descent import Callback
-from comet_cli.errors import UsageError
+from comet_cli.errors import Interrupted, UsageError
 from comet_cli.files import write_output
 from comet_cli.images import write_png
 from comet_cli.recipes import Recipe
@@ -93,15 +93,26 @@ def compose_pictures(
 
     Returns:
         The recipes.
+
+    Raises:
+        Interrupted: from the keyboard; what is written stays, and the seeds that lack are named.
     """
     _check_trace(trace, seeds)
     recipe = plan_composition(selections, bench, seeds=seeds, **settings)
     count = _progress(recipe, progress)
-    recipes = []
-    drawn = finish_compositions(recipe, bench, parse_seeds(seeds), count)
-    for path, (_, pixels, finished) in zip(outputs, drawn, strict=True):
-        write_png(pixels, path, finished if metadata else None)
-        recipes.append(finished)
+    recipes: list[Recipe] = []
+    every = parse_seeds(seeds)
+    drawn = finish_compositions(recipe, bench, every, count)
+    try:
+        for path, (_, pixels, finished) in zip(outputs, drawn, strict=True):
+            write_png(pixels, path, finished if metadata else None)
+            recipes.append(finished)
+    except KeyboardInterrupt:
+        rest = ",".join(map(str, every[len(recipes) :]))
+        raise Interrupted(
+            f"interrupted; {len(recipes)} of {len(outputs)} pictures are written and kept, the "
+            f"others are made with --seeds {rest}"
+        ) from None
     return recipes
 
 

@@ -104,7 +104,7 @@ def _replay(
     report.note(about + result.verdict())
     report.wrote(
         target,
-        identical=result.difference == 0,
-        difference=result.difference,
+        identical=result.figures()["difference"] == 0,
+        **result.figures(),
         changes=list(result.changes),
     )
