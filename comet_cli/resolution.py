@@ -21,6 +21,7 @@ from comet_cli.model_choice import choose_model
 from comet_cli.models import store
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
+from comet_cli.models.reference import PREFIX as HUB_PREFIX
 from comet_cli.recipes import ModelReference, Recipe, RecipeRow, RecipeTerm
 from comet_cli.reuse import matching_latents, path_beside
 from comet_cli.selection import Selection, parse_selection
@@ -92,6 +93,7 @@ class Bench:
         self.fresh = fresh
         self.note: Note = note or (lambda sentence: None)
         self._requested = model
+        self._folders: dict[str, Path] = {}
         self._models: dict[str, CometModel] = {}
 
     @contextlib.contextmanager
@@ -105,10 +107,12 @@ class Bench:
         return {"device": self.device.type, "precision": self.precision}
 
     def load(self, name: str) -> CometModel:
-        """Return the model of a name or folder, loaded once."""
-        sha256 = ModelCard.read(store.find(name)).weights_sha256
+        """Return the model of a name, folder or ``hf:org/name``, found and loaded once."""
+        if name not in self._folders:
+            self._folders[name] = store.find(name)
+        sha256 = ModelCard.read(self._folders[name]).weights_sha256
         if sha256 not in self._models:
-            self._models[sha256] = store.load(name, str(self.device))
+            self._models[sha256] = store.load(self._folders[name], str(self.device))
         return self._models[sha256]
 
     def requested(self) -> CometModel | None:
@@ -134,6 +138,16 @@ class Bench:
         for entry in entries:
             if entry.card.weights_sha256 == sha256:
                 return self.load(str(entry.folder))
+        if name.startswith(HUB_PREFIX):
+            self.note(f"{where} was made with '{show(name)}', which is taken from the Hub")
+            model = self.load(name)
+            if model.card.weights_sha256 == sha256:
+                return model
+            raise FileFormatError(
+                f"{where} was made with other weights than '{show(name)}' has (sha256 "
+                f"{sha256[:12]}…, there is {model.card.weights_sha256[:12]}…); encode the picture "
+                "again"
+            )
         for entry in entries:
             if name in (entry.name, entry.card.name):
                 raise FileFormatError(

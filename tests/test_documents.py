@@ -26,7 +26,9 @@ def test_figures_in_the_readme_are_those_of_the_cards() -> None:
     assert load_script("figures_table").rewrite(readme) == readme
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/data.md", "docs/mathematics.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "docs/data.md", "docs/mathematics.md", "docs/models.md"]
+)
 def test_links_and_pictures_of_documents_exist(document: str) -> None:
     path = ROOT / document
     for found in re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", path.read_text("utf-8")):

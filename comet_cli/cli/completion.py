@@ -16,6 +16,7 @@ from comet_cli.errors import CometError
 from comet_cli.files import STANDARD
 from comet_cli.models import store
 from comet_cli.models.card import ModelCard
+from comet_cli.models.reference import PREFIX as HUB_PREFIX
 from comet_cli.modifiers import MASKS
 from comet_cli.reuse import path_beside, read_beside
 
@@ -127,6 +128,8 @@ def _names_of_picture(path: str, data: bytes, model: str) -> Names | None:
     from comet_cli.images import image_facts
 
     image_facts(data)
+    if model.startswith(HUB_PREFIX):
+        return None  # a Tab key downloads nothing
     if model != "auto":
         return _names_on(ModelCard.read(store.find(model)))
     beside = path_beside(path)

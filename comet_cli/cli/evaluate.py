@@ -14,7 +14,7 @@ from comet_cli.errors import CometError
 app = typer.Typer(help="Measure a model on held-out pictures.", no_args_is_help=True)
 
 ModelName = Annotated[
-    str, typer.Option("--model", "-m", metavar="MODEL", help="Name or folder of the model.")
+    str, typer.Option("--model", "-m", metavar="MODEL", help="Name, folder or hf:org/name.")
 ]
 Data = Annotated[
     Path,

@@ -1,29 +1,26 @@
-"""`comet models`: list, show, import, verify and remove models."""
+"""`comet models`: list, show, pull, push, import, export, verify and remove models."""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from comet_cli.cli import options
-from comet_cli.cli.console import Report
+from comet_cli.cli.console import Report, check_stdout
+from comet_cli.cli.models_text import describe, misfit_table, table
 from comet_cli.errors import CometError, UsageError
 
-if TYPE_CHECKING:
-    from comet_cli.models.store import ModelEntry
-
-app = typer.Typer(help="List, show, import, verify and remove models.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, show, pull, push, import, export, verify and remove models.", no_args_is_help=True
+)
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print names or paths only.")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace or delete a model.")]
-Name = Annotated[str, typer.Argument(help="A model's name, or the path of a model folder.")]
-HEADLINES = (
-    ("PSNR {:.1f} dB", "reconstruction", "psnr"),
-    ("foreground ARI {:.3f}", "segmentation", "ari_foreground"),
-)
+Name = Annotated[str, typer.Argument(help="A model's name, its folder, or hf:org/name.")]
 
 
 @app.command("list")
@@ -41,44 +38,135 @@ def list_(as_json: options.Json = False, quiet: Quiet = False) -> None:
         names = "\n".join(entry.name for entry in entries)
         document = {"models": [store.to_json(entry) for entry in entries]}
         if entries or as_json:
-            report.show(document, names if quiet else _table([_row(e) for e in entries]))
+            report.show(document, names if quiet else table(entries))
 
 
 @app.command()
 def show(name: Name, as_json: options.Json = False) -> None:
-    """Show every fact of a model's card."""
+    """Show every fact of a model's card, its components' names and its sample sheet."""
     from comet_cli.models import store
 
     with Report(as_json=as_json) as report:
         facts = store.to_json(store.entry(store.find(name)))
-        first = ["name", "description", "folder", "origin", "bytes"]
-        keys = first + sorted(set(facts) - set(first) - {"format", "version"})
-        report.show(facts, "\n".join(f"{key:<18}{_text(facts[key])}" for key in keys))
+        report.show(facts, describe(facts))
 
 
 @app.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(help="A checkpoint of the released training script.")],
     name: Annotated[str | None, typer.Option(help="Name; default: made from the file's.")] = None,
+    components: Annotated[
+        int | None, typer.Option(metavar="K", help="K, where the file does not tell.")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(metavar="R", help="Image size, where the file does not tell.")
+    ] = None,
+    render_steps: Annotated[
+        int | None, typer.Option(metavar="N", help="Steps of a rendering.", show_default="30")
+    ] = None,
+    render_step_size: Annotated[
+        float | None, typer.Option(metavar="X", help="Their size.", show_default="200")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check only, write nothing.")] = False,
     force: Force = False,
     as_json: options.Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Turn a checkpoint of the paper's authors into a model; nothing in it is executed."""
-    from comet_cli.models.official import import_official
+    from comet_cli.models.official import MisfitError, Told, import_official
 
     with Report(as_json=as_json, quiet=quiet) as report:
-        card, folder = import_official(file, name, dry_run=dry_run, overwrite=force)
+        told = Told(components, size, render_steps, render_step_size)
+        try:
+            card, folder = import_official(file, name, told=told, dry_run=dry_run, overwrite=force)
+        except MisfitError as error:
+            if not as_json:
+                report.note(misfit_table(error.misfits))
+            raise
         report.note(
             f"{card.name}: {card.encoder} encoder, {card.energy}, K {card.components}, "
             f"D {card.latent_dim}, R {card.image_size}, F {card.filter_dim}"
         )
-        report.note(f"not in the file, so defaults: {', '.join(card.defaults_from)}")
+        if card.defaults_from:
+            report.note(f"not in the file, so defaults: {', '.join(card.defaults_from)}")
         if dry_run:
             report.note("dry run: nothing was written")
         facts = {"folder": str(folder), "written": not dry_run, "card": json.loads(card.to_json())}
         report.show(facts, str(folder))
+
+
+@app.command()
+def export(
+    name: Name,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="Checkpoint to write (.pth).")
+    ],
+    format_: Annotated[
+        str,
+        typer.Option("--format", metavar="KIND", help="official: as the paper's authors' code."),
+    ] = "official",
+    force: options.Force = False,
+    as_json: options.Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a model as a checkpoint that the code of the paper's authors loads."""
+    from comet_cli.files import check_output, write_output
+    from comet_cli.models import store
+    from comet_cli.models.export import LOST, official_bytes
+
+    if format_ != "official":
+        raise UsageError(f"unknown format '{format_}'; expected official")
+    check_stdout(output, as_json)
+    with Report(as_json=as_json, quiet=quiet) as report:
+        check_output(output, force=force)
+        model = store.load(name, "cpu")
+        write_output(output, official_bytes(model))
+        report.note(f"their format has no place for {LOST}")
+        report.wrote(output)
+
+
+@app.command()
+def pull(
+    repository: Annotated[str, typer.Argument(help="org/name or org/name@revision on the Hub.")],
+    name: Annotated[str | None, typer.Option(help="Local name; default: the repository's.")] = None,
+    force: Force = False,
+    as_json: options.Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Get a model from the Hugging Face Hub, to be used by its name and without a network."""
+    from comet_cli.models.hub import pull as pull_model
+    from comet_cli.models.hub import silence
+
+    with Report(as_json=as_json, quiet=quiet) as report:
+        if quiet or as_json:
+            silence()
+        card, folder, origin = pull_model(repository, name, overwrite=force)
+        report.note(f"{origin}: {card.description or card.name}")
+        facts = {"name": folder.name, "folder": str(folder), "origin": str(origin)}
+        report.show(facts, str(folder))
+
+
+@app.command()
+def push(
+    name: Name,
+    repository: Annotated[str, typer.Argument(help="org/name on the Hub; made if need be.")],
+    private: Annotated[
+        bool, typer.Option("--private", help="Make a new repository private.")
+    ] = False,
+    as_json: options.Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Upload a model to the Hugging Face Hub, with a README made from its card."""
+    from comet_cli.models import store
+    from comet_cli.models.hub import push as push_model
+    from comet_cli.models.hub import silence
+
+    with Report(as_json=as_json, quiet=quiet) as report:
+        if quiet or as_json:
+            silence()
+        found, url = push_model(store.find(name), repository, private=private or None)
+        report.note(f"others get it with: comet models pull {repository.removeprefix('hf:')}")
+        report.show({"origin": str(found), "url": url}, url)
 
 
 @app.command()
@@ -112,51 +200,19 @@ def verify(
 @app.command()
 def remove(
     name: Annotated[str, typer.Argument(help="A local model's name.")],
-    force: Force = False,
+    yes: Annotated[
+        bool, typer.Option("--force", "-f", "--yes", "-y", help="Delete without being asked.")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Delete a model that was pulled, imported or trained."""
     from comet_cli.models import store
 
     with Report(as_json=as_json) as report:
-        if not force:
-            folder = store.local_root() / store.check_name(name)
+        folder = store.local_folder(name)
+        # Only a person at a terminal can answer.
+        asked = sys.stdin.isatty() and sys.stderr.isatty() and not as_json
+        if not yes and not (asked and typer.confirm(f"Delete {folder}?", err=True)):
             raise UsageError(f"this deletes {folder}; repeat it with --force if that is meant")
         removed = store.remove(name)
         report.show({"removed": str(removed)}, str(removed))
-
-
-def headline(figures: dict[str, Any]) -> str:
-    """Return a card's first figures in one line: ``PSNR 31.2 dB, ARI 0.950``."""
-    parts = []
-    for words, group, key in HEADLINES:
-        value = figures.get(group, {}).get(key) if isinstance(figures.get(group), dict) else None
-        if isinstance(value, int | float):
-            parts.append(words.format(value))
-    return ", ".join(parts) or "-"
-
-
-def _row(entry: ModelEntry) -> list[str]:
-    from comet_cli.models import store
-
-    card = entry.card
-    encoder = card.attention if card.encoder == "recurrent" else card.encoder
-    shape = [str(n) for n in (card.components, card.latent_dim, card.image_size)]
-    size = f"{store.weights_size(entry.folder) / 1e6:.1f} MB"
-    facts = [encoder, card.energy, entry.origin, size, headline(card.figures)]
-    return [entry.name, *shape, *facts]
-
-
-def _table(rows: list[list[str]]) -> str:
-    """Return columns as wide as their contents, under a heading; never wrapped."""
-    rows = [["NAME", "K", "D", "R", "ENCODER", "ENERGY", "ORIGIN", "SIZE", "FIGURES"], *rows]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

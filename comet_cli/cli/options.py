@@ -34,7 +34,7 @@ Model = Annotated[
         "-m",
         metavar="MODEL",
         envvar="COMET_MODEL",
-        help="Name or folder of the model that encodes images; auto: the best for each.",
+        help="Name, folder or hf:org/name of the model that encodes images; auto: the best.",
         autocompletion=complete_models,
     ),
 ]

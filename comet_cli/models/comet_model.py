@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from comet_cli.errors import CometError
 from comet_cli.models.card import ModelCard
+from comet_cli.models.pretrained import Pretrained
 
 
 class BoundEnergy(Protocol):
@@ -32,7 +33,7 @@ class EnergyNetwork(Protocol):
         ...
 
 
-class CometModel(nn.Module):
+class CometModel(Pretrained, nn.Module):
     """Encoder and energy network of one card.
 
     Symbols: B batch, K components, D latent dimension, R image size.

@@ -12,6 +12,7 @@ import pickle
 import re
 import warnings
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -19,64 +20,81 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor
 
-from comet_cli.errors import CometError, FileFormatError
+from comet_cli.errors import FileFormatError, UsageError
 from comet_cli.models import store
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
+from comet_cli.models.released_names import is_dead, module_names, our_name, released_name
 
 # Their demo renders with these, whatever the model was trained with.
 RENDER_STEP_SIZE = 200.0
 RENDER_STEPS = 30
 
+SHOWN = 6  # entries that do not fit, in a sentence
+
 # Flags beyond this are noise, not facts; the largest known is a step size of 1000.
 MOST = 100_000
 
-_DEAD = re.compile(
-    r"(gain|bias|latent_map|latent_decode)\.(weight|bias)$"
-    r"|mask_decode\.|decode_layer\d+\.|downsample\."
-    r"|\w+\.bn[12]\.(weight|bias)$"
-    r"|pos_embedding$"
-)
 
-# Module of the released code -> module of ours.
-_ENCODER = {
-    "embed_conv1": "stem",
-    "embed_layer1": "blocks.0",
-    "embed_layer2": "blocks.1",
-    "embed_layer3": "blocks.2",
-}
-_GLOBAL_ENCODER = {**_ENCODER, "embed_fc1": "hidden", "embed_fc2": "to_latents"}
-_RECURRENT_ENCODER = {
-    **_ENCODER,
-    "embed_layer4": "blocks.3",
-    "at_fc1": "attention_hidden",
-    "at_fc2": "attention_score",
-    "map_embed": "attended",
-    "lstm": "cell",
-    "embed_fc2": "to_latent",
-}
-_ENERGY_64 = {
-    "conv1": "image_stem",
-    "conv1_embed": "position_stem",
-    "layer_encode": "blocks.0",
-    "layer1": "blocks.1",
-    "layer2": "blocks.2",
-    "energy_map": "to_energy",
-}
-_ENERGY_128 = {
-    "conv1": "image_stem",
-    "layer_encode": "blocks.0",
-    "layer1": "blocks.1",
-    "layer2": "blocks.2",
-    "layer3": "blocks.3",
-    "layer4": "blocks.4",
-    "energy_map": "to_energy",
-}
-_WITHIN_BLOCK = {
-    "conv_downsample": "conv_out",
-    "latent_fc1": "modulation1",
-    "latent_fc2": "modulation2",
-}
+@dataclass(frozen=True)
+class Misfit:
+    """An entry of a checkpoint that does not fit.
+
+    Attributes:
+        kind: ``missing``, ``unknown``, ``shape``, ``type`` or ``value``.
+        entry: its name in the released code.
+        found, expected: what it is and should be.
+    """
+
+    kind: str
+    entry: str
+    found: str
+    expected: str
+
+    def __str__(self) -> str:
+        """Return what is wrong in words."""
+        if self.kind in ("missing", "unknown"):
+            return f"{self.kind} entry {self.entry} {self.found or self.expected}"
+        return f"{self.entry} is {self.found}, expected {self.expected}"
+
+
+class MisfitError(FileFormatError):
+    """A checkpoint whose entries are not those of the paper's networks; ``misfits`` lists them."""
+
+    def __init__(self, sentence: str, misfits: Sequence[Misfit]) -> None:
+        """Name the first entries in the sentence."""
+        shown = [str(misfit) for misfit in misfits[:SHOWN]]
+        if len(misfits) > SHOWN:
+            shown.append(f"and {len(misfits) - SHOWN} more")
+        super().__init__(f"{sentence}: {'; '.join(shown)}")
+        self.misfits = tuple(misfits)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What whoever imports a checkpoint says about it; None for what the file or a default says.
+
+    Attributes:
+        components: K, for a file that does not tell.
+        image_size: R, likewise.
+        render_steps: N of renderings, which no file tells.
+        render_step_size: λ of renderings, likewise.
+    """
+
+    components: int | None = None
+    image_size: int | None = None
+    render_steps: int | None = None
+    render_step_size: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            UsageError: one that no model can have.
+        """
+        for name, value in vars(self).items():
+            if value is not None and not 0 < value < MOST:
+                raise UsageError(f"{name} is {value}, expected more than 0 and less than {MOST}")
 
 
 @dataclass(frozen=True)
@@ -94,14 +112,18 @@ class OfficialCheckpoint:
     dropped: list[str]
 
 
-def read_checkpoint(path: str | Path, name: str | None = None) -> OfficialCheckpoint:
+def read_checkpoint(
+    path: str | Path, name: str | None = None, told: Told | None = None
+) -> OfficialCheckpoint:
     """Read a checkpoint of the released training script without executing it.
 
     Args:
         path: the ``.pth`` file.
         name: of the model; default made from the file's name.
+        told: facts that the file may lack.
 
     Raises:
+        UsageError: a fact that contradicts the file.
         FileFormatError: no such checkpoint, one that asks for code to be run, entries that are
             missing, misshaped or unknown, or components with different weights.
     """
@@ -115,7 +137,11 @@ def read_checkpoint(path: str | Path, name: str | None = None) -> OfficialCheckp
         raise FileFormatError(
             f"{where} was trained with --decoder, so it holds a mask decoder and no energy function"
         )
-    card = _deduce_card(states[0], flags, len(states), name, where)
+    if flags.get("dataset") == "toy" or "steps" in states[0]:
+        raise FileFormatError(
+            f"{where} was trained on 'toy', with networks of its own that the paper does not have"
+        )
+    card = _deduce_card(states[0], flags, len(states), name, where, told or Told())
     state, dropped = _translate(states[0], card, where)
     return OfficialCheckpoint(card, state, dropped)
 
@@ -125,6 +151,7 @@ def import_official(
     name: str | None = None,
     destination_root: str | Path | None = None,
     *,
+    told: Told | None = None,
     dry_run: bool = False,
     overwrite: bool = False,
 ) -> tuple[ModelCard, Path]:
@@ -135,6 +162,7 @@ def import_official(
         name: of the model and its folder; default made from the file's name.
         destination_root: the folder that the model's folder is made in; default
             ``COMET_HOME/models``.
+        told: facts that the file may lack.
         dry_run: check everything, write nothing.
         overwrite: replace a model of that name.
 
@@ -142,10 +170,10 @@ def import_official(
         The card (without hash if ``dry_run``) and the model's folder.
 
     Raises:
-        FileFormatError: see :func:`read_checkpoint`.
+        UsageError, FileFormatError: see :func:`read_checkpoint`.
         CometError: a model of that name exists already.
     """
-    checkpoint = read_checkpoint(path, name)
+    checkpoint = read_checkpoint(path, name, told)
     card = checkpoint.card
     if destination_root is None:
         store.refuse_shipped_name(card.name)
@@ -250,9 +278,14 @@ def _same(a: Tensor, b: Tensor) -> bool:
 
 
 def _deduce_card(
-    state: dict[str, Tensor], flags: dict[str, Any], copies: int, name: str, where: str
+    state: dict[str, Tensor],
+    flags: dict[str, Any],
+    copies: int,
+    name: str,
+    where: str,
+    told: Told,
 ) -> ModelCard:
-    """Find every fact of the card in shapes first, in flags second, in defaults last."""
+    """Find every fact of the card in shapes, else in flags, else in what is told or usual."""
     needed = ("embed_conv1.weight", "layer_encode.latent_fc1.weight", "embed_fc2.weight")
     missing = [key for key in needed if key not in state]
     if missing:
@@ -268,8 +301,13 @@ def _deduce_card(
         value = flags.get(key)
         if _is_number(value) and 0 < value < MOST:
             return kind(value)
-        defaults.append(fact)
-        return default
+        return usual(fact, default)
+
+    def usual(fact: str, default: Any) -> Any:
+        value = getattr(told, fact, None)
+        if value is None:
+            defaults.append(fact)
+        return default if value is None else value
 
     filter_dim = state["embed_conv1.weight"].shape[0]
     latent_dim = state["layer_encode.latent_fc1.weight"].shape[1]
@@ -279,10 +317,10 @@ def _deduce_card(
         components = flag("components", "components", int, copies)
     else:
         components = max(state["embed_fc2.weight"].shape[0] // latent_dim, 1)
-        told = flags.get("components", components)
-        if _is_number(told) and told != components:
+        flagged = flags.get("components", components)
+        if _is_number(flagged) and flagged != components:
             raise FileFormatError(
-                f"{where}: FLAGS say {told} components, but the encoder makes "
+                f"{where}: FLAGS say {flagged} components, but the encoder makes "
                 f"{components} latents of {latent_dim} numbers"
             )
     divisor = 4 if large else 2 if "conv1_embed.weight" in state else 1
@@ -292,7 +330,10 @@ def _deduce_card(
         )
     image_size, size_known = _image_size(state, flags, large)
     if not size_known:
-        defaults.append("image_size")
+        image_size = usual("image_size", image_size)
+    for fact, value in (("components", components), ("image_size", image_size)):
+        if getattr(told, fact) not in (None, value):
+            raise UsageError(f"{where} tells that {fact} is {value}, not {getattr(told, fact)}")
     positional = "conv1_embed.weight" in state
     return ModelCard(
         name=name,
@@ -305,11 +346,11 @@ def _deduce_card(
         positional=[positional] * components,
         step_size=flag("step_size", "step_lr", float, 500.0),
         num_steps=flag("num_steps", "num_steps", int, 10),
-        render_step_size=RENDER_STEP_SIZE,
-        render_steps=RENDER_STEPS,
+        render_step_size=float(usual("render_step_size", RENDER_STEP_SIZE)),
+        render_steps=usual("render_steps", RENDER_STEPS),
         description=f"Imported from {where}, a checkpoint of the paper's released training script.",
         dataset=re.split(r"[/\\]", str(flags.get("dataset", "")))[-1][:80],
-        defaults_from=sorted([*defaults, "render_step_size", "render_steps"]),
+        defaults_from=sorted(defaults),
     )
 
 
@@ -339,76 +380,47 @@ def _translate(
     state: dict[str, Tensor], card: ModelCard, where: str
 ) -> tuple[dict[str, Tensor], list[str]]:
     """Rename live entries, drop dead ones, and refuse what is neither, missing or misshaped."""
-    encoder = _RECURRENT_ENCODER if card.encoder == "recurrent" else _GLOBAL_ENCODER
-    energy = _ENERGY_128 if card.energy == "pooled-128" else _ENERGY_64
-    modules = {old: f"encoder.{new}" for old, new in encoder.items()}
-    modules |= {old: f"energy_network.{new}" for old, new in energy.items()}
+    modules = module_names(card)
     with torch.device("meta"):
         expected = {k: tuple(v.shape) for k, v in CometModel(card).state_dict().items()}
 
     translated: dict[str, Tensor] = {}
-    old_names: dict[str, str] = {}
     dropped: list[str] = []
-    problems: list[str] = []
+    problems: list[Misfit] = []
     for key, tensor in state.items():
-        if _DEAD.match(key):
+        if is_dead(key):
             dropped.append(key)
             continue
-        new = _our_name(key, modules)
+        new = our_name(key, modules)
         if new not in expected:
-            problems.append(f"unknown entry {key} {_shape(tensor)}")
+            problems.append(Misfit("unknown", key, _shape(tensor), ""))
             continue
-        if not tensor.is_floating_point():
-            problems.append(f"{key} holds {tensor.dtype}, expected floating-point numbers")
         translated[new] = tensor.detach().to(torch.float32).clone()
-        old_names[new] = key
-    for new, shape in expected.items():
-        if new not in translated:
-            problems.append(f"missing entry {_released_name(new, modules)} {shape}")
-        elif tuple(translated[new].shape) != shape:
-            found = _shape(translated[new])
-            problems.append(f"{old_names[new]} is {found}, expected {shape}")
+        if not tensor.is_floating_point():
+            problems.append(Misfit("type", key, str(tensor.dtype), "floating-point numbers"))
+        elif tuple(tensor.shape) != expected[new]:
+            problems.append(Misfit("shape", key, _shape(tensor), str(expected[new])))
         elif not torch.isfinite(translated[new]).all():
-            problems.append(f"{old_names[new]} is not finite")
+            problems.append(Misfit("value", key, "not finite", "finite numbers"))
+    for new in expected.keys() - translated.keys():
+        entry = released_name(new, modules)
+        problems.append(Misfit("missing", entry, "", str(expected[new])))
     if problems:
-        raise FileFormatError(
+        problems.sort(key=lambda p: (p.kind, p.entry))
+        raise MisfitError(
             f"{where} does not fit the {card.encoder} encoder and {card.energy} energy network "
-            f"(F {card.filter_dim}, K {card.components}, D {card.latent_dim}): "
-            + "; ".join(problems)
+            f"(F {card.filter_dim}, K {card.components}, D {card.latent_dim})",
+            problems,
         )
     return translated, sorted(dropped)
 
 
-def _shape(tensor: Tensor) -> tuple[int, ...]:
-    return tuple(tensor.shape)
-
-
-def _our_name(key: str, modules: dict[str, str]) -> str:
-    """Translate one entry's name; returns a name that no model has if there is no translation."""
-    module, _, rest = key.partition(".")
-    if module not in modules:
-        return ""
-    if module == "lstm":
-        return f"{modules[module]}.{rest.removesuffix('_l0')}"
-    inner, dot, parameter = rest.partition(".")
-    if dot:
-        rest = f"{_WITHIN_BLOCK.get(inner, inner)}.{parameter}"
-    return f"{modules[module]}.{rest}"
-
-
-def _released_name(new: str, modules: dict[str, str]) -> str:
-    """Return what the released code calls one of our parameters."""
-    for old, ours in modules.items():
-        if new.startswith(ours + "."):
-            rest = new[len(ours) + 1 :]
-            for theirs, inner in _WITHIN_BLOCK.items():
-                rest = re.sub(rf"^{inner}\.", f"{theirs}.", rest)
-            return f"{old}.{rest}_l0" if old == "lstm" else f"{old}.{rest}"
-    raise CometError(f"{new} has no name in the released code")
+def _shape(tensor: Tensor) -> str:
+    return str(tuple(tensor.shape))
 
 
 def _readme(card: ModelCard, file_name: str) -> str:
-    defaults = ", ".join(card.defaults_from)
+    defaults = ", ".join(card.defaults_from) or "none"
     return f"""---
 library_name: comet-cli
 tags: [comet, energy-based-model]

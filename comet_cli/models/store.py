@@ -23,6 +23,7 @@ from comet_cli import __version__
 from comet_cli.errors import CometError, FileFormatError, UnknownModelError, UsageError
 from comet_cli.files import write_output
 from comet_cli.models.card import ModelCard
+from comet_cli.models.reference import PREFIX, origin_of
 
 if TYPE_CHECKING:
     import torch
@@ -42,8 +43,8 @@ class ModelEntry:
     Attributes:
         name: what ``-m`` takes.
         folder: where it lies.
-        origin: ``shipped`` with comet, ``local`` (pulled, imported or trained, in COMET_HOME) or
-            ``folder`` (anywhere else).
+        origin: ``shipped`` with comet, ``hf:org/name@commit`` (from the Hub), ``local`` (imported
+            or trained, in COMET_HOME) or ``folder`` (anywhere else).
         card: its facts.
     """
 
@@ -108,19 +109,20 @@ def find(name_or_path: str | Path) -> Path:
     """Return a model's folder.
 
     Args:
-        name_or_path: the name of a shipped or local model, or the path of a model folder. A name
+        name_or_path: the name of a shipped or local model, the path of a model folder, or
+            ``hf:org/name[@revision]``, which is downloaded unless it is in the Hub's cache. A name
             is looked up before a folder of that name in the working directory is considered.
 
     Raises:
         UnknownModelError: nothing of that name; the message lists the known models.
-        FileFormatError: a path that is no model folder.
+        FileFormatError: a path, or a repository, that is no model folder.
+        CometError: the repository cannot be had; see :mod:`comet_cli.models.hub`.
     """
     text = str(name_or_path)
-    if text.startswith("hf:"):
-        raise CometError(
-            f"'{text}': models cannot be pulled from the Hugging Face Hub in this version; "
-            "download the model folder and give its path instead"
-        )
+    if text.startswith(PREFIX):
+        from comet_cli.models.hub import fetch
+
+        return fetch(text)
     if not text:
         raise UnknownModelError(_unknown(text))
     path = Path(text).expanduser()
@@ -167,7 +169,8 @@ def list_models(problems: list[str] | None = None) -> list[ModelEntry]:
                 if problems is not None:
                     problems.append(str(error))
                 continue
-            entries.append(ModelEntry(folder.name, folder, origin, card))
+            hub = None if origin == "shipped" else origin_of(folder, card.weights_sha256)
+            entries.append(ModelEntry(folder.name, folder, str(hub or origin), card))
     return entries
 
 
@@ -213,7 +216,8 @@ def _check_hash(data: bytes, card: ModelCard, folder: Path) -> None:
 def load(name: str | Path, device: str = "auto") -> CometModel:
     """Load a model, ready to use: evaluation mode, float32, no gradients for its weights.
 
-    The weights are checked against the card's hash. torch's random state is left alone.
+    The weights are checked against the card's hash. torch's random state is left alone. A model
+    in the Hub's cache is called ``hf:org/name@commit``, by which it is found again anywhere.
 
     Args:
         name: see :func:`find`.
@@ -230,15 +234,33 @@ def load(name: str | Path, device: str = "auto") -> CometModel:
 
     target = pick_device(device)
     folder = find(name)
-    card = ModelCard.read(folder)
-    data = _read_weights(folder)
-    _check_hash(data, card, folder)
-    state = _parse_weights(data, folder / WEIGHTS)
+    card, state = _read_checked(folder)
+    hub = origin_of(folder, card.weights_sha256)
+    if hub and folder.resolve().name == hub.revision:
+        card = card.replace(name=str(hub))
     with torch.random.fork_rng(devices=[]):
         model = CometModel(card)
     _check_entries(state, model, folder / WEIGHTS)
     model.load_state_dict(state)
     return model.eval().requires_grad_(False).to(target)
+
+
+def check(folder: Path) -> ModelCard:
+    """Check all of a model folder: card, hash, and entries that fit the card.
+
+    Raises:
+        FileFormatError: it is no model, and why.
+    """
+    load(folder, "cpu")
+    return ModelCard.read(folder)
+
+
+def _read_checked(folder: Path) -> tuple[ModelCard, dict[str, Tensor]]:
+    """Return the card and the weights, whose hash is the card's."""
+    card = ModelCard.read(folder)
+    data = _read_weights(folder)
+    _check_hash(data, card, folder)
+    return card, _parse_weights(data, folder / WEIGHTS)
 
 
 def _parse_weights(data: bytes, path: Path) -> dict[str, Tensor]:
@@ -362,7 +384,7 @@ def save_state(
     for name, content in (extra or {}).items():
         files[name] = content.encode() if isinstance(content, str) else content
     files[CARD] = card.to_json().encode()
-    _write_folder(folder, files)
+    write_folder(folder, files)
     return card
 
 
@@ -374,7 +396,7 @@ def refuse_to_replace(folder: Path, overwrite: bool) -> None:
         raise CometError(f"{folder} holds a model already; use --force to replace it")
 
 
-def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write files in order; a folder that does not exist yet appears complete or not at all."""
     try:
         if folder.is_dir():
@@ -393,11 +415,11 @@ def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         raise CometError(f"{folder} cannot be written: {error.strerror or error}") from None
 
 
-def remove(name: str) -> Path:
-    """Delete a local model and return the folder that it was in.
+def local_folder(name: str) -> Path:
+    """Return the folder of a local model.
 
     Raises:
-        UsageError: a shipped model.
+        UsageError: a shipped model, which is not the user's to change.
         UnknownModelError: no local model of that name.
     """
     folder = local_root() / check_name(name)
@@ -405,6 +427,16 @@ def remove(name: str) -> Path:
         if (shipped_root() / name / CARD).is_file():
             raise UsageError(f"'{name}' comes with comet and cannot be removed")
         raise UnknownModelError(_unknown(name))
+    return folder
+
+
+def remove(name: str) -> Path:
+    """Delete a local model and return the folder that it was in.
+
+    Raises:
+        UsageError, UnknownModelError: see :func:`local_folder`.
+    """
+    folder = local_folder(name)
     try:
         if folder.is_symlink():
             folder.unlink()
@@ -416,18 +448,24 @@ def remove(name: str) -> Path:
 
 
 def entry(folder: Path) -> ModelEntry:
-    """Return the entry of a model folder; one that lies elsewhere has the origin ``folder``."""
+    """Return the entry of a model folder, wherever it lies."""
     origins = {"shipped": shipped_root(), "local": local_root()}
     parent = folder.resolve().parent
     origin = next((o for o, root in origins.items() if parent == root.resolve()), "folder")
-    return ModelEntry(folder.resolve().name, folder, origin, ModelCard.read(folder))
+    card, name = ModelCard.read(folder), folder.resolve().name
+    hub = None if origin == "shipped" else origin_of(folder, card.weights_sha256)
+    if hub and name == hub.revision:  # in the Hub's cache, where folders are named after commits
+        name = str(hub)
+    return ModelEntry(name, folder, str(hub or origin), card)
 
 
 def to_json(entry: ModelEntry) -> dict[str, object]:
-    """Return an entry as JSON values: its card, name, folder, origin and size in bytes."""
+    """Return an entry as JSON values: its card, name, folder, origin, size in bytes, samples."""
     facts: dict[str, object] = json.loads(entry.card.to_json())
     facts.update(name=entry.name, folder=str(entry.folder), origin=entry.origin)
     facts["bytes"] = weights_size(entry.folder)
+    sheets = sorted(entry.folder.glob("samples-*.png"))
+    facts["sample_sheet"] = str(sheets[-1]) if sheets else None
     return facts
 
 

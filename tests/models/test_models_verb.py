@@ -1,12 +1,14 @@
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from comet_cli.cli.models import app, headline
+from comet_cli.cli.models import app
+from comet_cli.cli.models_text import headline
 from comet_cli.errors import CometError, UnknownModelError, UsageError
 from comet_cli.models import store
 
@@ -32,9 +34,12 @@ def test_import_prints_the_folder_and_list_shows_the_model(official: Path) -> No
     assert Path(out.strip()) == store.find("official_128_global")
     lines = run("list").splitlines()
     assert lines[0].split() == [
-        "NAME", "K", "D", "R", "ENCODER", "ENERGY", "ORIGIN", "SIZE", "FIGURES",
+        "NAME", "K", "D", "R", "ENCODER", "ENERGY", "DATA", "SIZE", "ORIGIN", "HASH", "FIGURES",
     ]  # fmt: skip
-    assert re.match(r"official_128_global +4 +8 +128 +global +pooled-128 +local +0.2 MB", lines[1])
+    facts = r"official_128_global +4 +8 +128 +global +pooled-128 +celebahq_128 +0.2 MB +local"
+    assert re.fullmatch(facts + r" +([0-9a-f]{12}) +-", lines[1])
+    sha256 = store.weights_hash(store.find("official_128_global"))
+    assert lines[1].split()[-2] == sha256[:12]
     assert run("list", "-q") == "official_128_global\n"
 
 
@@ -51,11 +56,46 @@ def test_show_gives_every_fact_of_the_card(imported: Path) -> None:
     card = json.loads((imported / "card.json").read_text())
     assert {**document, "name": card["name"]} == {
         **card, "folder": os.fspath(imported), "origin": "local",
-        "bytes": store.weights_size(imported),
+        "bytes": store.weights_size(imported), "sample_sheet": None,
     }  # fmt: skip
     text = run("show", "theirs")
     for key in set(card) - {"format", "version"}:
         assert re.search(rf"^{key} ", text, re.MULTILINE), key
+
+
+def test_show_prints_the_names_of_components_and_the_last_sheet(imported: Path) -> None:
+    model = store.load("theirs", "cpu")
+    card = model.card.replace(labels=["ground", "a", "b", "c", "d"])
+    store.save(model, imported, card=card, overwrite=True)
+    for number in (50, 1200, 900):
+        (imported / f"samples-{number:07d}.png").write_bytes(b"")
+    sheet = os.fspath(imported / "samples-0001200.png")
+    lines = run("show", "theirs").splitlines()
+    assert f"sample_sheet      {sheet}" in lines
+    assert lines[-5:] == [f"component {k:<8}{label}" for k, label in enumerate(card.labels)]
+    assert json.loads(run("show", "theirs", "--json"))["sample_sheet"] == sheet
+
+
+def test_the_table_names_the_data_and_not_how_they_were_made(imported: Path) -> None:
+    model = store.load("theirs", "cpu")
+    made = {
+        "clevr (rendered by `comet data make clevr`, seed 0)": "clevr",
+        "1,242 faces, a tenth held out": "1,242 faces",
+        "half aligned synthetic faces and more": "half aligned synthetic …",
+        "": "-",
+    }
+    for dataset, shown in made.items():
+        store.save(model, imported, card=model.card.replace(dataset=dataset), overwrite=True)
+        assert re.search(rf"pooled-64 +{re.escape(shown)} +0\.\d MB ", run("list")), shown
+
+
+def test_no_shipped_model_is_removed(official: Path, tmp_path: Path) -> None:
+    run("import", os.fspath(official / "official_64_local.pth"), "--name", "theirs", "-q")
+    shutil.move(store.find("theirs"), tmp_path / "shipped" / "theirs")
+    for words in ([], ["--force"]):
+        with pytest.raises(UsageError, match="'theirs' comes with comet and cannot be removed"):
+            run("remove", "theirs", *words)
+    assert store.verify(store.find("theirs"))
 
 
 def test_verify_says_which_model_is_damaged(imported: Path) -> None:
@@ -68,7 +108,7 @@ def test_verify_says_which_model_is_damaged(imported: Path) -> None:
 def test_remove_needs_force(imported: Path) -> None:
     with pytest.raises(UsageError, match="this deletes .*theirs; repeat it with --force"):
         run("remove", "theirs")
-    assert run("remove", "theirs", "--force").strip() == os.fspath(imported)
+    assert run("remove", "theirs", "--yes").strip() == os.fspath(imported)
     with pytest.raises(UnknownModelError):
         run("show", "theirs")
 

@@ -132,12 +132,13 @@ def test_an_easydict_of_flags_is_read_without_easydict(
         (lambda s, f: s.pop("lstm.bias_hh_l0"), "missing entry lstm.bias_hh_l0"),
         (lambda s, f: s.update({"at_fc2.bias": torch.zeros(7)}), r"at_fc2.bias is \(7,\), exp"),
         (lambda s, f: s["conv1.bias"].fill_(float("nan")), "conv1.bias is not finite"),
-        (lambda s, f: s.update({"conv1.bias": torch.zeros(8).int()}), "conv1.bias holds torch.int"),
+        (lambda s, f: s.update({"conv1.bias": torch.zeros(8).int()}), "conv1.bias is torch.int"),
         (lambda s, f: s.update({"conv1.bias": torch.eye(8).to_sparse()}), "not a dict of tensors"),
         (lambda s, f: s.update({"embed_conv1.weight": torch.zeros(0, 3)}), "not empty"),
         (lambda s, f: s.update({"embed_conv1.weight": torch.zeros(7, 3)}), "multiple of 2"),
         (lambda s, f: s.pop("embed_conv1.weight"), "lacks the entries embed_conv1.weight"),
         (lambda s, f: setattr(f, "decoder", True), "--decoder"),
+        (lambda s, f: setattr(f, "dataset", "toy"), "was trained on 'toy', with networks of its"),
     ],
 )
 def test_a_checkpoint_that_does_not_fit_says_why(

@@ -72,11 +72,6 @@ def test_no_model_at_all_says_where_one_is_expected(home: Path) -> None:
         store.find("clevr")
 
 
-def test_hub_names_are_refused_plainly(home: Path) -> None:
-    with pytest.raises(CometError, match="cannot be pulled .* in this version"):
-        store.find("hf:someone/model@main")
-
-
 def test_a_folder_without_a_card_is_no_model(home: Path, tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match=r"holds no card\.json"):
         store.find(tmp_path)

@@ -1,0 +1,96 @@
+"""What `comet models list` and `comet models show` print."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from comet_cli.files import show
+
+if TYPE_CHECKING:
+    from comet_cli.models.official import Misfit
+    from comet_cli.models.store import ModelEntry
+
+HEADLINES = (
+    ("PSNR {:.1f} dB", "reconstruction", "psnr"),
+    ("foreground ARI {:.3f}", "segmentation", "ari_foreground"),
+)
+HEADING = ("NAME", "K", "D", "R", "ENCODER", "ENERGY", "DATA", "SIZE", "ORIGIN", "HASH", "FIGURES")
+MOST_DATA = 24  # characters
+FIRST = ("name", "description", "folder", "origin", "bytes", "sample_sheet")
+DEFAULT = "  (not in the checkpoint, so a default)"
+
+
+def headline(figures: dict[str, Any]) -> str:
+    """Return a card's first figures in one line: ``PSNR 31.2 dB, ARI 0.950``."""
+    parts = []
+    for words, group, key in HEADLINES:
+        value = figures.get(group, {}).get(key) if isinstance(figures.get(group), dict) else None
+        if isinstance(value, int | float):
+            parts.append(words.format(value))
+    return ", ".join(parts) or "-"
+
+
+def table(entries: Sequence[ModelEntry]) -> str:
+    """Return a line a model: columns as wide as their contents, under a heading; never wrapped."""
+    return _aligned([HEADING, *(_row(entry) for entry in entries)])
+
+
+def misfit_table(misfits: Sequence[Misfit]) -> str:
+    """Return a line for each entry of a checkpoint that does not fit."""
+    heading = ("ENTRY", "PROBLEM", "FOUND", "EXPECTED")
+    rows = [(show(m.entry), m.kind, m.found or "-", m.expected or "-") for m in misfits]
+    return "entries that do not fit:\n" + _aligned([heading, *rows])
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _row(entry: ModelEntry) -> tuple[str, ...]:
+    from comet_cli.models import store
+
+    card = entry.card
+    return (
+        entry.name,
+        str(card.components),
+        str(card.latent_dim),
+        str(card.image_size),
+        card.attention if card.encoder == "recurrent" else card.encoder,
+        card.energy,
+        _data(card.dataset) or "-",
+        f"{store.weights_size(entry.folder) / 1e6:.1f} MB",
+        re.sub(r"(?<=@[0-9a-f]{8})[0-9a-f]{32}$", "", entry.origin),
+        card.weights_sha256[:12] or "-",
+        headline(card.figures),
+    )
+
+
+def _data(dataset: str) -> str:
+    """Return what data a card names, without how they were made, which follows in brackets."""
+    name = re.split(r" \(|[,;] ", show(dataset))[0]
+    return name if len(name) <= MOST_DATA else name[: MOST_DATA - 1] + "…"
+
+
+def describe(facts: dict[str, Any]) -> str:
+    """Return all facts of a model, a line each, and a line for each component that has a name."""
+    assumed = facts["defaults_from"]
+    keys = [*FIRST, *sorted(set(facts) - set(FIRST) - {"format", "version"})]
+    lines = [
+        f"{key:<18}{_text(facts[key])}{DEFAULT if key in assumed else ''}"
+        for key in keys
+        if facts[key] is not None
+    ]
+    lines += [f"component {k:<8}{label}" for k, label in enumerate(facts["labels"])]
+    return "\n".join(lines)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

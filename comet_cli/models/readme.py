@@ -1,0 +1,75 @@
+"""The README of a model folder: its card for people, in the Hub's format."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comet_cli.models.card import ModelCard
+
+
+def model_readme(card: ModelCard, reference: str = "") -> str:
+    """Return a model card in the Hub's format, made of the card's facts alone.
+
+    Args:
+        card: the facts.
+        reference: where the model is going to be, ``hf:org/name``; default a local model.
+    """
+    rows = "\n".join(f"| {name} | {value} |" for name, value in flat(card.figures))
+    measured = "Figures measured on held-out pictures:\n\n| figure | value |\n| --- | --- |\n"
+    measured = f"{measured}{rows}\n\n" if rows else "No figures were measured.\n\n"
+    network = card.energy + (", sees the image" if card.sees_image else "")
+    network += "".join(f", {word}" for word in ("spatial", "responds") if getattr(card, word))
+    attention = f", {card.attention} attention" if card.encoder == "recurrent" else ""
+    told = "".join(
+        f"{title}: {text}\n\n"
+        for title, text in (("Intended use", card.intended_use), ("Limits", card.limits))
+        if text
+    )
+    use = f"Use it: `comet encode picture.png -m {reference or card.name}`."
+    if reference:
+        repository = reference.removeprefix("hf:")
+        use += f" Keep it: `comet models pull {repository}`. From Python:\n"
+        use += f'`comet_cli.CometModel.from_pretrained("{repository}")`.'
+    if card.recipe:
+        use += " Train it again: `comet train recipe.toml -o DIR`."
+    assumed = ""
+    if card.defaults_from:
+        assumed = f"Not in the checkpoint, so defaults: {', '.join(card.defaults_from)}.\n\n"
+    duration = f"{card.iterations} iterations, {card.train_seconds / 60:.0f} minutes"
+    return f"""---
+license: {card.licence.lower() or "other"}
+library_name: comet-cli
+tags: [comet, energy-based-model, image-decomposition]
+---
+# {card.name}
+
+{card.description}
+
+{told}| fact | value |
+| --- | --- |
+| components K | {card.components} |
+| latent dimension D | {card.latent_dim} |
+| image size R | {card.image_size} |
+| encoder | {card.encoder}{attention} |
+| energy | {network} |
+| filters F | {card.filter_dim} |
+| components' names | {", ".join(card.labels) or "none"} |
+| rendering | {card.render_steps} steps of {card.render_step_size:g}, from {card.init} |
+| data | {card.dataset} |
+| training | {duration if card.iterations else "unknown"} |
+
+{assumed}{measured}{use}
+"""
+
+
+def flat(figures: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Return nested figures as (dotted name, value) rows."""
+    rows: list[tuple[str, str]] = []
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            rows += flat(value, f"{prefix}{name}.")
+        else:
+            rows.append(
+                (f"{prefix}{name}", f"{value:.4g}" if isinstance(value, float) else str(value))
+            )
+    return rows
