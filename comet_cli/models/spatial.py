@@ -21,7 +21,7 @@ from comet_cli.models.quadratic_energy import (
 )
 
 BASE = 4  # side of the map that a latent is decoded to first
-READ_SIDE = 64  # pixels; larger pictures are shrunk to it, or to less than twice of it, to be encoded
+READ_SIDE = 64  # pixels; pictures of twice this side or more are shrunk to be encoded
 
 
 class SpatialEncoder(nn.Module):
