@@ -26,6 +26,7 @@ comet compose "$out"/tetris-a.z:0,1 "$out"/tetris-b.z:2 -o "$out"/tetris-swap.pn
 # Faces: the components of pictures that the model was not trained on; each from the other face.
 comet recombine "$here"/face-a.z "$here"/face-b.z -o "$out"/faces-swaps.png
 comet compose "$here"/face-c.z:0,2,3 "$here"/face-d.z:1 -o "$out"/face.png
+comet recombine "$here"/face-128-a.z "$here"/face-128-c.z -o "$out"/faces-128-swaps.png
 
 # A room: its camera is one component, its lamp and the intensity of the light are others. Roads: the
 # scene, the haze and the colour of the light, between the look of a camera and that of a game.
