@@ -79,12 +79,13 @@ def load_checkpoint(
     """
     path = folder / NAME
     try:
-        found: dict[str, Any] | None = None
+        found: list[dict[str, Any]] = []
         if distributed.rank() == 0 and path.exists():
-            found = torch.load(path, map_location="cpu", weights_only=True)
-        content = distributed.from_first(found)  # the folder may be on the first machine only
-        if content is None:
+            found = [torch.load(path, map_location="cpu", weights_only=True)]
+        found = distributed.from_first(found)  # the folder may be on the first machine only
+        if not found:
             return None
+        content = found[0]
         model.load_state_dict(content["model"])
         optimizer.load_state_dict(content["optimizer"])
         state = TrainingState(content["iteration"], content["seconds"], content["ema"])
