@@ -185,6 +185,8 @@ def test_ctrl_c_in_a_batch_ends_with_130_and_the_rerun_completes(encoded, models
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Where the tests run in a shell's background, SIGINT is ignored, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while process.poll() is None and not list(Path().glob("0*.png")):
         time.sleep(0.002)
