@@ -76,7 +76,7 @@ def train_recipe(
         held_out=held_out.images[: recipe.data.held_out_count],
         max_seconds=max_seconds,
         device=str(store.pick_device(distributed.local_device(device))),
-        report=with_tensorboard(report, folder) if recipe.train.tensorboard else report,
+        report=with_tensorboard(report, folder) if recipe.train.tensorboard and first else report,
         initial=start_weights(recipe, images),
     )
     if not first:

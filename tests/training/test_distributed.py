@@ -13,7 +13,7 @@ import torch
 
 from comet_cli.errors import CometError
 from comet_cli.models import store
-from comet_cli.training import distributed
+from comet_cli.training import distributed, run
 from comet_cli.training.recipe import parse_recipe
 from comet_cli.training.run import train_recipe
 
@@ -123,3 +123,12 @@ def test_a_local_rank_has_its_own_gpu(monkeypatch):
     assert distributed.local_device("cpu") == "cpu"
     monkeypatch.setenv("LOCAL_RANK", "2")
     assert distributed.local_device("cuda") == "cpu"
+
+
+def test_only_the_first_process_writes(tmp_path, recipe_path, monkeypatch):
+    monkeypatch.setattr(distributed, "rank", lambda: 1)
+    monkeypatch.setattr(run, "with_tensorboard", lambda *_: pytest.fail("a second writer"))
+    before = torch.get_num_threads()
+    train_recipe(recipe_path(2, tensorboard=True), tmp_path / "out", device="cpu")
+    torch.set_num_threads(before)
+    assert not (tmp_path / "out").exists()
