@@ -11,14 +11,10 @@ from torch import Tensor
 
 from comet_cli.descent import Callback, Settling
 from comet_cli.errors import CometError, DivergenceError
-from comet_cli.models.card import ModelCard
+from comet_cli.models.card import PLAIN_STARTS, ModelCard
 from comet_cli.models.comet_model import BoundEnergy, CometModel
+from comet_cli.models.quadratic_energy import QUADRATIC_REST
 from comet_cli.solvers import solve
-
-# Proximal weight of a composition that is quadratic in x: where Σ m is far below it, the start
-# shows through; where Σ m is far above, one step reaches the minimum.
-QUADRATIC_REST = 0.05
-PLAIN_STARTS = {"grey": 0.5, "black": 0.0}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ FORMAT = "comet-model"
 VERSION = 1
 ENCODERS = ("global", "recurrent")
 ATTENTIONS = ("lstm", "competitive")
-STARTS = ("noise", "grey", "black")
+PLAIN_STARTS = {"grey": 0.5, "black": 0.0}
+STARTS = ("noise", *PLAIN_STARTS)
 ENERGIES = ("pooled-64", "pooled-128", "quadratic")
 
 
@@ -34,6 +35,8 @@ class ModelCard:
         energy: ``pooled-64``, ``pooled-128`` (the authors' networks) or ``quadratic`` (ours).
         parts: competitive attention only: objects are merged from parts, of which there are so many
             along each axis, and may have several colours; 0: an object grows from one seed.
+        restarts: competitive attention without parts: from so many other seeds at most a picture is
+            encoded again that its components do not make up.
         sees_image: quadratic only: confidence and proposal are functions of x too.
         spatial: global encoder and quadratic energy only: networks of our own that keep positions.
         responds: quadratic only: the proposal responds to the mean colour of the picture.
@@ -74,6 +77,7 @@ class ModelCard:
     attention: str = "lstm"
     ground: bool = False
     parts: int = 0
+    restarts: int = 0
     sees_image: bool = False
     spatial: bool = False
     responds: bool = False
@@ -135,6 +139,12 @@ class ModelCard:
                 "parts must be 0 or, for competitive attention, an integer from 2 to 32",
             ),
             (
+                type(self.restarts) is int
+                and (self.restarts == 0 or (0 < self.restarts <= 1024 and self._may_restart())),
+                "restarts must be 0 or, for competitive attention without parts and a quadratic "
+                "energy of z alone, an integer up to 1024",
+            ),
+            (
                 not self.spatial or (self.encoder == "global" and self.energy == "quadratic"),
                 "spatial is for the global encoder with the quadratic energy",
             ),
@@ -154,6 +164,11 @@ class ModelCard:
         for holds, sentence in checks:
             if not holds:
                 raise FileFormatError(f"model card of '{self.name}': {sentence}")
+
+    def _may_restart(self) -> bool:
+        seeded = self.encoder == "recurrent" and self.attention == "competitive" and not self.parts
+        plain = self.energy == "quadratic" and not (self.sees_image or self.responds)
+        return seeded and plain
 
     def replace(self, **changes: Any) -> ModelCard:
         """Return a copy with some facts changed (and checked again)."""

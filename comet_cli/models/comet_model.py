@@ -56,6 +56,9 @@ class CometModel(Pretrained, nn.Module):
     def encode(self, x: Tensor) -> Tensor:
         """Infer components: x (B,3,R,R) in [0, 1] -> z (B,K,D).
 
+        Where the card allows restarts, a picture that its components do not make up is encoded
+        again from other seeds (not in training).
+
         Raises:
             CometError: x has another size than the model's R.
         """
@@ -64,7 +67,12 @@ class CometModel(Pretrained, nn.Module):
             raise CometError(
                 f"model '{self.card.name}' encodes (B, 3, {size}, {size}), got {tuple(x.shape)}"
             )
-        return cast(Tensor, self.encoder(x))
+        z = cast(Tensor, self.encoder(x))
+        if not self.card.restarts or self.training:
+            return z
+        from comet_cli.models.restarts import with_restarts
+
+        return with_restarts(self, x, z)
 
     def positional_flags(self, components: Sequence[int | None]) -> list[bool]:
         """Say for each component index whether its energy sees positions (None: the usual)."""

@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from comet_cli.models.parts import find_parts, hue_and_brightness, merge_parts
+from comet_cli.models.parts import find_parts, merge_parts
+from comet_cli.models.seeds import drawn_seeds, grown_seeds
 
 EMBEDDING = 8
 # How colour (against the ground), place, and salience (in attention, and for seeds) are scaled.
 # Found on training scenes; learned, they drift until large objects fall apart.
 COLOUR, PLACE, SALIENCE, SEED_SALIENCE = 9.0, 4.5, 12.0, 5.4
 USUAL_LIGHT = 0.45  # median colour that pictures are brought to before they are looked at
-REGION_REACH = 24  # positions that a region may grow in each direction
+
+
+@dataclass
+class Look:
+    """What is seen of B pictures at P = H·W positions.
+
+    Attributes:
+        embedding: (B,C,H,W) that clusters: colour (3) against the ground, place (2), learned.
+        colour: (B,3,H,W) against the ground.
+        learned_salience: (B,H,W) what is added to the contrast's.
+        held: (B,P,·) that latents are made of: features, colour and place, squares of place.
+    """
+
+    embedding: Tensor
+    colour: Tensor
+    learned_salience: Tensor
+    held: Tensor
+
+    def contrast(self) -> Tensor:
+        """Return half the squared difference from the ground (B,H,W)."""
+        return 0.5 * self.colour.square().sum(1)
+
+    def repeat(self, times: int) -> Look:
+        """Return the same of as many copies of a picture."""
+        return Look(*[t.expand(times, *t.shape[1:]) for t in vars(self).values()])
 
 
 def coordinate_grid(height: int, width: int, device: torch.device | None = None) -> Tensor:
@@ -21,21 +48,6 @@ def coordinate_grid(height: int, width: int, device: torch.device | None = None)
     rows = (torch.arange(height, device=device) + 0.5) / height * 2 - 1
     columns = (torch.arange(width, device=device) + 0.5) / width * 2 - 1
     return torch.stack(torch.meshgrid(rows, columns, indexing="ij"), -1)
-
-
-def shading_tolerant_distance(difference: Tensor) -> Tensor:
-    """Return squared colour distances in which brightness counts half as much as hue.
-
-    The sides of an evenly coloured object differ in brightness most.
-
-    Args:
-        difference: (B,3,H,W).
-
-    Returns:
-        (B,H,W).
-    """
-    hue, brightness = hue_and_brightness(difference, 1)
-    return 1.69 * (hue + brightness)
 
 
 class CompetitiveEncoder(nn.Module):
@@ -46,7 +58,7 @@ class CompetitiveEncoder(nn.Module):
     least explained so far, then share out the positions by a few steps of soft clustering
     (softmax over components, as in slot attention, Locatello et al. 2020). A component's latent
     is a function of what its positions hold on average; its first two dimensions are where they
-    are (row, column; −1 to 1). Nothing is random: the same picture gives the same latents.
+    are (row, column; −1 to 1). The same picture gives the same latents.
     """
 
     ground: Tensor
@@ -113,41 +125,6 @@ class CompetitiveEncoder(nn.Module):
         with torch.no_grad():
             self.ground.copy_(F.adaptive_avg_pool2d(mean_image, self.grid).to(self.ground))
 
-    def _seed(self, embedding: Tensor, salience: Tensor) -> Tensor:
-        """Return starting centres (B,regions,C), each where least is explained so far.
-
-        A seed explains the region that grows from it over like-coloured salient positions, so a
-        second seed falls on the same object only if nothing else is left.
-
-        Args:
-            embedding: (B,C,H,W), the first five channels colour and place.
-            salience: (B,H,W), at least 0.
-        """
-        batch, _, height, width = embedding.shape
-        local = F.avg_pool2d(embedding, 3, 1, 1, count_include_pad=False)
-        smooth = F.avg_pool2d(salience, 3, 1, 1, count_include_pad=False)
-        # Salient itself and inside something salient: a seed on a rim would grow nowhere.
-        inside = -F.max_pool2d(-salience, 3, 1, 1)
-        unexplained = 1 - 0.5 * (torch.exp(-smooth) + torch.exp(-inside))
-        stuff = 1 - torch.exp(-salience)
-        apart = unexplained.clone()  # breaks ties where all is explained
-        centres = []
-        for _ in range(self.regions):
-            at = (unexplained + 1e-3 * apart).flatten(1).argmax(1)
-            centre = local.flatten(2)[torch.arange(batch, device=at.device), :, at]
-            centres.append(centre)
-            offset = embedding - centre[:, :, None, None]
-            like = (torch.exp(-0.5 * shading_tolerant_distance(offset[:, :3])) * stuff)[:, None]
-            region = F.one_hot(at, height * width).view(batch, 1, height, width).to(like)
-            for _ in range(REGION_REACH):
-                grown = torch.maximum(
-                    F.max_pool2d(region, (3, 1), 1, (1, 0)), F.max_pool2d(region, (1, 3), 1, (0, 1))
-                )
-                region = torch.maximum(region, torch.minimum(grown, like))
-            unexplained = unexplained * (1 - F.max_pool2d(region, 3, 1, 1)[:, 0])
-            apart = apart * (1 - torch.exp(-0.5 * offset[:, 3:5].square().sum(1)))
-        return torch.stack(centres, 1)
-
     def _parts(self, colour: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return centres of parts (B,N,C), and whose they are (B,N,1+regions), 0 or 1.
 
@@ -160,13 +137,8 @@ class CompetitiveEncoder(nn.Module):
             count = belongs.sum(1)[..., None].clamp_min(1)
             return belongs.transpose(1, 2) @ points / count, merge_parts(parts, self.regions)
 
-    def attend(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Share the positions out.
-
-        Returns:
-            attention (B,1+regions,P), the ground first, summing to 1 over the second axis;
-            features (B,P,2F); colour and place (B,P,5).
-        """
+    def look(self, x: Tensor) -> Look:
+        """Return what is seen at each position of x (B,3,R,R)."""
         h = x * 2 - 1
         for convolution in self.convolutions:
             h = F.silu(convolution(h))
@@ -176,19 +148,32 @@ class CompetitiveEncoder(nn.Module):
         place = coordinate_grid(self.grid[0], self.grid[1], x.device).permute(2, 0, 1)
         place = place.expand(len(x), -1, -1, -1)
         learned = self.embedding(h).float()
-        embedding = torch.cat([colour * COLOUR, place * PLACE, learned[:, :EMBEDDING]], 1)
-        contrast = 0.5 * colour.square().sum(1)
-        salience = contrast * SALIENCE**2 + learned[:, EMBEDDING]
-        points = embedding.flatten(2).transpose(1, 2)
-        with torch.no_grad():
-            if self.parts:
-                centres, owners = self._parts(colour, points)
-            else:
-                centres, owners = self._seed(embedding, contrast * SEED_SALIENCE**2), None
+        features = self.feature(h).float().flatten(2).transpose(1, 2)
+        described = torch.cat([colour, place], 1).flatten(2).transpose(1, 2)
+        return Look(
+            embedding=torch.cat([colour * COLOUR, place * PLACE, learned[:, :EMBEDDING]], 1),
+            colour=colour,
+            learned_salience=learned[:, EMBEDDING],
+            held=torch.cat([features, described, described[..., 3:].square()], -1),
+        )
+
+    def share(self, look: Look, centres: Tensor, owners: Tensor | None = None) -> Tensor:
+        """Share the positions out by soft clustering, from centres on.
+
+        Args:
+            look: at B pictures.
+            centres: (B,N,C).
+            owners: (B,N,1+regions) where the N centres are parts: whose they are.
+
+        Returns:
+            attention (B,1+regions,P), the ground first, summing to 1 over the second axis.
+        """
+        points = look.embedding.flatten(2).transpose(1, 2)
+        salience = look.contrast() * SALIENCE**2 + look.learned_salience
         ground_logit = (self.ground_bias - salience).flatten(1)[:, None]
         attention = points.new_zeros(0)
         # Parts are where they belong already.
-        iterations = min(2, self.iterations) if self.parts else self.iterations
+        iterations = self.iterations if owners is None else min(2, self.iterations)
         for i in range(iterations):
             if i:
                 weights = attention[:, 1:].detach()
@@ -205,21 +190,31 @@ class CompetitiveEncoder(nn.Module):
         if owners is not None:
             owned = torch.einsum("bnp,bnk->bkp", attention[:, 1:], owners)
             attention = torch.cat([attention[:, :1] + owned[:, :1], owned[:, 1:]], 1)
-        features = self.feature(h).float().flatten(2).transpose(1, 2)
-        described = torch.cat([colour, place], 1).flatten(2).transpose(1, 2)
-        return attention, features, described
+        return attention
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Encode x (B,3,R,R) in [0, 1] -> z (B,K,D)."""
-        x = x.float()
-        light = x.flatten(2).median(-1).values
-        if self.adapts:
-            x = (x * (USUAL_LIGHT / light.clamp_min(0.04))[:, :, None, None]).clamp_max(2)
-        attention, features, described = self.attend(x)
+    def attend(self, x: Tensor) -> tuple[Tensor, Look]:
+        """Return :meth:`share` of x (B,3,R,R), and what is seen there."""
+        look = self.look(x)
+        with torch.no_grad():
+            if self.parts:
+                points = look.embedding.flatten(2).transpose(1, 2)
+                centres, owners = self._parts(look.colour, points)
+            else:
+                salience = look.contrast() * SEED_SALIENCE**2
+                centres, owners = grown_seeds(look.embedding, salience, self.regions), None
+        return self.share(look, centres, owners), look
+
+    def describe(self, attention: Tensor, look: Look, light: Tensor) -> Tensor:
+        """Return the latents (B,K,D) of what the components hold.
+
+        Args:
+            attention: (B,1+regions,P), as of :meth:`share`.
+            look: at B pictures.
+            light: (B,3) median colours of the pictures.
+        """
         mass = attention.sum(-1, keepdim=True)
         weights = attention / (mass + 1e-3)
-        held = torch.cat([features, described, described[..., 3:].square()], -1)
-        means = torch.einsum("bkp,bpc->bkc", weights, held)
+        means = torch.einsum("bkp,bpc->bkc", weights, look.held)
         centre = means[..., -4:-2]
         spread = (means[..., -2:] - centre.square()).clamp_min(1e-4).sqrt()
         share = mass / attention.shape[-1]
@@ -234,3 +229,23 @@ class CompetitiveEncoder(nn.Module):
             z = torch.cat([self.to_ground(ground), z], 1)
             anchor = torch.cat([torch.zeros_like(centre[:, :1]), anchor], 1)
         return torch.cat([anchor + 0.1 * z[..., :2], z[..., 2:]], -1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode x (B,3,R,R) in [0, 1] -> z (B,K,D)."""
+        x, light = self._in_usual_light(x.float())
+        return self.describe(*self.attend(x), light)
+
+    def otherwise(self, x: Tensor, draws: Tensor) -> Tensor:
+        """Encode one picture (1,3,R,R) from drawn seeds: draws (T,regions) -> z (T,K,D)."""
+        x, light = self._in_usual_light(x.float())
+        look = self.look(x).repeat(len(draws))
+        salience = look.contrast() * SEED_SALIENCE**2
+        attention = self.share(look, drawn_seeds(look.embedding, salience, draws))
+        return self.describe(attention, look, light.expand(len(draws), -1))
+
+    def _in_usual_light(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return pictures as they are looked at, and their median colours (B,3)."""
+        light = x.flatten(2).median(-1).values
+        if self.adapts:
+            x = (x * (USUAL_LIGHT / light.clamp_min(0.04))[:, :, None, None]).clamp_max(2)
+        return x, light

@@ -14,6 +14,9 @@ from comet_cli.models.competitive_encoder import coordinate_grid
 ABSOLUTE_WAVES = (0.5, 1.0, 2.0)  # cycles over half the picture
 RELATIVE_WAVES = (0.5, 1.0, 2.0, 4.0)
 LOG_CONFIDENCE_LIMIT = 8.0
+# Proximal weight of a composition that is quadratic in x: where Σ m is far below it, the start
+# shows through; where Σ m is far above, one step reaches the minimum.
+QUADRATIC_REST = 0.05
 
 
 def fourier_features(coordinates: Tensor, waves: Sequence[float]) -> Tensor:

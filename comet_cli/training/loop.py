@@ -17,11 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from comet_cli.composition import PLAIN_STARTS
 from comet_cli.data.mixture import Pictures, draw_rows
 from comet_cli.errors import CometError
+from comet_cli.models.card import PLAIN_STARTS
 from comet_cli.models.comet_model import CometModel
-from comet_cli.models.quadratic_energy import BoundQuadraticEnergy, BoundRespondingEnergy
+from comet_cli.models.quadratic_energy import (
+    BoundQuadraticEnergy,
+    BoundRespondingEnergy,
+)
 from comet_cli.training import distributed
 from comet_cli.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from comet_cli.training.losses import (

@@ -11,6 +11,7 @@ from torch import Tensor
 from comet_cli.data.mixture import Pictures
 from comet_cli.errors import CometError
 from comet_cli.models import store
+from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 from comet_cli.models.competitive_encoder import CompetitiveEncoder
 from comet_cli.training.recipe import Recipe
@@ -33,8 +34,7 @@ def start_weights(recipe: Recipe, images: Pictures) -> dict[str, Tensor]:
         kept = recipe.train.keep or range(min(count, recipe.card.components))
         old = with_components(other.state_dict(), count, kept)
         weights = grown(old, model.state_dict())
-        widths = [(card.filter_dim, card.latent_dim) for card in (other.card, recipe.card)]
-        if weights is None or widths[0] != widths[1]:
+        if weights is None or not keeps_layout(other.card, recipe.card):
             raise CometError(
                 f"start_from: '{recipe.train.start_from}' has another architecture than the recipe"
             )
@@ -44,6 +44,16 @@ def start_weights(recipe: Recipe, images: Pictures) -> dict[str, Tensor]:
         mean = torch.from_numpy(np.median(some, axis=0)).permute(2, 0, 1).float() / 255
         model.encoder.set_ground(mean)
     return {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+
+def keeps_layout(old: ModelCard, new: ModelCard) -> bool:
+    """Whether weights of ``old`` mean the same within those of ``new``.
+
+    Outputs of several layers, or of all components of a global encoder, lie one after the other in
+    one matrix. A longer latent of a recurrent encoder only adds to the end.
+    """
+    longer = new.encoder == "recurrent" and new.latent_dim > old.latent_dim
+    return old.filter_dim == new.filter_dim and (longer or old.latent_dim == new.latent_dim)
 
 
 def with_components(

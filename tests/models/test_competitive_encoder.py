@@ -47,7 +47,7 @@ def test_coordinates_are_those_of_pixel_centres():
 @pytest.mark.parametrize("discs", [TWO, THREE], ids=["two", "three"])
 def test_each_disc_gets_a_component_of_its_own(discs, ground, seed):
     made = encoder(len(discs), ground=ground, seed=seed)
-    attention, _, _ = made.attend(scene(discs))
+    attention, _ = made.attend(scene(discs))
     assert attention.shape == (1, 1 + len(discs), 400)
     torch.testing.assert_close(attention.sum(1), torch.ones(1, 400))
     winner = attention.argmax(1).reshape(20, 20)
@@ -82,7 +82,7 @@ def test_a_disc_that_moves_takes_its_component_along():
 
 def test_large_pictures_are_clustered_at_half_their_size():
     made = encoder(2, ground=True, size=48)
-    attention, _, _ = made.attend(scene([((12, 12), RED), ((33, 35), BLUE)], 48, 6))
+    attention, _ = made.attend(scene([((12, 12), RED), ((33, 35), BLUE)], 48, 6))
     assert attention.shape == (1, 3, 24 * 24)
     z = made(scene([((12, 12), RED), ((33, 35), BLUE)], 48, 6))
     found = pixels(z[0, 1:, :2], 48)

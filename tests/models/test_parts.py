@@ -143,7 +143,7 @@ def encoder(parts: int) -> CompetitiveEncoder:
 
 def test_attention_of_an_encoder_with_parts_covers_whole_objects():
     colour, mask = scene(OBJECTS)
-    attention, _, _ = encoder(SIDE).attend(colour + 0.5)
+    attention, _ = encoder(SIDE).attend(colour + 0.5)
     torch.testing.assert_close(attention.sum(1), torch.ones(1, SIZE * SIZE))
     winner = attention.argmax(1).reshape(SIZE, SIZE)
     assert sorted(winner[mask == k].unique().tolist() for k in range(1, 5)) == [[1], [2], [3], [4]]

@@ -11,6 +11,7 @@ from PIL import Image
 
 from comet_cli.errors import CometError, FileFormatError, MissingExtraError
 from comet_cli.evaluation.measure import measure
+from comet_cli.evaluation.probe import as_pictures
 from comet_cli.models import store
 from comet_cli.models.comet_model import CometModel
 from comet_cli.models.readme import flat, model_readme
@@ -98,12 +99,26 @@ def test_fine_tuning_starts_from_the_weights_of_a_model_folder(tmp_path, recipe_
     assert moved.weights_sha256 != first.weights_sha256
 
 
-@pytest.mark.parametrize("facts", [{"filter_dim": 4}, {"filter_dim": 16}, {"latent_dim": 8}])
+@pytest.mark.parametrize("facts", [{"filter_dim": 4}, {"filter_dim": 16}, {"latent_dim": 5}])
 def test_fine_tuning_of_another_architecture_is_refused(tmp_path, recipe_file, facts):
     train_recipe(recipe_file(), tmp_path / "first", max_seconds=0, device="cpu")
     path = recipe_file(train={"start_from": str(tmp_path / "first")}, model=facts)
     with pytest.raises(CometError, match="start_from: .*first' has another architecture"):
         train_recipe(path, tmp_path / "second", device="cpu")
+
+
+def test_fine_tuning_with_longer_latents_keeps_what_the_model_did(tmp_path, recipe_file, images):
+    train_recipe(recipe_file(), tmp_path / "first", max_seconds=0, device="cpu")
+    path = recipe_file(
+        train={"start_from": str(tmp_path / "first")}, model={"latent_dim": 8, "parts": 4}
+    )
+    train_recipe(path, tmp_path / "second", max_seconds=0, device="cpu")
+    first, second = store.load(str(tmp_path / "first")), store.load(str(tmp_path / "second"))
+    assert second.card.parts == 4
+    x = as_pictures(images[:4])
+    z = torch.randn(4, 3, 6)
+    longer = torch.cat([z, torch.randn(4, 3, 2)], -1)
+    torch.testing.assert_close(second.energy(x, longer), first.energy(x, z))
 
 
 def test_half_weights_are_half_the_file_and_are_what_was_measured(tmp_path, recipe_file):

@@ -1,0 +1,63 @@
+"""Encoding a picture again, from other seeds, where its components do not make it up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor
+
+from comet_cli.models.card import PLAIN_STARTS
+from comet_cli.models.competitive_encoder import CompetitiveEncoder
+from comet_cli.models.quadratic_energy import QUADRATIC_REST, BoundQuadraticEnergy
+
+if TYPE_CHECKING:
+    from comet_cli.models.comet_model import CometModel
+
+GOOD_ENOUGH = 1e-4  # mean square error (40 dB) at which no other seeds are tried
+BETTER = 0.9  # part of the error so far that others must fall below
+AT_ONCE = 16  # tries
+
+
+@torch.no_grad()
+def with_restarts(model: CometModel, x: Tensor, z: Tensor) -> Tensor:
+    """Return the latents that make up each picture best: z, or those of one of the tries.
+
+    Pictures that z makes up well enough keep it; the others are tried from drawn seeds until one
+    does so, or as many as the card allows have been tried. The draws are the same for each picture,
+    so that the same picture gives the same latents, whatever is encoded beside it.
+
+    Args:
+        model: its card allows restarts.
+        x: (B,3,R,R).
+        z: (B,K,D), what the encoder made of them.
+    """
+    encoder = cast(CompetitiveEncoder, model.encoder)
+    draw = torch.Generator().manual_seed(0)
+    draws = torch.rand(model.card.restarts, encoder.regions, generator=draw, dtype=torch.float64)
+    found = z.clone()
+    errors = squared_errors(recompositions(model, z), x)
+    for n in (errors > GOOD_ENOUGH).nonzero().flatten().tolist():
+        error = errors[n]
+        for part in draws.to(x.device).split(AT_ONCE):
+            others = encoder.otherwise(x[n : n + 1], part)
+            tried = squared_errors(recompositions(model, others), x[n])
+            best = tried.argmin()
+            if tried[best] < BETTER * error:
+                error, found[n] = tried[best], others[best]
+            if error <= GOOD_ENOUGH:
+                break
+    return found
+
+
+def recompositions(model: CometModel, z: Tensor) -> Tensor:
+    """Return what all components z (B,K,D) make up: the minimum of their energies (B,3,R,R)."""
+    bound = cast(BoundQuadraticEnergy, model.bind(z))
+    start = PLAIN_STARTS.get(model.card.init, PLAIN_STARTS["grey"])
+    total = (bound.confidence * bound.proposal).sum(1) + QUADRATIC_REST * start
+    return total / (bound.confidence.sum(1) + QUADRATIC_REST)
+
+
+def squared_errors(found: Tensor, x: Tensor) -> Tensor:
+    """Return mean square errors (B,) of pictures (B,3,R,R) in [0, 1]."""
+    return (found.clamp(0, 1) - x).square().mean((1, 2, 3))
