@@ -32,6 +32,8 @@ class DataSettings:
             A set of its own keeps what the log and the sheets led to out of them.
         swaps: a labelled data-set folder; the card's swap accuracy is measured on it, and the card
             names components after the factors that follow them.
+        swaps_measured: a data set of the same factors, whose split ``test`` holds the pairs that
+            are swapped; default ``measured`` where that is one, else ``swaps``.
         swap_factors: the factors read there; default all of a grid.
         held_out_count: how many held-out pictures the log and the sheets use.
         flip: mirror pictures left to right at random.
@@ -42,6 +44,7 @@ class DataSettings:
     held_out: str | dict[str, Any] | list[Any] = ""
     measured: str | dict[str, Any] | list[Any] = ""
     swaps: str = ""
+    swaps_measured: str = ""
     swap_factors: list[str] = field(default_factory=list)
     held_out_count: int = 64
     flip: bool = False

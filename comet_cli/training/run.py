@@ -165,10 +165,13 @@ def save_trained(
 
 
 def swap_pairs(recipe: Recipe) -> Path | None:
-    """Return where the pairs of the card's swap accuracy are: what all figures are measured on.
+    """Return where the pairs of the card's swap accuracy are.
 
-    None, for the test split of the swaps' own data set, where that is another generator's.
+    Where the recipe says, else where all figures are measured. None, for the test split of the
+    swaps' own data set, where that is another generator's.
     """
+    if recipe.data.swaps_measured:
+        return Path(recipe.data.swaps_measured)
     if not recipe.data.measured or not isinstance(recipe.data.measured, str):
         return None
     found = [read_description(Path(p)) for p in (recipe.data.measured, recipe.data.swaps)]

@@ -49,10 +49,12 @@ def test_the_pairs_are_of_the_set_that_is_measured_where_it_is_the_same_generato
         write_description(tmp_path / name, {"generator": generator})
     (tmp_path / "plain").mkdir()
 
-    def pairs(measured):
-        data = {"swaps": str(tmp_path / "a")} | ({"measured": measured} if measured else {})
+    def pairs(measured, **more):
+        data = {"swaps": str(tmp_path / "a")} | ({"measured": measured} if measured else {}) | more
         return swap_pairs(parse_recipe(quadratic_toml(data=data)))
 
     assert pairs(str(tmp_path / "b")) == tmp_path / "b"
     assert pairs(str(tmp_path / "c")) is pairs(str(tmp_path / "plain")) is None
     assert pairs(None) is pairs("hf:some/set") is None
+    for measured in (None, str(tmp_path / "b")):
+        assert pairs(measured, swaps_measured=str(tmp_path / "c")) == tmp_path / "c"
