@@ -120,22 +120,24 @@ def tuning_recipe(card: ModelCard, start_from: str, wishes: Wishes) -> str:
     Args:
         card: the model's.
         start_from: its name or folder.
-        wishes: K and R may differ from the model's; D may not.
+        wishes: K and R may differ from the model's; D only be larger, of a recurrent one.
 
     Raises:
         UsageError: wishes that cannot be.
     """
-    if wishes.latent_dim not in (None, card.latent_dim):
+    longer = card.encoder == "recurrent" and (wishes.latent_dim or 0) > card.latent_dim
+    if wishes.latent_dim not in (None, card.latent_dim) and not longer:
+        change = "can only raise it" if card.encoder == "recurrent" else "cannot change it"
         raise UsageError(
             f"--latent-dim is {wishes.latent_dim}, but '{card.name}' has {card.latent_dim}; "
-            "fine-tuning cannot change it"
+            f"fine-tuning {change}"
         )
     if wishes.keep and wishes.components is None:
         wishes = dataclasses.replace(wishes, components=len(wishes.keep))
     kind = "objects" if card.encoder == "recurrent" else "global"
     names = (
-        *("encoder", "attention", "ground", "parts", "energy", "sees_image", "spatial"),
-        "responds",
+        *("encoder", "attention", "ground", "parts", "restarts", "energy"),
+        *("sees_image", "spatial", "responds"),
         *("filter_dim", "components", "latent_dim", "image_size", "step_size", "num_steps"),
         *("render_step_size", "render_steps", "init"),
     )

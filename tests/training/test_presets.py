@@ -99,10 +99,19 @@ def test_positional_flags_follow_the_kept_components(quadratic):
     assert parse_recipe(tuning_recipe(card, "old", wishes)).card.positional == [True, False, True]
 
 
-def test_fine_tuning_cannot_change_d(quadratic):
+def test_fine_tuning_cannot_change_d_of_global_components(quadratic):
     card = small_global(quadratic).card
     with pytest.raises(UsageError, match="--latent-dim is 99, but .* fine-tuning cannot change"):
         tuning_recipe(card, "old", dataclasses.replace(WISHES, latent_dim=99))
+
+
+def test_fine_tuning_may_raise_d_of_a_recurrent_model_and_keeps_restarts(quadratic):
+    card = quadratic(model={"restarts": 3}).card
+    wishes = dataclasses.replace(WISHES, latent_dim=card.latent_dim + 1)
+    found = parse_recipe(tuning_recipe(card, "old", wishes)).card
+    assert (found.latent_dim, found.restarts) == (card.latent_dim + 1, 3)
+    with pytest.raises(UsageError, match="fine-tuning can only raise it"):
+        tuning_recipe(card, "old", dataclasses.replace(WISHES, latent_dim=card.latent_dim - 1))
 
 
 def test_components_are_chosen_with_their_weights():
