@@ -208,10 +208,11 @@ class Bench:
         )
         return Opened(path, model, components, to_bytes(picture), reused=z is not None)
 
-    def infer(self, model: CometModel, picture: np.ndarray) -> np.ndarray:
+    def infer(self, model: CometModel, picture: np.ndarray, *, restarts: bool = True) -> np.ndarray:
         """Return the latents (K,D) float32 that a model infers from a picture (3,R,R)."""
+        x = torch.from_numpy(picture)[None].to(model.device)
         with torch.no_grad(), self.arithmetic():
-            z = model.encode(torch.from_numpy(picture)[None].to(model.device))[0]
+            z = model.encode(x, restarts=restarts)[0]
         return z.float().cpu().numpy()
 
     def _latents_beside(

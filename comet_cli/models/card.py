@@ -35,8 +35,9 @@ class ModelCard:
         energy: ``pooled-64``, ``pooled-128`` (the authors' networks) or ``quadratic`` (ours).
         parts: competitive attention only: objects are merged from parts, of which there are so many
             along each axis, and may have several colours; 0: an object grows from one seed.
-        restarts: competitive attention without parts: from so many other seeds at most a picture is
-            encoded again that its components do not make up.
+        restarts: competitive attention: so often at most a picture is encoded again, from other
+            seeds or parts, that its components do not make up.
+        restart_above: mean square error of what they make up above which they do not.
         sees_image: quadratic only: confidence and proposal are functions of x too.
         spatial: global encoder and quadratic energy only: networks of our own that keep positions.
         responds: quadratic only: the proposal responds to the mean colour of the picture.
@@ -78,6 +79,7 @@ class ModelCard:
     ground: bool = False
     parts: int = 0
     restarts: int = 0
+    restart_above: float = 1e-4
     sees_image: bool = False
     spatial: bool = False
     responds: bool = False
@@ -141,8 +143,12 @@ class ModelCard:
             (
                 type(self.restarts) is int
                 and (self.restarts == 0 or (0 < self.restarts <= 1024 and self._may_restart())),
-                "restarts must be 0 or, for competitive attention without parts and a quadratic "
-                "energy of z alone, an integer up to 1024",
+                "restarts must be 0 or, for competitive attention and a quadratic energy of z "
+                "alone, an integer up to 1024",
+            ),
+            (
+                isinstance(self.restart_above, float) and 0 < self.restart_above < 1,
+                "restart_above must be a number between 0 and 1",
             ),
             (
                 not self.spatial or (self.encoder == "global" and self.energy == "quadratic"),
@@ -166,7 +172,7 @@ class ModelCard:
                 raise FileFormatError(f"model card of '{self.name}': {sentence}")
 
     def _may_restart(self) -> bool:
-        seeded = self.encoder == "recurrent" and self.attention == "competitive" and not self.parts
+        seeded = self.encoder == "recurrent" and self.attention == "competitive"
         plain = self.energy == "quadratic" and not (self.sees_image or self.responds)
         return seeded and plain
 

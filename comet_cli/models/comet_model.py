@@ -53,11 +53,13 @@ class CometModel(Pretrained, nn.Module):
         """Device that the weights are on."""
         return next(self.parameters()).device
 
-    def encode(self, x: Tensor) -> Tensor:
+    def encode(self, x: Tensor, *, restarts: bool = True) -> Tensor:
         """Infer components: x (B,3,R,R) in [0, 1] -> z (B,K,D).
 
-        Where the card allows restarts, a picture that its components do not make up is encoded
-        again from other seeds (not in training).
+        Args:
+            x: pictures.
+            restarts: where the card allows it, encode a picture again that its components do not
+                make up; never in training.
 
         Raises:
             CometError: x has another size than the model's R.
@@ -68,7 +70,7 @@ class CometModel(Pretrained, nn.Module):
                 f"model '{self.card.name}' encodes (B, 3, {size}, {size}), got {tuple(x.shape)}"
             )
         z = cast(Tensor, self.encoder(x))
-        if not self.card.restarts or self.training:
+        if not (restarts and self.card.restarts) or self.training:
             return z
         from comet_cli.models.restarts import with_restarts
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from comet_cli.models.parts import find_parts, merge_parts
+from comet_cli.models.parts import MOST_PARTS, find_parts, merge_parts
 from comet_cli.models.seeds import drawn_seeds, grown_seeds
 
 EMBEDDING = 8
@@ -125,17 +126,26 @@ class CompetitiveEncoder(nn.Module):
         with torch.no_grad():
             self.ground.copy_(F.adaptive_avg_pool2d(mean_image, self.grid).to(self.ground))
 
-    def _parts(self, colour: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+    def _grown(self, look: Look) -> Tensor:
+        """Return centres (B,regions,C) of seeds whose regions grow."""
+        return grown_seeds(look.embedding, look.contrast() * SEED_SALIENCE**2, self.regions)
+
+    def _merged(self, look: Look, chances: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return centres of parts (B,N,C), and whose they are (B,N,1+regions), 0 or 1.
 
         Args:
-            colour: (B,3,H,W) against the ground.
-            points: the embedding (B,P,C).
+            look: at B pictures, or at one.
+            chances: (B,C), see :func:`.parts.merge_parts`.
         """
+        points = look.embedding.flatten(2).transpose(1, 2)
         with torch.autocast(points.device.type, enabled=False):  # moments need all their digits
-            parts, belongs = find_parts(colour.float(), self.parts, self.regions)
+            parts, belongs = find_parts(look.colour.float(), self.parts, self.regions)
             count = belongs.sum(1)[..., None].clamp_min(1)
-            return belongs.transpose(1, 2) @ points / count, merge_parts(parts, self.regions)
+            centres = belongs.transpose(1, 2) @ points / count
+            if chances is not None:
+                parts = parts.repeat(len(chances))
+                centres = centres.expand(len(chances), -1, -1)
+            return centres, merge_parts(parts, self.regions, chances)
 
     def look(self, x: Tensor) -> Look:
         """Return what is seen at each position of x (B,3,R,R)."""
@@ -196,12 +206,7 @@ class CompetitiveEncoder(nn.Module):
         """Return :meth:`share` of x (B,3,R,R), and what is seen there."""
         look = self.look(x)
         with torch.no_grad():
-            if self.parts:
-                points = look.embedding.flatten(2).transpose(1, 2)
-                centres, owners = self._parts(look.colour, points)
-            else:
-                salience = look.contrast() * SEED_SALIENCE**2
-                centres, owners = grown_seeds(look.embedding, salience, self.regions), None
+            centres, owners = self._merged(look) if self.parts else (self._grown(look), None)
         return self.share(look, centres, owners), look
 
     def describe(self, attention: Tensor, look: Look, light: Tensor) -> Tensor:
@@ -235,13 +240,37 @@ class CompetitiveEncoder(nn.Module):
         x, light = self._in_usual_light(x.float())
         return self.describe(*self.attend(x), light)
 
-    def otherwise(self, x: Tensor, draws: Tensor) -> Tensor:
-        """Encode one picture (1,3,R,R) from drawn seeds: draws (T,regions) -> z (T,K,D)."""
+    def otherwise(self, x: Tensor, tries: range) -> Tensor:
+        """Encode one picture (1,3,R,R) as it might be seen else: z (T,K,D), one for each try.
+
+        Tries start from drawn seeds. With parts, try 0 starts from seeds whose regions grow, and
+        others merge parts whose costs are changed by chance. The same numbers are drawn for each
+        picture.
+
+        Args:
+            x: the picture.
+            tries: numbers from 0.
+        """
         x, light = self._in_usual_light(x.float())
-        look = self.look(x).repeat(len(draws))
-        salience = look.contrast() * SEED_SALIENCE**2
-        attention = self.share(look, drawn_seeds(look.embedding, salience, draws))
-        return self.describe(attention, look, light.expand(len(draws), -1))
+        look = self.look(x)
+        owners = None
+        if self.parts and tries[0] == 0:
+            tries, centres = tries[:1], self._grown(look)
+        elif self.parts:
+            centres, owners = self._merged(look, self._drawn(tries, torch.randn).to(x.device))
+        else:
+            draws = self._drawn(tries, torch.rand).to(x.device)
+            look = look.repeat(len(tries))
+            centres = drawn_seeds(look.embedding, look.contrast() * SEED_SALIENCE**2, draws)
+        look = look.repeat(len(tries))
+        return self.describe(self.share(look, centres, owners), look, light.expand(len(tries), -1))
+
+    def _drawn(self, tries: range, numbers: Callable[..., Tensor]) -> Tensor:
+        """Return the numbers (T,C) that are drawn for tries: each its own."""
+        most = MOST_PARTS**2 + MOST_PARTS if self.parts else self.regions
+        return torch.stack(
+            [numbers(most, generator=torch.Generator().manual_seed(n)) for n in tries]
+        )
 
     def _in_usual_light(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return pictures as they are looked at, and their median colours (B,3)."""

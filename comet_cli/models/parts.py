@@ -60,6 +60,10 @@ class Parts:
     members: Tensor
     share: Tensor
 
+    def repeat(self, times: int) -> Parts:
+        """Return as many copies of the parts of one picture."""
+        return Parts(*[t.expand(times, *t.shape[1:]) for t in vars(self).values()])
+
 
 def hue_and_brightness(difference: Tensor, axis: int = -1) -> tuple[Tensor, Tensor]:
     """Return the squared difference in hue, and a quarter of that in brightness.
@@ -216,8 +220,14 @@ def costs(parts: Parts) -> tuple[Tensor, Tensor]:
     return merging, leaving
 
 
-def merge_parts(parts: Parts, regions: int) -> Tensor:
+def merge_parts(parts: Parts, regions: int, chances: Tensor | None = None) -> Tensor:
     """Merge the cheapest two parts, or leave the cheapest one to the ground, until few are left.
+
+    Args:
+        parts: N a picture at most.
+        regions: objects that are wanted.
+        chances: (B,C) of which the first N² are added to what merging each two costs, and the next
+            N to what leaving each out does.
 
     Returns:
         (B,N,1+regions) of 0 and 1: which object each of the first parts belongs to; column 0 is the
@@ -229,6 +239,8 @@ def merge_parts(parts: Parts, regions: int) -> Tensor:
     upper = index[:, None] < index
     # Of equally cheap steps the first: rounding must not decide.
     order = 2e-5 * torch.arange(count * count + count, device=first.device)
+    if chances is not None:
+        order = order + chances[:, : len(order)].to(parts.sums)
     identity = torch.eye(count, device=first.device).to(parts.sums)
     for _ in range(count - regions):
         active = parts.alive.sum(1) > regions

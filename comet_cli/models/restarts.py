@@ -1,4 +1,4 @@
-"""Encoding a picture again, from other seeds, where its components do not make it up."""
+"""Encoding a picture again, otherwise, where its components do not make it up."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from comet_cli.models.quadratic_energy import QUADRATIC_REST, BoundQuadraticEner
 if TYPE_CHECKING:
     from comet_cli.models.comet_model import CometModel
 
-GOOD_ENOUGH = 1e-4  # mean square error (40 dB) at which no other seeds are tried
 BETTER = 0.9  # part of the error so far that others must fall below
 AT_ONCE = 16  # tries
 
@@ -23,30 +22,28 @@ AT_ONCE = 16  # tries
 def with_restarts(model: CometModel, x: Tensor, z: Tensor) -> Tensor:
     """Return the latents that make up each picture best: z, or those of one of the tries.
 
-    Pictures that z makes up well enough keep it; the others are tried from drawn seeds until one
-    does so, or as many as the card allows have been tried. The draws are the same for each picture,
-    so that the same picture gives the same latents, whatever is encoded beside it.
+    Pictures that z makes up well enough keep it; the others are encoded otherwise until that makes
+    them up, or as often as the card allows. What is drawn is the same for each picture, so that the
+    same picture gives the same latents, whatever is encoded beside it.
 
     Args:
         model: its card allows restarts.
         x: (B,3,R,R).
         z: (B,K,D), what the encoder made of them.
     """
-    encoder = cast(CompetitiveEncoder, model.encoder)
-    draw = torch.Generator().manual_seed(0)
-    draws = torch.rand(model.card.restarts, encoder.regions, generator=draw, dtype=torch.float64)
+    encoder, enough = cast(CompetitiveEncoder, model.encoder), model.card.restart_above
     found = z.clone()
     errors = squared_errors(recompositions(model, z), x)
-    for n in (errors > GOOD_ENOUGH).nonzero().flatten().tolist():
-        error = errors[n]
-        for part in draws.to(x.device).split(AT_ONCE):
-            others = encoder.otherwise(x[n : n + 1], part)
+    for n in (errors > enough).nonzero().flatten().tolist():
+        error, done = errors[n], 0
+        while error > enough and done < model.card.restarts:
+            tries = range(done, min(done + AT_ONCE, model.card.restarts))
+            others = encoder.otherwise(x[n : n + 1], tries)
             tried = squared_errors(recompositions(model, others), x[n])
             best = tried.argmin()
             if tried[best] < BETTER * error:
                 error, found[n] = tried[best], others[best]
-            if error <= GOOD_ENOUGH:
-                break
+            done += len(others)
     return found
 
 

@@ -8,7 +8,8 @@ from comet_cli.data.tetris import Tetris
 from comet_cli.errors import FileFormatError
 from comet_cli.evaluation.probe import as_pictures
 from comet_cli.models import store
-from comet_cli.models.restarts import GOOD_ENOUGH, recompositions, squared_errors
+from comet_cli.models.competitive_encoder import CompetitiveEncoder
+from comet_cli.models.restarts import recompositions, squared_errors
 from comet_cli.models.seeds import drawn_seeds
 
 
@@ -35,7 +36,7 @@ def test_only_pictures_that_are_not_made_up_are_encoded_again(pictures, encoded)
     model, plain, again = encoded
     before = squared_errors(recompositions(model, plain), pictures)
     after = squared_errors(recompositions(model, again), pictures)
-    good = before <= GOOD_ENOUGH
+    good = before <= model.card.restart_above
     assert 0 < (~good).sum() < 20
     assert torch.equal(again[good], plain[good])
     assert (after <= before).all()
@@ -76,13 +77,26 @@ def test_drawn_seeds_are_salient_and_apart():
     assert not torch.equal(seeds[0], seeds[1])
 
 
+def test_parts_are_merged_otherwise_by_chance(pictures):
+    torch.manual_seed(0)
+    encoder = CompetitiveEncoder(8, 4, 6, 35, ground=False, parts=8).eval()
+    with torch.no_grad():
+        z = encoder(pictures[:1])
+        tried = torch.cat([encoder.otherwise(pictures[:1], t) for t in (range(16), range(1, 16))])
+        last = encoder.otherwise(pictures[:1], range(15, 16))
+    assert tried.shape == (16, 4, 6) and torch.isfinite(tried).all()
+    assert len({tuple(t.flatten().tolist()) for t in tried}) > 3
+    assert any(torch.allclose(t, z[0], atol=1e-4) for t in tried[1:]), "little chance, same merges"
+    torch.testing.assert_close(last[0], tried[15])
+
+
 @pytest.mark.parametrize(
     "facts",
     [
         {"restarts": -1},
         {"restarts": True},
         {"restarts": 2000},
-        {"restarts": 4, "parts": 4},
+        {"restarts": 4, "restart_above": 0.0},
         {"restarts": 4, "responds": True},
         {"restarts": 4, "sees_image": True},
         {"restarts": 4, "attention": "lstm", "responds": False},
@@ -90,5 +104,5 @@ def test_drawn_seeds_are_salient_and_apart():
 )
 def test_restarts_are_for_models_that_start_from_seeds(facts):
     card = store.load("tetris", device="cpu").card
-    with pytest.raises(FileFormatError, match="restarts must be 0 or"):
+    with pytest.raises(FileFormatError, match="restarts must be 0 or|restart_above must be"):
         card.replace(**facts)
