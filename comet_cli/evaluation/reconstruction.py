@@ -13,11 +13,16 @@ from comet_cli.models.comet_model import CometModel
 
 
 def reconstruct(
-    model: CometModel, x: Tensor, *, num_steps: int | None = None, seed: int = 0
+    model: CometModel,
+    x: Tensor,
+    *,
+    num_steps: int | None = None,
+    seed: int = 0,
+    restarts: bool = True,
 ) -> Tensor:
     """Return the recomposition of all components of x: (B,3,R,R) -> (B,3,R,R)."""
     with torch.no_grad():
-        z = model.encode(x)
+        z = model.encode(x, restarts=restarts)
     terms = [Term(model, z[:, k], component=k) for k in range(z.shape[1])]
     return render(terms, seed=seed, num_steps=num_steps)
 

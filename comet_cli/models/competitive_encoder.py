@@ -259,7 +259,7 @@ class CompetitiveEncoder(nn.Module):
         elif self.parts:
             centres, owners = self._merged(look, self._drawn(tries, torch.randn).to(x.device))
         else:
-            draws = self._drawn(tries, torch.rand).to(x.device)
+            draws = self._drawn(tries, torch.rand)
             look = look.repeat(len(tries))
             centres = drawn_seeds(look.embedding, look.contrast() * SEED_SALIENCE**2, draws)
         look = look.repeat(len(tries))

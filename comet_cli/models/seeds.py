@@ -73,16 +73,17 @@ def drawn_seeds(embedding: Tensor, salience: Tensor, draws: Tensor) -> Tensor:
     Args:
         embedding: (B,C,H,W).
         salience: (B,H,W), at least 0.
-        draws: (B,S) uniform numbers of [0, 1).
+        draws: (B,S) uniform numbers of [0, 1), on the CPU.
     """
     local = F.avg_pool2d(embedding, 3, 1, 1, count_include_pad=False).flatten(2)
     points = embedding.flatten(2)
     weights = 1 - torch.exp(-salience.flatten(1)) + 1e-6
     centres = []
     for draw in draws.unbind(1):
-        upto = weights.double().cumsum(1)
+        upto = weights.cpu().double().cumsum(1)  # not every device has double precision
         at = torch.searchsorted(upto, draw[:, None].double() * upto[:, -1:], right=True)
-        at = at.clamp_max(weights.shape[1] - 1)[..., None].expand(-1, local.shape[1], -1)
+        at = at.clamp_max(weights.shape[1] - 1).to(local.device)
+        at = at[..., None].expand(-1, local.shape[1], -1)
         centre = local.gather(2, at)
         centres.append(centre[..., 0])
         distance = (points - centre).square().sum(1)

@@ -356,12 +356,12 @@ class averaged:
 
 
 def held_out_psnr(model: CometModel, average: dict[str, Tensor], held_out: np.ndarray) -> float:
-    """Return the mean PSNR (dB) of recompositions with the averaged weights."""
+    """Return the mean PSNR (dB) of recompositions with the averaged weights, without restarts."""
     from comet_cli.evaluation.reconstruction import psnr, reconstruct
 
     with averaged(model, average):
         x = torch.from_numpy(held_out).permute(0, 3, 1, 2).float().to(model.device) / 255
-        return float(psnr(reconstruct(model, x), x).mean())
+        return float(psnr(reconstruct(model, x, restarts=False), x).mean())
 
 
 def _not_finite(what: str, iteration: int) -> str:
