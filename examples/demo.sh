@@ -28,6 +28,11 @@ comet recombine "$here"/face-a.z "$here"/face-b.z -o "$out"/faces-swaps.png
 comet compose "$here"/face-c.z:0,2,3 "$here"/face-d.z:1 -o "$out"/face.png
 comet recombine "$here"/face-128-a.z "$here"/face-128-c.z -o "$out"/faces-128-swaps.png
 
+# A face and a drawing, by one model for both: each component from the other.
+comet compose "$here"/face-b.z -o "$out"/face-b.png
+comet encode "$out"/face-b.png "$here"/toon-2.png -m faces-toon -o "$out"
+comet recombine "$out"/face-b.z "$out"/toon-2.z -o "$out"/toon-swaps.png
+
 # A room: its camera is one component, its lamp and the intensity of the light are others. Roads: the
 # scene, the haze and the colour of the light, between the look of a camera and that of a game.
 comet encode "$here"/room-1.png "$here"/room-2.png -m room -o "$out"
