@@ -18,9 +18,9 @@ def inferred(monkeypatch):
     names = []
     infer = Bench.infer
 
-    def counted(self, model, picture):
+    def counted(self, model, picture, **options):
         names.append(model.card.name)
-        return infer(self, model, picture)
+        return infer(self, model, picture, **options)
 
     monkeypatch.setattr(Bench, "infer", counted)
     return names
