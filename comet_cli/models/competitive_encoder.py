@@ -54,7 +54,7 @@ def coordinate_grid(height: int, width: int, device: torch.device | None = None)
 class CompetitiveEncoder(nn.Module):
     """x (B,3,R,R) -> z (B,K,D): a region each; with ``ground``, component 0 takes what is left.
 
-    Positions have an embedding: colour against the data's mean ground, place, and learned
+    Positions have an embedding: colour against the data's median picture, place, and learned
     features of the neighbourhood. Components are seeded one after the other where the picture is
     least explained so far, then share out the positions by a few steps of soft clustering
     (softmax over components, as in slot attention, Locatello et al. 2020). A component's latent
@@ -259,9 +259,8 @@ class CompetitiveEncoder(nn.Module):
         elif self.parts:
             centres, owners = self._merged(look, self._drawn(tries, torch.randn).to(x.device))
         else:
-            draws = self._drawn(tries, torch.rand)
-            look = look.repeat(len(tries))
-            centres = drawn_seeds(look.embedding, look.contrast() * SEED_SALIENCE**2, draws)
+            copies, draws = look.repeat(len(tries)), self._drawn(tries, torch.rand)
+            centres = drawn_seeds(copies.embedding, copies.contrast() * SEED_SALIENCE**2, draws)
         look = look.repeat(len(tries))
         return self.describe(self.share(look, centres, owners), look, light.expand(len(tries), -1))
 

@@ -14,12 +14,11 @@ import pytest
 import torch
 from fake_hub import FakeHub, serve
 from huggingface_hub import constants
+from models_verb import run
 from PIL import Image
 from torch import nn
-from typer.testing import CliRunner
 
 import comet_cli
-from comet_cli.cli.models import app
 from comet_cli.components import read_components
 from comet_cli.encoding import encode_files
 from comet_cli.errors import CometError, FileFormatError, UsageError
@@ -72,14 +71,6 @@ def folder(model: CometModel, tmp_path: Path) -> Path:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def run(*arguments: str, code: int = 0) -> str:
-    result = CliRunner().invoke(app, list(arguments))
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result.stdout
 
 
 def weights_are(found: CometModel, model: CometModel) -> bool:

@@ -5,22 +5,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from models_verb import run
 
-from comet_cli.cli.models import app
 from comet_cli.cli.models_text import headline
 from comet_cli.errors import CometError, UnknownModelError, UsageError
 from comet_cli.models import store
 
 pytestmark = pytest.mark.usefixtures("home")
-
-
-def run(*arguments: str, code: int = 0) -> str:
-    result = CliRunner().invoke(app, list(arguments))
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result.stdout
 
 
 @pytest.fixture
