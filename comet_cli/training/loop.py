@@ -29,6 +29,7 @@ from comet_cli.training import distributed
 from comet_cli.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from comet_cli.training.losses import (
     area_loss,
+    dependence_loss,
     gradient_loss,
     parsimony_loss,
     purity_loss,
@@ -251,6 +252,8 @@ def training_loss(
     if settings.structure:
         loss = loss + settings.structure * structure_loss(iterates[-1], x)
     share = penalty_weight(settings, iteration)
+    if settings.dependence and share:
+        loss = loss + settings.dependence * share * dependence_loss(z)
     if settings.swap and share:
         if not isinstance(bound, BoundQuadraticEnergy | BoundRespondingEnergy):
             raise CometError(

@@ -170,6 +170,40 @@ def shuffle_components(
     return type(bound)(*parts), distributed.whole(z)[rows, columns]
 
 
+def dependence_loss(z: Tensor) -> Tensor:
+    """Return the mean distance correlation of two components' latents: 0 where independent.
+
+    Components that say nothing of each other can be recombined at will: a combination that no
+    picture showed is then no stranger than those that were seen. The bias-corrected form (Székely
+    and Rizzo, "Partial distance correlation with methods for dissimilarities", 2014, section 3), so
+    that independent latents give 0 on average in small batches too (and single values below it).
+    It does not depend on the latents' scale.
+
+    Args:
+        z: (B,K,D).
+
+    Raises:
+        CometError: fewer than 4 pictures, or fewer than 2 components.
+    """
+    z = distributed.whole(z.float()).transpose(0, 1)
+    components, count = z.shape[:2]
+    if count < 4 or components < 2:
+        raise CometError(
+            "recipe: dependence needs 2 components and a batch of 4 or more, there are "
+            f"{components} and {count}"
+        )
+    # Of coinciding latents the square root has no gradient, hence the small number.
+    squares = (z.unsqueeze(1) - z.unsqueeze(2)).square().sum(-1)
+    others = 1 - torch.eye(count, device=z.device)
+    distances = (squares + 1e-8).sqrt() * others
+    rows = distances.sum(2, keepdim=True) / (count - 2)
+    mean = distances.sum((1, 2), keepdim=True) / ((count - 1) * (count - 2))
+    centred = ((distances - rows - rows.transpose(1, 2) + mean) * others).flatten(1)
+    units = centred / (centred.norm(dim=1, keepdim=True) + 1e-8)
+    pairs = torch.triu_indices(components, components, offset=1, device=z.device)
+    return (units @ units.T)[pairs[0], pairs[1]].mean()
+
+
 def swap_loss(found: Tensor, wanted: Tensor) -> Tensor:
     """Return the mean square difference of latents in units of their variance over the batch.
 

@@ -97,10 +97,12 @@ class TrainSettings:
             torch.hub's copy. Nothing is downloaded.
         swap: weight of the swap loss (quadratic energy): a picture recombined of components of
             the batch's pictures must be encoded to those components.
+        dependence: weight of the mean distance correlation of two components' latents: none says
+            what another one says.
         latent_noise: noise added to the latents, in units of their standard deviation.
-        penalty_warm_up: iterations until swap and the three penalties have their full weight; they
-            are off for the first quarter of them. From the start they keep objects from being
-            found.
+        penalty_warm_up: iterations until swap, dependence and the three penalties have their full
+            weight; they are off for the first quarter of them. From the start they keep objects
+            from being found.
         precision: ``bfloat16`` autocast or ``float32`` for the networks; ``auto``: bfloat16 where
             the machine computes with it.
         weights: ``float32`` or ``float16``: how the weights are saved, and rounded to before the
@@ -136,6 +138,7 @@ class TrainSettings:
     perceptual_warm_up: int = 0
     perceptual_weights: str = ""
     swap: float = 0.0
+    dependence: float = 0.0
     latent_noise: float = 0.0
     penalty_warm_up: int = 0
     precision: str = "float32"
@@ -186,11 +189,12 @@ class TrainSettings:
                         self.structure,
                         self.perceptual,
                         self.swap,
+                        self.dependence,
                         self.latent_noise,
                     )
                 ),
-                "parsimony, purity, area, gradient, structure, perceptual, swap and latent_noise "
-                "must not be negative",
+                "parsimony, purity, area, gradient, structure, perceptual, swap, dependence and "
+                "latent_noise must not be negative",
             ),
             (
                 0 <= self.perceptual_warm_up

@@ -17,7 +17,14 @@ from comet_cli.training import distributed, run
 from comet_cli.training.recipe import parse_recipe
 from comet_cli.training.run import train_recipe
 
-LOSSES = {"swap": 0.1, "latent_noise": 0.1, "gradient": 0.1, "purity": 0.01, "parsimony": 0.01}
+LOSSES = {
+    "swap": 0.1,
+    "dependence": 0.1,
+    "latent_noise": 0.1,
+    "gradient": 0.1,
+    "purity": 0.01,
+    "parsimony": 0.01,
+}
 GLOBAL = {"encoder": "global", "spatial": True, "ground": False, "labels": []}
 
 

@@ -76,7 +76,7 @@ VARIANTS = {
         "quadratic",
         {"train": {**SCHEDULED, "precision": "bfloat16", "parsimony": 1e-3, "area": 1e-3}},
     ),
-    "spatial, responds, swap, noise and gradients": (
+    "spatial, responds, swap, dependence, noise and gradients": (
         "quadratic",
         {
             "model": {
@@ -85,7 +85,13 @@ VARIANTS = {
                 "responds": True,
                 "num_steps": 2,
             },
-            "train": {**SCHEDULED, "swap": 0.1, "latent_noise": 0.2, "gradient": 0.1},
+            "train": {
+                **SCHEDULED,
+                "swap": 0.1,
+                "dependence": 0.1,
+                "latent_noise": 0.2,
+                "gradient": 0.1,
+            },
         },
     ),
     "adapts and responds": ("quadratic", {"model": {"responds": True}, "train": SCHEDULED}),
@@ -339,6 +345,16 @@ def test_penalties_on_confidence_need_an_energy_that_has_one(images, quadratic, 
     settings = TrainSettings(1, **{name: 1e-3})
     with pytest.raises(CometError, match="for the quadratic energy that does not see the image"):
         training_loss(CometModel(recipe.card), as_tensor(images[:2]), settings, 0)
+
+
+def test_dependence_is_added_with_its_weight(images, quadratic):
+    torch.manual_seed(0)
+    model, x = CometModel(quadratic().card), as_tensor(images[:8])
+    dependence = loop.dependence_loss(model.encode(x)).item()
+    _, error = training_loss(model, x, TrainSettings(1), 0)
+    loss, _ = training_loss(model, x, TrainSettings(1, dependence=2.0), 0)
+    assert loss.item() == pytest.approx(error + 2 * dependence, rel=1e-4)
+    assert abs(dependence) > 1e-3
 
 
 def test_a_pooled_energy_cannot_be_compiled(tmp_path, images, pooled):

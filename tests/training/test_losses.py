@@ -14,6 +14,7 @@ from comet_cli.models.quadratic_energy import BoundQuadraticEnergy
 from comet_cli.training.losses import (
     TrainingEnergy,
     area_loss,
+    dependence_loss,
     gradient_loss,
     parsimony_loss,
     purity_loss,
@@ -159,6 +160,66 @@ def test_swap_loss_is_in_units_of_each_components_variance_and_trains_what_was_f
     assert loss.item() == pytest.approx((1 / 2 + 100 / 200) / 2, rel=1e-3)
     loss.backward()
     assert wanted.grad is None and found.grad.abs().min() > 0
+
+
+def test_dependence_is_the_bias_corrected_distance_correlation():
+    """Written out as in the paper: U-centred distances, and their inner product."""
+
+    def centred(z: list[float]) -> list[list[float]]:
+        n = len(z)
+        d = [[abs(a - b) for b in z] for a in z]
+        rows, total = [sum(row) for row in d], sum(map(sum, d))
+        return [
+            [
+                0.0
+                if i == j
+                else d[i][j] - (rows[i] + rows[j]) / (n - 2) + total / ((n - 1) * (n - 2))
+                for j in range(n)
+            ]
+            for i in range(n)
+        ]
+
+    def inner(a: list[list[float]], b: list[list[float]]) -> float:
+        return sum(p * q for r, s in zip(a, b, strict=True) for p, q in zip(r, s, strict=True))
+
+    first, second = [0.1, 2.0, -1.0, 0.7, 3.1], [1.0, 1.5, -0.3, 0.2, -2.0]
+    a, b = centred(first), centred(second)
+    expected = inner(a, b) / math.sqrt(inner(a, a) * inner(b, b))
+    z = torch.tensor([first, second]).T.unsqueeze(-1)
+    assert dependence_loss(z).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_dependence_is_nothing_on_average_where_components_are_independent():
+    generator = torch.Generator().manual_seed(0)
+    draws = [dependence_loss(torch.randn(8, 3, 4, generator=generator)) for _ in range(400)]
+    assert torch.stack(draws).mean().item() == pytest.approx(0, abs=0.02)
+
+
+def test_dependence_sees_what_correlation_does_not_and_no_scale():
+    torch.manual_seed(0)
+    first = torch.randn(200, 1)
+    square = torch.stack([first, first.square()], 1)
+    assert abs(float(torch.corrcoef(square[..., 0].T)[0, 1])) < 0.1
+    assert dependence_loss(square) > 0.15
+    torch.testing.assert_close(
+        dependence_loss(square * torch.tensor([[[1.0], [50.0]]])), dependence_loss(square)
+    )
+    turned = torch.stack([first, -3 * first], 1)
+    assert dependence_loss(turned).item() == pytest.approx(1, abs=1e-4)
+
+
+def test_dependence_has_a_gradient_where_latents_coincide():
+    z = torch.randn(6, 2, 3)
+    z[1], z[:, 1] = z[0], 0
+    z.requires_grad_(True)
+    dependence_loss(z).backward()
+    assert z.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 4), (8, 1, 4)])
+def test_dependence_of_too_few_is_refused(shape):
+    with pytest.raises(CometError, match="needs 2 components and a batch of 4"):
+        dependence_loss(torch.randn(shape))
 
 
 def test_structure_loss_is_nothing_for_the_picture_itself_and_sees_a_blur():
