@@ -189,7 +189,7 @@ def dependence_loss(z: Tensor) -> Tensor:
     components, count = z.shape[:2]
     if count < 4 or components < 2:
         raise CometError(
-            "recipe: dependence needs 2 components and a batch of 4 or more, there are "
+            "recipe, [train]: dependence needs 2 components and a batch of 4 or more, there are "
             f"{components} and {count}"
         )
     # Of coinciding latents the square root has no gradient, hence the small number.

@@ -218,7 +218,10 @@ def test_what_is_missing_is_said_before_the_warm_up(tmp_path, images, quadratic)
 @pytest.mark.parametrize(
     ("facts", "sentence"),
     [
-        ({"perceptual": -1.0}, "perceptual, swap and latent_noise must not be negative"),
+        (
+            {"perceptual": -1.0},
+            "perceptual, swap, dependence and latent_noise must not be negative",
+        ),
         ({"perceptual": math.inf}, "must not be negative"),
         ({"perceptual_warm_up": -1}, "perceptual_warm_up must be at least 0"),
         ({"perceptual": 1.0, "perceptual_warm_up": 20}, "perceptual_warm_up .* below iterations"),
