@@ -40,7 +40,11 @@ def build_energy_network(card: ModelCard) -> nn.Module:
         from comet_cli.models.spatial import SpatialQuadraticEnergy
 
         return SpatialQuadraticEnergy(
-            card.filter_dim, card.latent_dim, card.image_size, responds=card.responds
+            card.filter_dim,
+            card.latent_dim,
+            card.image_size,
+            responds=card.responds,
+            sees_image=card.sees_image,
         )
     if card.energy == "quadratic":
         from comet_cli.models.quadratic_energy import QuadraticEnergy

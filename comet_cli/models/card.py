@@ -38,7 +38,8 @@ class ModelCard:
         restarts: competitive attention: so often at most a picture is encoded again, from other
             seeds or parts, that its components do not make up.
         restart_above: mean square error of what they make up above which they do not.
-        sees_image: quadratic only: confidence and proposal are functions of x too.
+        sees_image: quadratic only: confidence and proposal are functions of x too; of a coarse
+            picture, held fixed within a step, where the energy is spatial.
         spatial: global encoder and quadratic energy only: networks of our own that keep positions.
         responds: quadratic only: the proposal responds to the mean colour of the picture.
         filter_dim: F.
@@ -153,10 +154,6 @@ class ModelCard:
             (
                 not self.spatial or (self.encoder == "global" and self.energy == "quadratic"),
                 "spatial is for the global encoder with the quadratic energy",
-            ),
-            (
-                not (self.spatial and self.sees_image),
-                "spatial and sees_image exclude each other",
             ),
             (
                 not self.responds or (self.energy == "quadratic" and not self.sees_image),

@@ -16,6 +16,7 @@ from comet_cli.data.pack import is_pack
 from comet_cli.errors import CometError
 from comet_cli.evaluation.measure import measure
 from comet_cli.models.comet_model import CometModel
+from comet_cli.training.matching import Matches, match_pictures
 from comet_cli.training.recipe import Recipe
 from comet_cli.training.sources import Source, parse_sources
 
@@ -59,6 +60,22 @@ def load_data(recipe: Recipe, measured: int) -> tuple[Pictures, HeldOut, HeldOut
     # A whole data set is an array as it is; anything else is read through a mixture.
     single = len(parts) == 1 and parts[0].rows is None
     return parts[0].images if single else Mixture(parts), held_out, judged
+
+
+def load_matches(recipe: Recipe) -> Matches | None:
+    """Return where else components of the training pictures may be taken from, if it is asked for.
+
+    Raises:
+        CometError: the pictures are not those of a split ``train``, or have no such labels.
+    """
+    if not recipe.train.match:
+        return None
+    (source,) = parse_sources(recipe.data.train, "train")
+    place = locate(source, recipe.card.image_size)
+    if "train" not in splits_in(place):
+        raise CometError(f"recipe, [train]: match needs labels, and {place} has no split train")
+    loaded = map_pictures(place, "train", recipe.card.image_size)
+    return match_pictures(loaded.metadata, recipe.train.match)
 
 
 def load_held_out(sources: tuple[Source, ...], size: int, count: int) -> HeldOut:

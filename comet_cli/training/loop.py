@@ -21,13 +21,10 @@ from comet_cli.data.mixture import Pictures, draw_rows
 from comet_cli.errors import CometError
 from comet_cli.models.card import PLAIN_STARTS
 from comet_cli.models.comet_model import CometModel
-from comet_cli.models.quadratic_energy import (
-    BoundQuadraticEnergy,
-    BoundRespondingEnergy,
-)
 from comet_cli.training import distributed
 from comet_cli.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from comet_cli.training.losses import (
+    Recombinable,
     area_loss,
     dependence_loss,
     gradient_loss,
@@ -39,6 +36,7 @@ from comet_cli.training.losses import (
     structure_loss,
     swap_loss,
 )
+from comet_cli.training.matching import Matches
 from comet_cli.training.optimizers import make_optimizer
 from comet_cli.training.perceptual import SQUARE_ERROR_WEIGHT, perceptual_loss
 from comet_cli.training.recipe import Recipe, TrainSettings
@@ -76,6 +74,7 @@ def train(
     report: Report | None = None,
     initial: dict[str, Tensor] | None = None,
     stop_on_signal: bool = True,
+    matches: Matches | None = None,
 ) -> TrainingResult:
     """Train the recipe's model on pictures, resuming from ``folder`` where it was begun.
 
@@ -89,6 +88,7 @@ def train(
         report: called with each line of the log.
         initial: weights to start from when there is no checkpoint (fine-tuning).
         stop_on_signal: stop with a checkpoint at SIGTERM and SIGINT.
+        matches: of the recipe's ``match``: where else a picture's components may be taken from.
 
     Raises:
         CometError: the loss is not finite (the last checkpoint stays as it was), or the pictures
@@ -141,8 +141,11 @@ def train(
 
     with stopping:
         while state.iteration < settings.iterations and not asked():
-            x = draw_batch(images, recipe, state.iteration).to(device)
-            loss, error = step(x, settings, state.iteration)
+            if matches is None:
+                x, taken = draw_batch(images, recipe, state.iteration), None
+            else:
+                x, taken = draw_matched(images, recipe, state.iteration, matches)
+            loss, error = step(x.to(device), settings, state.iteration, taken)
             error = distributed.mean(error, model.device)
             losses.append(distributed.mean(float(loss.detach()), model.device))
             if not (math.isfinite(error) and math.isfinite(losses[-1])):
@@ -199,9 +202,11 @@ class TrainingStep(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, x: Tensor, settings: TrainSettings, iteration: int) -> tuple[Tensor, float]:
+    def forward(
+        self, x: Tensor, settings: TrainSettings, iteration: int, taken: Tensor | None = None
+    ) -> tuple[Tensor, float]:
         """See :func:`training_loss`."""
-        return training_loss(self.model, x, settings, iteration)
+        return training_loss(self.model, x, settings, iteration, taken)
 
 
 def compile_networks(model: CometModel) -> None:
@@ -218,18 +223,34 @@ def compile_networks(model: CometModel) -> None:
 
 
 def training_loss(
-    model: CometModel, x: Tensor, settings: TrainSettings, iteration: int
+    model: CometModel,
+    x: Tensor,
+    settings: TrainSettings,
+    iteration: int,
+    taken: Tensor | None = None,
 ) -> tuple[Tensor, float]:
-    """Return the loss of one batch x (B,3,R,R) and its last iterate's mean square error.
+    """Return the loss of one batch and its last iterate's mean square error.
 
     Where several processes train, both are of this process's part of the batch.
+
+    Args:
+        model: in training.
+        x: (B,3,R,R), and after them (B+E,3,R,R) what ``taken`` needs beside them.
+        settings: which losses.
+        iteration: 0-based.
+        taken: (B,K) which picture of x each component is taken from; default its own.
     """
     noise = torch.Generator().manual_seed(_seed(settings.seed, iteration, 1))
     torch.manual_seed(_seed(settings.seed, iteration, 2))
     low = computes_low(settings.precision, x.device.type)
-    shape, x = x.shape, distributed.part(x)
+    shape = x.shape if taken is None else torch.Size((len(taken), *x.shape[1:]))
+    every, x = x, distributed.part(x[: shape[0]])
     with torch.autocast(x.device.type, torch.bfloat16, enabled=low):
-        z = model.encode(x)
+        if taken is None:
+            z = model.encode(x)
+        else:
+            rows, places = distributed.part(taken).to(x.device).unique(return_inverse=True)
+            z = model.encode(every[rows])[places, torch.arange(taken.shape[1], device=x.device)]
         if settings.latent_noise:
             spread = distributed.whole(z.detach().float()).std(0, keepdim=True)
             noisy = torch.randn(shape[0], *z.shape[1:], generator=noise)
@@ -241,6 +262,8 @@ def training_loss(
         plain = torch.rand(shape[0], 1, 1, 1, generator=noise) < 0.5
         x0 = torch.where(distributed.part(plain).to(x.device), PLAIN_STARTS[model.card.init], x0)
     steps = settings.num_steps or model.card.num_steps
+    if settings.extra_steps:
+        steps += int(torch.randint(settings.extra_steps + 1, (), generator=noise))
     iterates = recomposition_iterates(model, bound, x0, num_steps=steps, keep=settings.loss)
     loss = reconstruction_loss(iterates, x)
     if settings.perceptual and iteration >= settings.perceptual_warm_up:
@@ -255,9 +278,10 @@ def training_loss(
     if settings.dependence and share:
         loss = loss + settings.dependence * share * dependence_loss(z)
     if settings.swap and share:
-        if not isinstance(bound, BoundQuadraticEnergy | BoundRespondingEnergy):
+        if not isinstance(bound, Recombinable):
             raise CometError(
-                "recipe, [train]: swap is for the quadratic energy that does not see the image"
+                "recipe, [train]: swap is for the quadratic energy that is spatial or does not see "
+                "the image"
             )
         mixed, wanted = shuffle_components(bound, z, noise)
         shown = recomposition_iterates(model, mixed, x0, num_steps=steps, keep="last")[-1]
@@ -310,11 +334,32 @@ def penalty_weight(settings: TrainSettings, iteration: int) -> float:
 def draw_batch(images: Pictures, recipe: Recipe, iteration: int) -> Tensor:
     """Return the batch (B,3,R,R) of an iteration: a function of seed and iteration alone.
 
-    Of a mixture, each data set gives its share. In NumPy and in place, since small batches cost
-    torch more than the work itself.
+    Of a mixture, each data set gives its share.
     """
     generator = np.random.default_rng(_seed(recipe.train.seed, iteration, 0))
-    pixels = np.asarray(images[draw_rows(images, generator, recipe.train.batch)])
+    return _read(images, draw_rows(images, generator, recipe.train.batch), recipe, generator)
+
+
+def draw_matched(
+    images: Pictures, recipe: Recipe, iteration: int, matches: Matches
+) -> tuple[Tensor, Tensor]:
+    """Return the batch of an iteration with what its components are taken from.
+
+    Returns:
+        the batch, and after it the pictures that are needed beside it: (B+E,3,R,R), and which of
+        them each component is taken from: (B,K).
+    """
+    generator = np.random.default_rng(_seed(recipe.train.seed, iteration, 0))
+    rows = draw_rows(images, generator, recipe.train.batch)
+    rows, taken = matches.draw(rows, generator)
+    return _read(images, rows, recipe, generator), torch.from_numpy(taken)
+
+
+def _read(
+    images: Pictures, rows: np.ndarray, recipe: Recipe, generator: np.random.Generator
+) -> Tensor:
+    """Return pictures (B,3,R,R), augmented; in place, as small batches cost torch more."""
+    pixels = np.asarray(images[rows])
     if recipe.data.flip:
         mirrored = generator.random(len(pixels)) < 0.5
         turned = pixels[mirrored]

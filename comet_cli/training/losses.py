@@ -15,10 +15,14 @@ from comet_cli.models.quadratic_energy import (
     BoundQuadraticEnergy,
     BoundRespondingEnergy,
 )
+from comet_cli.models.spatial import BoundLaggedEnergy
 from comet_cli.training import distributed
 
 # Of MS-SSIM: sides of a window in pixels. At the coarsest of five scales the picture must be wider.
 STRUCTURE_WINDOWS = (11, 9, 7, 5, 3)
+
+# Energies of which a batch's components can be shuffled.
+Recombinable = BoundQuadraticEnergy | BoundRespondingEnergy | BoundLaggedEnergy
 
 
 class TrainingEnergy:
@@ -59,6 +63,9 @@ def recomposition_iterates(
     x, kept = x0, []
     for n in range(1, num_steps + 1):
         wanted = keep == "all" or n == num_steps
+        if isinstance(bound, BoundLaggedEnergy):  # decoded once for this step
+            with torch.set_grad_enabled(wanted):
+                energy = TrainingEnergy(bound.at(x))
         y = descent_step(energy, x, model.card.step_size, create_graph=wanted)
         if wanted:
             kept.append(y)
@@ -150,12 +157,13 @@ def structure_loss(output: Tensor, target: Tensor) -> Tensor:
 
 
 def shuffle_components(
-    bound: BoundQuadraticEnergy | BoundRespondingEnergy, z: Tensor, generator: torch.Generator
-) -> tuple[BoundQuadraticEnergy | BoundRespondingEnergy, Tensor]:
+    bound: Recombinable, z: Tensor, generator: torch.Generator
+) -> tuple[Recombinable, Tensor]:
     """Return a batch of recombined pictures' energies and latents.
 
     Each component is taken from a picture of the batch (of all processes) drawn for it alone; what
-    the network made of the latents is moved along with them, so that nothing is computed again.
+    the network made of the latents is moved along with them, so that nothing is computed again,
+    unless the picture has a say in it.
 
     Args:
         bound: the batch's own components.
@@ -166,8 +174,11 @@ def shuffle_components(
     drawn = [torch.randperm(batch, generator=generator) for _ in range(count)]
     rows = distributed.part(torch.stack(drawn, 1)).to(z.device)
     columns = torch.arange(count, device=z.device)
+    mixed = distributed.whole(z)[rows, columns]
+    if isinstance(bound, BoundLaggedEnergy):
+        return bound.of(mixed), mixed
     parts = [distributed.whole(t)[rows, columns] for t in vars(bound).values()]
-    return type(bound)(*parts), distributed.whole(z)[rows, columns]
+    return type(bound)(*parts), mixed
 
 
 def dependence_loss(z: Tensor) -> Tensor:

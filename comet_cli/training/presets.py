@@ -155,7 +155,7 @@ def tuning_recipe(card: ModelCard, start_from: str, wishes: Wishes) -> str:
     # Weights that are good already move with smaller steps.
     train["learning_rate"] = 0.5 * _rate(kind)
     base = PRESETS[kind]
-    plain = card.energy != "quadratic" or card.sees_image
+    plain = card.energy != "quadratic" or (card.sees_image and not card.spatial)
     losses = {} if plain else base.losses
     return _recipe(
         dataclasses.replace(base, losses=losses, iterations=base.iterations // 2),

@@ -99,6 +99,8 @@ class TrainSettings:
             the batch's pictures must be encoded to those components.
         dependence: weight of the mean distance correlation of two components' latents: none says
             what another one says.
+        extra_steps: up to so many steps more than N, drawn for each batch: what a step makes of a
+            picture that further steps have made already.
         latent_noise: noise added to the latents, in units of their standard deviation.
         penalty_warm_up: iterations until swap, dependence and the three penalties have their full
             weight; they are off for the first quarter of them. From the start they keep objects
@@ -117,6 +119,9 @@ class TrainSettings:
         start_from: a model to start from (fine-tuning), a name or a folder.
         keep: which of its components the first of ours start from, 0-based; default the first. A
             model of global components may get fewer or more of them so.
+        match: for each component the labelled factors that it holds. In training it is taken from
+            another picture that has the same values of them (match pairing: Shu et al., "Weakly
+            supervised disentanglement with guarantees", 2020), so that it can say nothing else.
     """
 
     iterations: int
@@ -139,6 +144,7 @@ class TrainSettings:
     perceptual_weights: str = ""
     swap: float = 0.0
     dependence: float = 0.0
+    extra_steps: int = 0
     latent_noise: float = 0.0
     penalty_warm_up: int = 0
     precision: str = "float32"
@@ -152,6 +158,7 @@ class TrainSettings:
     tensorboard: bool = False
     start_from: str = ""
     keep: list[int] = field(default_factory=list)
+    match: list[list[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Check the settings.
@@ -176,6 +183,13 @@ class TrainSettings:
                 "keep must list different components, 0-based",
             ),
             (not self.keep or bool(self.start_from), "keep is for start_from"),
+            (
+                all(
+                    type(group) is list and group and all(type(f) is str for f in group)
+                    for group in self.match
+                ),
+                "match must list one or more names of factors for each component",
+            ),
             (self.weights in ("float32", "float16"), "weights must be float32 or float16"),
             (0 <= self.ema < 1, "ema must be at least 0 and below 1"),
             (
@@ -208,8 +222,8 @@ class TrainSettings:
                 "checkpoint_minutes and sample_minutes must not be negative",
             ),
             (
-                min(self.warm_up, self.num_steps, self.seed, self.threads) >= 0,
-                "warm_up, num_steps, seed and threads must not be negative",
+                min(self.warm_up, self.num_steps, self.extra_steps, self.seed, self.threads) >= 0,
+                "warm_up, num_steps, extra_steps, seed and threads must not be negative",
             ),
         ]
         _check("train", checks)
@@ -229,6 +243,28 @@ class Recipe:
     data: DataSettings
     train: TrainSettings
     text: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        """Check what concerns several sections.
+
+        Raises:
+            FileFormatError: ``match`` does not fit the components, or what changes pictures.
+        """
+        match, several = self.train.match, isinstance(self.data.train, list)
+        _check(
+            "train",
+            [
+                (
+                    not match or len(match) == self.card.components,
+                    f"match must list the factors of each of the {self.card.components} components",
+                ),
+                (
+                    not match or not (self.data.flip or self.data.colour_jitter),
+                    "match needs pictures as they were labelled, without flip and colour_jitter",
+                ),
+                (not match or not several, "match is for one data set"),
+            ],
+        )
 
 
 def _section(kind: type, values: Any, name: str, where: str) -> Any:

@@ -21,7 +21,7 @@ from comet_cli.models.comet_model import CometModel
 from comet_cli.models.readme import model_readme
 from comet_cli.training import distributed
 from comet_cli.training.checkpoint import iterations_done
-from comet_cli.training.loading import HeldOut, load_data, measure_held_out
+from comet_cli.training.loading import HeldOut, load_data, load_matches, measure_held_out
 from comet_cli.training.loop import Report, TrainingResult, train, training_loss
 from comet_cli.training.recipe import Recipe, read_recipe
 from comet_cli.training.starting import start_weights
@@ -78,6 +78,7 @@ def train_recipe(
         device=str(store.pick_device(distributed.local_device(device))),
         report=with_tensorboard(report, folder) if recipe.train.tensorboard and first else report,
         initial=start_weights(recipe, images),
+        matches=load_matches(recipe),
     )
     if not first:
         return recipe.card, result

@@ -18,6 +18,10 @@ from comet_cli.training.recipe import Recipe
 
 # Of global encoders: K times D outputs, component by component.
 LATENTS = "encoder.to_latents."
+# Of an energy that responds: confidence and proposal, before the response.
+OUTPUTS, UNRESPONSIVE = "energy_network.out.", 4
+# Layers that another size, or seeing the image, adds to an energy.
+ADDED = ("grow", "refine", "reader", "seen_hidden", "seen_change")
 
 
 def start_weights(recipe: Recipe, images: Pictures) -> dict[str, Tensor]:
@@ -33,6 +37,8 @@ def start_weights(recipe: Recipe, images: Pictures) -> dict[str, Tensor]:
         count = other.card.components
         kept = recipe.train.keep or range(min(count, recipe.card.components))
         old = with_components(other.state_dict(), count, kept)
+        if other.card.responds and not recipe.card.responds:
+            old.update({k: v[:UNRESPONSIVE] for k, v in old.items() if k.startswith(OUTPUTS)})
         weights = grown(old, model.state_dict())
         if weights is None or not keeps_layout(other.card, recipe.card):
             raise CometError(
@@ -96,7 +102,7 @@ def grown(old: dict[str, Tensor], new: dict[str, Tensor]) -> dict[str, Tensor] |
         a.ndim == new[k].ndim and all(m <= n for m, n in zip(a.shape, new[k].shape, strict=True))
         for k, a in old.items()
     )
-    if not fits or not all(key.split(".")[1] in ("grow", "refine") for key in added):
+    if not fits or not all(key.split(".")[1] in ADDED for key in added):
         return None
     found = {key: first_weights(key, new[key]) for key in added}
     for key, value in old.items():
@@ -109,7 +115,9 @@ def grown(old: dict[str, Tensor], new: dict[str, Tensor]) -> dict[str, Tensor] |
 
 
 def first_weights(key: str, weights: Tensor) -> Tensor:
-    """Return what a decoder's added layer starts from: next to nothing is changed by its level."""
+    """Return what a decoder's added layer starts from: next to nothing is changed by it."""
+    if key.split(".")[1] not in ("grow", "refine"):
+        return weights  # what is seen weighs nothing at first
     if key.split(".")[1] == "grow" and weights.ndim == 4:
         return torch.nn.init.dirac_(weights.clone()) + 0.05 * weights
     return 0.05 * weights

@@ -10,7 +10,12 @@ from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 from comet_cli.models.competitive_encoder import CompetitiveEncoder
 from comet_cli.models.quadratic_energy import BoundQuadraticEnergy, BoundRespondingEnergy
-from comet_cli.models.spatial import SpatialEncoder, SpatialQuadraticEnergy
+from comet_cli.models.spatial import (
+    BoundLaggedEnergy,
+    SpatialEncoder,
+    SpatialQuadraticEnergy,
+    seen_pixels,
+)
 from comet_cli.training.losses import TrainingEnergy
 
 
@@ -76,7 +81,7 @@ def test_what_is_decoded_is_a_function_of_z_alone_and_independent_of_the_other_c
     [
         ({"energy": "pooled-64"}, "spatial is for the global encoder"),
         ({"encoder": "recurrent"}, "spatial is for the global encoder"),
-        ({"sees_image": True}, "exclude each other"),
+        ({"sees_image": True, "responds": True}, "responds is for"),
         ({"spatial": False, "sees_image": True, "responds": True}, "responds is for"),
         ({"spatial": False, "energy": "pooled-64", "responds": True}, "responds is for"),
     ],
@@ -154,3 +159,85 @@ def test_large_pictures_are_encoded_from_half_their_size():
     x = torch.rand(1, 3, 64, 64)
     doubled = x.repeat_interleave(2, -1).repeat_interleave(2, -2)
     torch.testing.assert_close(large(doubled), small(x), atol=1e-5, rtol=1e-4)
+
+
+def seeing_network(scale: float = 0.3) -> SpatialQuadraticEnergy:
+    """A network in which what is seen matters, as it does after training."""
+    torch.manual_seed(0)
+    network = SpatialQuadraticEnergy(8, 6, 24, sees_image=True).requires_grad_(False)
+    network.seen_change.weight.normal_(std=scale)
+    return network
+
+
+def test_at_first_it_makes_no_difference_what_is_seen():
+    torch.manual_seed(0)
+    plain = SpatialQuadraticEnergy(8, 6, 24).requires_grad_(False)
+    seeing = SpatialQuadraticEnergy(8, 6, 24, sees_image=True).requires_grad_(False)
+    seeing.load_state_dict(plain.state_dict(), strict=False)
+    z, x = torch.randn(2, 3, 6), torch.rand(2, 3, 24, 24)
+    for a, b in zip(plain(z), seeing(z, seen_pixels(x)), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_what_others_show_changes_what_a_component_shows():
+    """z is the same; the place of a bright spot in the picture is not."""
+    bound = seeing_network().bind(torch.randn(1, 2, 6), [True] * 2)
+    x = torch.full((1, 3, 24, 24), 0.3)
+    x[..., :6, :6] = 1
+    y = x.roll(12, -1)
+    assert (bound.at(x).proposal - bound.at(y).proposal).abs().max() > 1e-3
+
+
+def test_a_step_holds_what_is_seen_fixed():
+    bound = seeing_network().bind(torch.randn(2, 3, 6), [True] * 3)
+    x = torch.rand(2, 3, 24, 24).requires_grad_(True)
+    (gradient,) = torch.autograd.grad(bound(x).sum(), x)
+    held = bound.at(x)
+    expected = (held.confidence * (x.detach().unsqueeze(1) - held.proposal)).sum(1)
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_a_step_decodes_once_and_the_next_step_again(monkeypatch):
+    network = seeing_network()
+    calls = []
+    decode = network.forward
+    monkeypatch.setattr(network, "forward", lambda *a: calls.append(1) or decode(*a))
+    energy = TrainingEnergy(network.bind(torch.randn(1, 2, 6), [True] * 2))
+    descend(energy, torch.full((1, 3, 24, 24), 0.5), num_steps=4)
+    assert len(calls) == 4
+
+
+def test_what_was_computed_without_a_graph_is_not_trained_on():
+    network = seeing_network()
+    network.out.weight.requires_grad_(True)
+    bound, x = network.bind(torch.randn(1, 2, 6), [True] * 2), torch.rand(1, 3, 24, 24)
+    with torch.no_grad():
+        bound(x)
+    bound(x).sum().backward()
+    assert network.out.weight.grad.abs().max() > 0
+
+
+def test_a_seeing_energy_computes_in_the_precision_it_was_bound_in():
+    network, z = seeing_network(), torch.randn(1, 2, 6)
+    x = torch.rand(1, 3, 24, 24)
+    exact = network.bind(z, [True] * 2).at(x).proposal
+    with torch.autocast("cpu", torch.bfloat16):
+        bound = network.bind(z, [True] * 2)
+    low, other = bound.at(x).proposal, bound.of(z).at(x).proposal
+    assert torch.equal(low, other) and not torch.equal(low, exact)
+    torch.testing.assert_close(low, exact, atol=0.05, rtol=0)
+
+
+def test_seeing_models_are_composed_with_others():
+    """At another size, beside a model that does not see, in any order."""
+    from comet_cli.composition import Term, compose
+
+    torch.manual_seed(0)
+    seeing = CometModel(card(sees_image=True)).requires_grad_(False)
+    seeing.energy_network.load_state_dict(seeing_network().state_dict())
+    other = CometModel(card(name="other", image_size=48)).requires_grad_(False)
+    terms = [Term(seeing, torch.randn(6), component=0), Term(other, torch.randn(6), component=1)]
+    start = torch.full((1, 3, 48, 48), 0.5)
+    found = [descend(compose(order), start, num_steps=5) for order in (terms, terms[::-1])]
+    assert torch.equal(*found) and found[0].shape == (1, 3, 48, 48)
+    assert isinstance(seeing.bind(torch.randn(1, 1, 6)), BoundLaggedEnergy)

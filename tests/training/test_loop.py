@@ -94,6 +94,18 @@ VARIANTS = {
             },
         },
     ),
+    "spatial, sees the image, independent, longer": (
+        "quadratic",
+        {
+            "model": {
+                "encoder": "global",
+                "spatial": True,
+                "sees_image": True,
+                "num_steps": 2,
+            },
+            "train": {**SCHEDULED, "swap": 0.1, "dependence": 0.1, "extra_steps": 2},
+        },
+    ),
     "adapts and responds": ("quadratic", {"model": {"responds": True}, "train": SCHEDULED}),
     "sees the image": (
         "quadratic",
@@ -343,7 +355,7 @@ def test_penalties_are_added_with_their_weights(images, quadratic):
 def test_penalties_on_confidence_need_an_energy_that_has_one(images, quadratic, pooled, kind, name):
     recipe = pooled() if kind == "pooled" else quadratic(model={"sees_image": True})
     settings = TrainSettings(1, **{name: 1e-3})
-    with pytest.raises(CometError, match="for the quadratic energy that does not see the image"):
+    with pytest.raises(CometError, match="for the quadratic energy that .*not see the image"):
         training_loss(CometModel(recipe.card), as_tensor(images[:2]), settings, 0)
 
 
@@ -402,6 +414,35 @@ def test_noise_is_a_function_of_seed_and_iteration(images, quadratic):
 
     assert error(3) == error(3)
     assert len({error(3), error(4), error(3, seed=1)}) == 3
+
+
+def test_extra_steps_are_drawn_for_each_iteration(monkeypatch, quadratic):
+    seen = []
+
+    def catch(model, bound, x0, *, num_steps, keep):
+        seen.append(num_steps)
+        return [x0]
+
+    monkeypatch.setattr(loop, "recomposition_iterates", catch)
+    recipe = quadratic(train={"num_steps": 2, "extra_steps": 2})
+    model, x = CometModel(recipe.card), torch.rand(4, 3, 16, 16)
+    for iteration in range(60):
+        training_loss(model, x, recipe.train, iteration)
+    assert {n: seen.count(n) > 10 for n in seen} == {2: True, 3: True, 4: True}
+
+
+def test_swaps_train_a_spatial_energy_that_sees_the_image(images, quadratic):
+    facts = {"encoder": "global", "spatial": True, "sees_image": True, "num_steps": 2}
+    recipe = quadratic(model=facts, train={"swap": 1.0})
+    torch.manual_seed(0)
+    model, x = CometModel(recipe.card), as_tensor(images[:4])
+    torch.nn.init.normal_(model.energy_network.seen_change.weight, std=0.1)
+    plain, error = training_loss(model, x, TrainSettings(1, num_steps=2), 0)
+    loss, same = training_loss(model, x, recipe.train, 0)
+    assert plain.item() == pytest.approx(error) and same == error and loss > 1.01 * plain
+    loss.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
