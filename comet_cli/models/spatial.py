@@ -58,7 +58,7 @@ class SpatialEncoder(nn.Module):
 
 
 class PictureReader(nn.Module):
-    """What an energy sees of the picture: features (B,64) of 16×16 pixels (B,3,16,16)."""
+    """What an energy sees of the picture: features (B,128) of 16×16 pixels (B,3,16,16)."""
 
     def __init__(self, width: int = 32) -> None:
         """Build."""
@@ -124,7 +124,7 @@ class SpatialQuadraticEnergy(nn.Module):
 
     Every level doubles the side and is modulated by z (FiLM). With ``responds``, the proposal
     responds to the mean colour of the picture as well (see :class:`BoundRespondingEnergy`); with
-    ``sees_image``, m and f are decoded from z and a coarse picture (:class:`BoundLaggedEnergy`).
+    ``sees_image``, a coarse picture first changes z (:class:`BoundLaggedEnergy`).
     """
 
     def __init__(

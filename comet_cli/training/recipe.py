@@ -263,6 +263,10 @@ class Recipe:
                     "match needs pictures as they were labelled, without flip and colour_jitter",
                 ),
                 (not match or not several, "match is for one data set"),
+                (
+                    not match or self.card.encoder == "global",
+                    "match is for the global encoder: objects have no fixed component",
+                ),
             ],
         )
 

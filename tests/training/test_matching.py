@@ -101,6 +101,11 @@ def test_recipes_that_cannot_be_matched_are_refused(quadratic, facts, message):
         quadratic(model=GLOBAL, **facts)
 
 
+def test_match_is_not_for_objects(quadratic):
+    with pytest.raises(FileFormatError, match="match is for the global encoder"):
+        quadratic(train={"match": [["a"], ["b"], ["c"]]})
+
+
 def test_match_is_for_one_data_set(quadratic_toml):
     text = quadratic_toml(model=GLOBAL, train={"match": MATCH})
     text = text.replace('train = "pictures"', 'train = [{path = "a"}, {path = "b"}]')
