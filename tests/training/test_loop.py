@@ -183,8 +183,8 @@ def spoil(monkeypatch, iteration: int, how) -> None:
     """Let the loss of one iteration be replaced by how(loss, error, model)."""
     right = loop.training_loss
 
-    def wrong(model, x, settings, now):
-        loss, error = right(model, x, settings, now)
+    def wrong(model, x, settings, now, taken):
+        loss, error = right(model, x, settings, now, taken)
         return how(loss, error, model) if now == iteration else (loss, error)
 
     monkeypatch.setattr(loop, "training_loss", wrong)
