@@ -33,10 +33,11 @@ comet compose "$here"/face-b.z -o "$out"/face-b.png
 comet encode "$out"/face-b.png "$here"/toon-2.png -m faces-toon -o "$out"
 comet recombine "$out"/face-b.z "$out"/toon-2.z -o "$out"/toon-swaps.png
 
-# A room: its camera is one component, its lamp and the intensity of the light are others. Roads: the
-# scene, the haze and the colour of the light, between the look of a camera and that of a game.
+# A room: place and height of the camera, the lamp, and the intensity of its light are a component each.
+# Roads: the scene, the haze and the colour of the light, between the look of a camera and that of a game.
 comet encode "$here"/room-1.png "$here"/room-2.png -m room -o "$out"
 comet recombine "$out"/room-1.z "$out"/room-2.z -o "$out"/room-swaps.png
+comet compose "$out"/room-1.z "$out"/room-2.z:light -o "$out"/two-lamps.png
 comet encode "$here"/drive-real-1.png "$here"/drive-virtual-1.png -m drive -o "$out"
 comet recombine "$out"/drive-real-1.z "$out"/drive-virtual-1.z -o "$out"/drive-swaps.png
 
