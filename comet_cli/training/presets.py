@@ -155,14 +155,20 @@ def tuning_recipe(card: ModelCard, start_from: str, wishes: Wishes) -> str:
     # Weights that are good already move with smaller steps.
     train["learning_rate"] = 0.5 * _rate(kind)
     base = PRESETS[kind]
-    plain = card.energy != "quadratic" or (card.sees_image and not card.spatial)
-    losses = {} if plain else base.losses
     return _recipe(
-        dataclasses.replace(base, losses=losses, iterations=base.iterations // 2),
+        dataclasses.replace(base, losses=_losses(card, base), iterations=base.iterations // 2),
         wishes,
         facts,
         train,
     )
+
+
+def _losses(card: ModelCard, base: Preset) -> dict[str, float]:
+    """Return those losses of a preset that the energy of a card has."""
+    if card.energy != "quadratic" or (card.sees_image and not card.spatial):
+        return {}
+    unseeing = ("parsimony", "purity", "area") if card.sees_image else ()
+    return {name: weight for name, weight in base.losses.items() if name not in unseeing}
 
 
 def recipe_name(text: str) -> str:

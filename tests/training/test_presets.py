@@ -8,6 +8,7 @@ import torch
 from comet_cli.errors import CometError, UsageError
 from comet_cli.models import store
 from comet_cli.models.comet_model import CometModel
+from comet_cli.training.loop import training_loss
 from comet_cli.training.presets import (
     PRESETS,
     Wishes,
@@ -176,3 +177,16 @@ def test_the_estimate_comes_before_training_and_counts_what_is_left(tmp_path, da
             estimate=lambda each, left: told.append((each, left)),
         )
     assert [left for _, left in told] == [3] and told[0][0] > 0
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in store.shipped_root().iterdir()))
+def test_every_shipped_model_can_be_gone_on_with(name):
+    """By the losses of the recipe that `comet train --from` writes, all of them in force."""
+    card = dataclasses.replace(store.load(name, device="cpu").card, filter_dim=8)
+    recipe = parse_recipe(tuning_recipe(card, name, WISHES))
+    torch.manual_seed(0)
+    model = CometModel(recipe.card)
+    x = torch.rand(4, 3, card.image_size, card.image_size)
+    loss, _ = training_loss(model, x, recipe.train, recipe.train.iterations)
+    loss.backward()
+    assert loss.isfinite()
