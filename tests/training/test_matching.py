@@ -8,6 +8,7 @@ import torch
 
 from comet_cli.data.dataset_folder import read_metadata, write_metadata
 from comet_cli.errors import CometError, FileFormatError
+from comet_cli.evaluation.probe import as_pictures
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training import distributed
 from comet_cli.training.checkpoint import NAME
@@ -125,7 +126,7 @@ def test_the_loss_is_of_the_picture_that_its_components_taken_elsewhere_make_up(
     recipe = quadratic(model=GLOBAL)
     torch.manual_seed(0)
     model, settings = CometModel(recipe.card), TrainSettings(1)
-    x = torch.from_numpy(images[:6]).permute(0, 3, 1, 2).float() / 255
+    x = as_pictures(images[:6])
     own = torch.arange(4)[:, None].repeat(1, 2)
     plain, error = training_loss(model, x[:4], settings, 0)
     loss, same = training_loss(model, x, settings, 0, own)
@@ -174,7 +175,7 @@ def test_processes_share_a_matched_batch_out(images, quadratic, monkeypatch):
     recipe = quadratic(model=GLOBAL)
     torch.manual_seed(0)
     model, settings = CometModel(recipe.card), TrainSettings(1)
-    x = torch.from_numpy(images[:6]).permute(0, 3, 1, 2).float() / 255
+    x = as_pictures(images[:6])
     taken = torch.tensor([[0, 5], [1, 1], [4, 2], [3, 0]])
     whole, _ = training_loss(model, x, settings, 0, taken)
     parts = []
