@@ -14,11 +14,11 @@ import os
 import tempfile
 from pathlib import Path
 
-from comet_cli.data.catalogue import make_generator
 from comet_cli.data.make import make_dataset
-from comet_cli.files import read_input
-from comet_cli.model_choice import choose_model
-from comet_cli.resolution import Bench
+from comet_cli.formats.files import read_input
+from comet_cli.inputs.auto_model import choose_model
+from comet_cli.inputs.session import Bench
+from comet_cli.worlds.catalogue import make_generator
 
 MODELS = {
     "clevr": "clevr",

@@ -15,9 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from comet_cli.data.catalogue import GENERATORS, make_generator
 from comet_cli.data.make import make_dataset
 from comet_cli.errors import MissingExtraError
+from comet_cli.worlds.catalogue import GENERATORS, make_generator
 
 MANY = 20_000
 SECONDS = 1.0

@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from comet_cli.models.store import list_models
+from comet_cli.models.library import list_models
 
 MARKS = ("<!-- figures -->", "<!-- /figures -->")
 COLUMNS = [

@@ -17,15 +17,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from comet_cli.data.catalogue import make_generator
 from comet_cli.data.dataset_folder import list_pictures, splits_in
 from comet_cli.data.make import make_dataset
 from comet_cli.data.mapped import map_pictures
 from comet_cli.data.packing import pack_dataset
-from comet_cli.files import read_input
-from comet_cli.images import load_image, to_bytes
+from comet_cli.formats.files import read_input
+from comet_cli.formats.images import load_image, to_bytes
 from comet_cli.training.loop import draw_batch
 from comet_cli.training.recipe import parse_recipe
+from comet_cli.worlds.catalogue import make_generator
 
 SECONDS = 0.3  # of each measurement
 RECIPE = """

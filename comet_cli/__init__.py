@@ -12,28 +12,28 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from comet_cli.components import ComponentSet, read_components, write_components
-    from comet_cli.composition import Term, compose, render
-    from comet_cli.descent import descend
+    from comet_cli.energy.composition import Term, compose, render
+    from comet_cli.energy.descent import descend
     from comet_cli.errors import CometError
-    from comet_cli.images import load_image, save_png
+    from comet_cli.formats.components import ComponentSet, read_components, write_components
+    from comet_cli.formats.images import load_image, save_png
     from comet_cli.models.card import ModelCard
     from comet_cli.models.comet_model import CometModel
-    from comet_cli.models.store import load
+    from comet_cli.models.library import load
 
 _HOMES = {
-    "load": "comet_cli.models.store",
+    "load": "comet_cli.models.library",
     "CometModel": "comet_cli.models.comet_model",
     "ModelCard": "comet_cli.models.card",
-    "Term": "comet_cli.composition",
-    "compose": "comet_cli.composition",
-    "render": "comet_cli.composition",
-    "descend": "comet_cli.descent",
-    "ComponentSet": "comet_cli.components",
-    "read_components": "comet_cli.components",
-    "write_components": "comet_cli.components",
-    "load_image": "comet_cli.images",
-    "save_png": "comet_cli.images",
+    "Term": "comet_cli.energy.composition",
+    "compose": "comet_cli.energy.composition",
+    "render": "comet_cli.energy.composition",
+    "descend": "comet_cli.energy.descent",
+    "ComponentSet": "comet_cli.formats.components",
+    "read_components": "comet_cli.formats.components",
+    "write_components": "comet_cli.formats.components",
+    "load_image": "comet_cli.formats.images",
+    "save_png": "comet_cli.formats.images",
     "CometError": "comet_cli.errors",
 }
 

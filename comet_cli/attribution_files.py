@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from comet_cli import __version__
-from comet_cli.attribution import Attribution, attribute_rows, draw_gradients, plan_gradients
 from comet_cli.errors import UsageError
-from comet_cli.files import check_distinct, check_output, show, write_output
-from comet_cli.images import decode_png, from_bytes, write_png
-from comet_cli.recipes import Recipe, Setting
-from comet_cli.resolution import Bench, Progress
+from comet_cli.formats.files import check_distinct, check_output, show, write_output
+from comet_cli.formats.images import decode_png, from_bytes, write_png
+from comet_cli.formats.picture_recipe import Recipe, Setting
+from comet_cli.inputs.session import Bench, Progress
+from comet_cli.verbs.gradients import Attribution, attribute_rows, draw_gradients, plan_gradients
 
 
 def gradients_npz(recipe: Recipe, attributions: Sequence[Attribution]) -> bytes:
@@ -70,13 +70,13 @@ def write_gradients(
         each: an existing folder that takes each map as a PNG of its own, ``scene-0.png`` ….
         masks: an existing folder that takes a black and white PNG a component,
             ``scene-0-mask.png`` …, white where the component is the strongest
-            (:func:`comet_cli.attribution_maps.strongest_segments`).
+            (:func:`comet_cli.drawing.maps.strongest_segments`).
         threshold: masks are instead white where the component pulls at least this many times as
-            hard as at its peak (:func:`comet_cli.attribution_maps.component_mask`).
+            hard as at its peak (:func:`comet_cli.drawing.maps.component_mask`).
         metadata: write the recipe into the pictures.
         force: replace files that comet did not make.
         progress: called with (done, total) images.
-        settings: see :func:`comet_cli.attribution.plan_gradients`.
+        settings: see :func:`comet_cli.verbs.gradients.plan_gradients`.
 
     Returns:
         The paths written.

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from comet_cli.errors import SelectionError, UsageError
-from comet_cli.files import check_inputs, read_input, show
-from comet_cli.images import encode_png, load_image, to_bytes
-from comet_cli.mixtures import blend
-from comet_cli.modifiers import Region, split_blend, split_region
-from comet_cli.recipes import ModelReference, RecipeTerm
-from comet_cli.resolution import Bench, RecipeDraft, open_selections
+from comet_cli.formats.files import check_inputs, read_input, show
+from comet_cli.formats.images import encode_png, load_image, to_bytes
+from comet_cli.formats.picture_recipe import ModelReference, RecipeTerm
+from comet_cli.inputs.modifiers import Region, split_blend, split_region
+from comet_cli.inputs.session import Bench, RecipeDraft, open_selections
+from comet_cli.verbs.recombine_grid import blend
 
 Ingredient = tuple[RecipeTerm, Region | None]
 

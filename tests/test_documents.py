@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from comet_cli.models.store import list_models
+from comet_cli.models.library import list_models
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = [entry.name for entry in list_models() if entry.origin == "shipped"]

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from comet_cli.images import decode_png, write_png
-from comet_cli.models.store import list_models
-from comet_cli.recipes import has_recipe, read_recipe
+from comet_cli.formats.images import decode_png, write_png
+from comet_cli.formats.picture_recipe import has_recipe, read_recipe
+from comet_cli.models.library import list_models
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comet_cli.components import read_components
-from comet_cli.evaluation.ari import adjusted_rand_index
-from comet_cli.images import load_image
-from comet_cli.models.store import list_models
+from comet_cli.evaluation.metrics import adjusted_rand_index
+from comet_cli.formats.components import read_components
+from comet_cli.formats.images import load_image
+from comet_cli.models.library import list_models
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = {entry.name for entry in list_models() if entry.origin == "shipped"}
@@ -56,10 +56,10 @@ def test_all_components_together_are_the_input() -> None:
     import torch
 
     from comet_cli.evaluation.reconstruction import psnr, reconstruct
-    from comet_cli.models import store
+    from comet_cli.models import library
 
     for name, least in (("clevr", 30.0), ("tetris", 25.0)):
-        model = store.load(name, device="cpu")
+        model = library.load(name, device="cpu")
         for letter in "ab":
             picture = load_image(
                 str(ROOT / "examples" / f"{name}-{letter}.png"), model.card.image_size
@@ -72,9 +72,9 @@ def test_gradients_of_tetris_find_the_blocks() -> None:
     import torch
 
     from comet_cli.evaluation.segmentation import gradient_strength, segment
-    from comet_cli.models import store
+    from comet_cli.models import library
 
-    model = store.load("tetris", device="cpu")
+    model = library.load("tetris", device="cpu")
     for letter in "ab":
         picture = load_image(str(ROOT / "examples" / f"tetris-{letter}.png"), 35)
         colours = (picture > 0.5).astype(int)

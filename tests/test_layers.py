@@ -42,7 +42,10 @@ def test_only_the_command_line_knows_the_terminal(path):
             assert not any(name.startswith("comet_cli.cli") for name in imported(path))
 
 
-@pytest.mark.parametrize("name", ["composition", "descent", "models/comet_model", "sheets"])
+@pytest.mark.parametrize(
+    "name",
+    ["energy/composition", "energy/descent", "models/comet_model", "drawing/sheets"],
+)
 def test_mathematics_opens_no_file(name):
     tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
     called = {
@@ -55,14 +58,14 @@ def test_mathematics_opens_no_file(name):
 
 LIGHT = [
     "comet_cli",
-    "comet_cli.components",
-    "comet_cli.selection",
-    "comet_cli.recipes",
-    "comet_cli.files",
-    "comet_cli.images",
-    "comet_cli.inspection",
+    "comet_cli.formats.components",
+    "comet_cli.inputs.selection",
+    "comet_cli.formats.picture_recipe",
+    "comet_cli.formats.files",
+    "comet_cli.formats.images",
+    "comet_cli.verbs.inspect",
     "comet_cli.models.card",
-    "comet_cli.models.store",
+    "comet_cli.models.library",
     "comet_cli.cli.app",
 ]
 

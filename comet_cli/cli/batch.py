@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
-from comet_cli.batching.lists import Ledger, Line, read_lines, remove_leftovers, spool
-from comet_cli.batching.shards import Shard, choose_shard
+from comet_cli.batch.lists import Ledger, Line, read_lines, remove_leftovers, spool
+from comet_cli.batch.shards import Shard, choose_shard
 from comet_cli.cli import options
 from comet_cli.cli.batch_lines import LineParser
 from comet_cli.cli.console import (
@@ -25,7 +25,7 @@ from comet_cli.cli.console import (
 from comet_cli.errors import CometError
 
 if TYPE_CHECKING:
-    from comet_cli.batching.jobs import Result
+    from comet_cli.batch.jobs import Result
 
 
 class InterruptedBatch(CometError):
@@ -121,10 +121,10 @@ def _results(
     force: bool,
     bench: dict[str, Any],
 ) -> Iterator[Result]:
-    from comet_cli.batching.jobs import BadLine, Benches, Job
-    from comet_cli.batching.memory import BatchSize, local_device
-    from comet_cli.batching.rendering import Renderer
-    from comet_cli.batching.running import run_jobs
+    from comet_cli.batch.jobs import BadLine, Benches, Job
+    from comet_cli.batch.memory import BatchSize, local_device
+    from comet_cli.batch.rendering import Renderer
+    from comet_cli.batch.running import run_jobs
 
     bench["device"] = local_device(bench["device"], part.local)
     parser = LineParser(force=force, **bench)

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from comet_cli.batching.lists import Line, check_length
+from comet_cli.batch.lists import Line, check_length
+from comet_cli.cli.checks import check_picture_output
 from comet_cli.cli.compose import compose
 from comet_cli.cli.console import protect
-from comet_cli.cli.pictures import check_picture_output
-from comet_cli.components import parse_json
 from comet_cli.errors import CometError, UsageError
-from comet_cli.files import STANDARD, show
+from comet_cli.formats.components import parse_json
+from comet_cli.formats.files import STANDARD, show
+from comet_cli.inputs.modifiers import split_arguments
+from comet_cli.inputs.seed_lists import parse_seeds, seed_paths
+from comet_cli.inputs.selection import parse_selection
 from comet_cli.models.card import STARTS
-from comet_cli.modifiers import split_arguments
-from comet_cli.seeding import parse_seeds, seed_paths
-from comet_cli.selection import parse_selection
 
 if TYPE_CHECKING:
-    from comet_cli.batching.jobs import Job
+    from comet_cli.batch.jobs import Job
 
 # What a batch gives to every picture by itself; any other option makes a line be composed alone.
 GROUPED = {
@@ -37,7 +37,7 @@ OUTPUTS = ("trace",)
 
 
 class LineParser:
-    """Turns lines into what :mod:`comet_cli.batching` carries out."""
+    """Turns lines into what :mod:`comet_cli.batch` carries out."""
 
     def __init__(self, *, force: bool = False, **bench: Any) -> None:
         """Take what holds for all lines that do not say otherwise.
@@ -67,7 +67,7 @@ class LineParser:
         Raises:
             Exception: it is no composition, or a file is not there or may not be written.
         """
-        from comet_cli.batching.jobs import Job
+        from comet_cli.batch.jobs import Job
 
         context = self._parse(line)
         params = context.params

@@ -11,14 +11,14 @@ from typing import Any
 
 import typer
 
-from comet_cli.components import MAX_HEADER_BYTES, is_components, parse_components
 from comet_cli.errors import CometError
-from comet_cli.files import STANDARD
-from comet_cli.models import store
+from comet_cli.formats.components import MAX_HEADER_BYTES, is_components, parse_components
+from comet_cli.formats.files import STANDARD
+from comet_cli.inputs.modifiers import MASKS
+from comet_cli.inputs.reuse import path_beside, read_beside
+from comet_cli.models import library
 from comet_cli.models.card import ModelCard
-from comet_cli.models.reference import PREFIX as HUB_PREFIX
-from comet_cli.modifiers import MASKS
-from comet_cli.reuse import path_beside, read_beside
+from comet_cli.models.hub_reference import PREFIX as HUB_PREFIX
 
 MAX_FILE_BYTES = 1 << 26  # a larger file would be waited for
 _WITHIN = re.compile(r".+[:\]*].*@|.*%\d*\.?\d+%")
@@ -30,7 +30,7 @@ Names = tuple[int, tuple[str, ...]]  # K, and K labels or none
 
 def complete_models(incomplete: str) -> list[str]:
     """Return the names of installed models that begin so."""
-    return [e.name for e in store.list_models() if e.name.startswith(incomplete)]
+    return [e.name for e in library.list_models() if e.name.startswith(incomplete)]
 
 
 def words(*choices: str) -> Callable[[str], list[str]]:
@@ -125,18 +125,18 @@ def names_in(path: str, model: str) -> Names | None:
 
 
 def _names_of_picture(path: str, data: bytes, model: str) -> Names | None:
-    from comet_cli.images import image_facts
+    from comet_cli.formats.images import image_facts
 
     image_facts(data)
     if model.startswith(HUB_PREFIX):
         return None  # a Tab key downloads nothing
     if model != "auto":
-        return _names_on(ModelCard.read(store.find(model)))
+        return _names_on(ModelCard.read(library.find(model)))
     beside = path_beside(path)
     found = None if beside is None or not _is_small(beside) else read_beside(beside)
     if found is not None and found.source_sha256 == hashlib.sha256(data).hexdigest():
         return len(found), found.labels
-    cards = [entry.card for entry in store.list_models()]
+    cards = [entry.card for entry in library.list_models()]
     if len(cards) == 1:
         return _names_on(cards[0])
     # Which model it will be is not known yet: what any of them has.

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from comet_cli.cli import options
+from comet_cli.cli.checks import check_picture_output
 from comet_cli.cli.console import Report
-from comet_cli.cli.pictures import check_picture_output
-from comet_cli.cli.preview import check_preview, show_preview
+from comet_cli.cli.terminal_preview import check_preview, show_preview
 from comet_cli.errors import UsageError
+from comet_cli.inputs.modifiers import split_arguments
+from comet_cli.inputs.seed_lists import parse_seeds, seed_paths
 from comet_cli.models.card import STARTS
-from comet_cli.modifiers import split_arguments
-from comet_cli.seeding import parse_seeds, seed_paths
 
 
 def compose(
@@ -74,8 +74,8 @@ def compose(
                 also_reads=[None if init in STARTS else init, *further],
                 also_writes=[trace],
             )
-        from comet_cli.pictures import compose_picture, compose_pictures
-        from comet_cli.resolution import Bench
+        from comet_cli.inputs.session import Bench
+        from comet_cli.verbs.compose import compose_picture, compose_pictures
 
         bench = Bench(
             model=model, device=device, precision=precision, fresh=fresh, note=report.note

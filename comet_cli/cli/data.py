@@ -22,7 +22,7 @@ def list_(
     if readers:
         _list_readers(as_json)
         return
-    from comet_cli.data.catalogue import GENERATORS
+    from comet_cli.worlds.catalogue import GENERATORS
 
     kinds = GENERATORS.values()
     if as_json:
@@ -52,9 +52,9 @@ def make(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Make a data set, or go on with one that was interrupted."""
-    from comet_cli.data.catalogue import make_generator
     from comet_cli.data.make import make_dataset
     from comet_cli.data.preview import check_preview, write_preview
+    from comet_cli.worlds.catalogue import make_generator
 
     if preview is not None:
         check_preview(preview, out)
@@ -151,7 +151,7 @@ def pack(
     from comet_cli.cli.console import Report
     from comet_cli.data.pack import is_pack
     from comet_cli.data.packing import pack_dataset
-    from comet_cli.files import check_output
+    from comet_cli.formats.files import check_output
 
     check_output(out, force=force or is_pack(out), inputs=[str(folder)])
     with Report(as_json=as_json, quiet=quiet) as report:
@@ -211,7 +211,7 @@ def check(
 
 
 def _list_readers(as_json: bool) -> None:
-    from comet_cli.data.readers import READERS
+    from comet_cli.data.readers.catalogue import READERS
 
     rows = [{"name": reader.name, "expects": reader.expects} for reader in READERS.values()]
     if as_json:

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from comet_cli.cli import options
+from comet_cli.cli.checks import check_picture_output
 from comet_cli.cli.console import Report
-from comet_cli.cli.pictures import check_picture_output
 
 
 def decompose(
@@ -42,8 +42,8 @@ def decompose(
         check_picture_output(
             output, force=force, as_json=as_json, selections=inputs, literal=literal
         )
-        from comet_cli.decomposition import write_decomposition
-        from comet_cli.resolution import Bench
+        from comet_cli.inputs.session import Bench
+        from comet_cli.verbs.decompose import write_decomposition
 
         bench = Bench(
             model=model, device=device, precision=precision, fresh=fresh, note=report.note

@@ -10,7 +10,7 @@ import typer
 from comet_cli.cli import options
 from comet_cli.cli.console import SOME_FAILED, Report, check_stdout
 from comet_cli.errors import CometError, UsageError
-from comet_cli.files import STANDARD
+from comet_cli.formats.files import STANDARD
 
 
 def encode(
@@ -47,8 +47,8 @@ def encode(
                 )
             output = STANDARD
         check_stdout(output, as_json)
-        from comet_cli.encoding import encode_files
-        from comet_cli.resolution import Bench
+        from comet_cli.inputs.session import Bench
+        from comet_cli.verbs.encode import encode_files
 
         bench = Bench(
             model=model, device=device, precision=precision, fresh=fresh, note=report.note

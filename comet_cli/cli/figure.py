@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from comet_cli.cli import options
+from comet_cli.cli.checks import check_picture_output
 from comet_cli.cli.console import Report
-from comet_cli.cli.pictures import check_picture_output
 
 
 def figure(
@@ -34,7 +34,7 @@ def figure(
     """
     with Report(as_json=as_json, quiet=quiet) as report:
         check_picture_output(output, force=True, as_json=as_json, selections=[])
-        from comet_cli.figures.making import write_figure
+        from comet_cli.figures.figure import write_figure
 
         with report.progress("panels") as progress:
             made = write_figure(

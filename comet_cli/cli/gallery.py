@@ -35,7 +35,7 @@ def gallery(
     """
     with Report(as_json=as_json, quiet=quiet) as report:
         check_stdout(output, as_json)
-        from comet_cli.gallery import write_gallery
+        from comet_cli.verbs.gallery import write_gallery
 
         with report.progress("gallery") as progress:
             made = write_gallery(folder, output=output, title=title, force=force, progress=progress)

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from comet_cli.cli import options
+from comet_cli.cli.checks import check_picture_output
 from comet_cli.cli.console import Report
-from comet_cli.cli.pictures import check_picture_output
 
 
 def gradients(
@@ -67,7 +67,7 @@ def gradients(
             also_writes=[npz],
         )
         from comet_cli.attribution_files import write_gradients
-        from comet_cli.resolution import Bench
+        from comet_cli.inputs.session import Bench
 
         bench = Bench(
             model=model, device=device, precision=precision, fresh=fresh, note=report.note

@@ -9,7 +9,7 @@ import typer
 from comet_cli.cli import options
 from comet_cli.cli.console import SOME_FAILED, Report, print_error
 from comet_cli.errors import CometError
-from comet_cli.files import check_inputs, show
+from comet_cli.formats.files import check_inputs, show
 
 
 def inspect(
@@ -28,7 +28,7 @@ def inspect(
     Of several files, --json prints a list "files".
     """
     with Report(as_json=as_json) as report:
-        from comet_cli.inspection import describe, inspect_file
+        from comet_cli.verbs.inspect import describe, inspect_file
 
         if len(files) == 1:
             facts = inspect_file(files[0])

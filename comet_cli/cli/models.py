@@ -26,17 +26,17 @@ Name = Annotated[str, typer.Argument(help="A model's name, its folder, or hf:org
 @app.command("list")
 def list_(as_json: options.Json = False, quiet: Quiet = False) -> None:
     """List the models that -m finds by name."""
-    from comet_cli.models import store
+    from comet_cli.models import library
 
     with Report(as_json=as_json, quiet=quiet) as report:
         problems: list[str] = []
-        entries = store.list_models(problems)
+        entries = library.list_models(problems)
         for problem in problems:
             report.note(f"skipped: {problem}")
         if not entries:
-            report.note(f"no model is installed (expected in {store.local_root()})")
+            report.note(f"no model is installed (expected in {library.local_root()})")
         names = "\n".join(entry.name for entry in entries)
-        document = {"models": [store.to_json(entry) for entry in entries]}
+        document = {"models": [library.to_json(entry) for entry in entries]}
         if entries or as_json:
             report.show(document, names if quiet else table(entries))
 
@@ -44,10 +44,10 @@ def list_(as_json: options.Json = False, quiet: Quiet = False) -> None:
 @app.command()
 def show(name: Name, as_json: options.Json = False) -> None:
     """Show every fact of a model's card, its components' names and its sample sheet."""
-    from comet_cli.models import store
+    from comet_cli.models import library
 
     with Report(as_json=as_json) as report:
-        facts = store.to_json(store.entry(store.find(name)))
+        facts = library.to_json(library.entry(library.find(name)))
         report.show(facts, describe(facts))
 
 
@@ -73,7 +73,7 @@ def import_(
     quiet: Quiet = False,
 ) -> None:
     """Turn a checkpoint of the paper's authors into a model; nothing in it is executed."""
-    from comet_cli.models.official import MisfitError, Told, import_official
+    from comet_cli.official.importing import MisfitError, Told, import_official
 
     with Report(as_json=as_json, quiet=quiet) as report:
         told = Told(components, size, render_steps, render_step_size)
@@ -110,16 +110,16 @@ def export(
     quiet: Quiet = False,
 ) -> None:
     """Write a model as a checkpoint that the code of the paper's authors loads."""
-    from comet_cli.files import check_output, write_output
-    from comet_cli.models import store
-    from comet_cli.models.export import LOST, official_bytes
+    from comet_cli.formats.files import check_output, write_output
+    from comet_cli.models import library
+    from comet_cli.official.exporting import LOST, official_bytes
 
     if format_ != "official":
         raise UsageError(f"unknown format '{format_}'; expected official")
     check_stdout(output, as_json)
     with Report(as_json=as_json, quiet=quiet) as report:
         check_output(output, force=force)
-        model = store.load(name, "cpu")
+        model = library.load(name, "cpu")
         write_output(output, official_bytes(model))
         report.note(f"their format has no place for {LOST}")
         report.wrote(output)
@@ -157,14 +157,14 @@ def push(
     quiet: Quiet = False,
 ) -> None:
     """Upload a model to the Hugging Face Hub, with a README made from its card."""
-    from comet_cli.models import store
+    from comet_cli.models import library
     from comet_cli.models.hub import push as push_model
     from comet_cli.models.hub import silence
 
     with Report(as_json=as_json, quiet=quiet) as report:
         if quiet or as_json:
             silence()
-        found, url = push_model(store.find(name), repository, private=private or None)
+        found, url = push_model(library.find(name), repository, private=private or None)
         report.note(f"others get it with: comet models pull {repository.removeprefix('hf:')}")
         report.show({"origin": str(found), "url": url}, url)
 
@@ -175,18 +175,18 @@ def verify(
     as_json: options.Json = False,
 ) -> None:
     """Compare weights with the hashes in their cards; exit code 1 if any differs."""
-    from comet_cli.models import store
+    from comet_cli.models import library
 
     with Report(as_json=as_json) as report:
         problems: list[str] = []
         if name is None:
-            folders = {entry.name: entry.folder for entry in store.list_models(problems)}
+            folders = {entry.name: entry.folder for entry in library.list_models(problems)}
         else:
-            folders = {name: store.find(name)}
+            folders = {name: library.find(name)}
         results: dict[str, str] = {}
         for key, folder in folders.items():
             try:
-                store.verify(folder)
+                library.verify(folder)
                 results[key] = "ok"
             except CometError as error:
                 results[key] = str(error)
@@ -206,13 +206,13 @@ def remove(
     as_json: options.Json = False,
 ) -> None:
     """Delete a model that was pulled, imported or trained."""
-    from comet_cli.models import store
+    from comet_cli.models import library
 
     with Report(as_json=as_json) as report:
-        folder = store.local_folder(name)
+        folder = library.local_folder(name)
         # Only a person at a terminal can answer.
         asked = sys.stdin.isatty() and sys.stderr.isatty() and not as_json
         if not yes and not (asked and typer.confirm(f"Delete {folder}?", err=True)):
             raise UsageError(f"this deletes {folder}; repeat it with --force if that is meant")
-        removed = store.remove(name)
+        removed = library.remove(name)
         report.show({"removed": str(removed)}, str(removed))

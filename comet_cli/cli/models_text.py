@@ -7,11 +7,11 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from comet_cli.files import show
+from comet_cli.formats.files import show
 
 if TYPE_CHECKING:
-    from comet_cli.models.official import Misfit
-    from comet_cli.models.store import ModelEntry
+    from comet_cli.models.library import ModelEntry
+    from comet_cli.official.importing import Misfit
 
 HEADLINES = (
     ("PSNR {:.1f} dB", "reconstruction", "psnr"),
@@ -55,7 +55,7 @@ def _aligned(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _row(entry: ModelEntry) -> tuple[str, ...]:
-    from comet_cli.models import store
+    from comet_cli.models import library
 
     card = entry.card
     return (
@@ -66,7 +66,7 @@ def _row(entry: ModelEntry) -> tuple[str, ...]:
         card.attention if card.encoder == "recurrent" else card.encoder,
         card.energy,
         _data(card.dataset) or "-",
-        f"{store.weights_size(entry.folder) / 1e6:.1f} MB",
+        f"{library.weights_size(entry.folder) / 1e6:.1f} MB",
         re.sub(r"(?<=@[0-9a-f]{8})[0-9a-f]{32}$", "", entry.origin),
         card.weights_sha256[:12] or "-",
         headline(card.figures),

@@ -10,9 +10,9 @@ import typer
 from comet_cli.cli import options
 from comet_cli.cli.completion import complete_selections
 from comet_cli.cli.console import SOME_FAILED, Report, print_error, unprotect
-from comet_cli.components import ComponentSet
-from comet_cli.files import show
-from comet_cli.nearest import Encode, find_nearest
+from comet_cli.formats.components import ComponentSet
+from comet_cli.formats.files import show
+from comet_cli.verbs.nearest import Encode, find_nearest
 
 
 def nearest(
@@ -73,7 +73,7 @@ def _encoder(**options: Any) -> Encode:
     opened: list[Any] = []
 
     def encode(data: bytes, path: str, home: ComponentSet | None) -> ComponentSet:
-        from comet_cli.resolution import Bench
+        from comet_cli.inputs.session import Bench
 
         if not opened:
             opened.append(Bench(**options))

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from comet_cli.cli import options
+from comet_cli.cli.checks import check_picture_output
 from comet_cli.cli.console import Report
-from comet_cli.cli.pictures import check_picture_output
-from comet_cli.cli.preview import check_preview, show_preview
+from comet_cli.cli.terminal_preview import check_preview, show_preview
 
 
 def recombine(
@@ -60,8 +60,8 @@ def recombine(
         check_picture_output(
             output, force=force, as_json=as_json, selections=inputs, literal=literal
         )
-        from comet_cli.recombination import cell_paths, write_recombination
-        from comet_cli.resolution import Bench
+        from comet_cli.inputs.session import Bench
+        from comet_cli.verbs.recombine import cell_paths, write_recombination
 
         bench = Bench(
             model=model, device=device, precision=precision, fresh=fresh, note=report.note

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from comet_cli.cli import options
+from comet_cli.cli.checks import check_picture_output
 from comet_cli.cli.console import SOME_FAILED, Report, print_error
-from comet_cli.cli.pictures import check_picture_output
 from comet_cli.errors import CometError, UsageError
-from comet_cli.files import check_distinct, check_inputs, show
+from comet_cli.formats.files import check_distinct, check_inputs, show
 
 
 def replay(
@@ -44,7 +44,7 @@ def replay(
     """
     failed = []
     with Report(as_json=as_json, quiet=quiet) as report:
-        from comet_cli.recipes import replayed_path
+        from comet_cli.formats.picture_recipe import replayed_path
 
         if len(pictures) > 1 and output is not None:
             raise UsageError(
@@ -93,8 +93,8 @@ def _replay(
     metadata: bool,
     settings: dict[str, Any],
 ) -> None:
-    from comet_cli.images import write_png
-    from comet_cli.replaying import replay_picture
+    from comet_cli.formats.images import write_png
+    from comet_cli.verbs.replay import replay_picture
 
     with report.progress("rendering") as progress:
         result = replay_picture(picture, note=report.note, progress=progress, **settings)

@@ -11,7 +11,7 @@ from comet_cli.cli import options
 from comet_cli.cli.completion import complete_selections
 from comet_cli.cli.console import SOME_FAILED, Report, print_error, unprotect
 from comet_cli.errors import CometError
-from comet_cli.files import show
+from comet_cli.formats.files import show
 
 
 def score(
@@ -47,8 +47,8 @@ def score(
     Example: comet score folder/*.png a.z:1 --top 10
     """
     with Report(as_json=as_json, quiet=quiet) as report:
-        from comet_cli.resolution import Bench
-        from comet_cli.scoring import rank, score_images, split_arguments
+        from comet_cli.inputs.session import Bench
+        from comet_cli.verbs.score import rank, score_images, split_arguments
 
         pictures, selections = split_arguments(arguments, literal=literal)
         bench = Bench(

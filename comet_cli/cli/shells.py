@@ -22,8 +22,8 @@ from typing import Any
 
 from comet_cli.cli.completion import selected_file
 from comet_cli.errors import CometError, UsageError
-from comet_cli.files import STANDARD, read_input, show, write_output
-from comet_cli.models.store import comet_home
+from comet_cli.formats.files import STANDARD, read_input, show, write_output
+from comet_cli.models.library import comet_home
 
 VARIABLE = "_COMET_COMPLETE"
 FILES_INSTEAD = 1

@@ -151,8 +151,8 @@ def _write_recipe(
     iterations: int | None,
 ) -> tuple[str, str]:
     """Return the recipe of the options, and the model's name."""
-    from comet_cli.models import store
-    from comet_cli.selection import parse_listing
+    from comet_cli.inputs.selection import parse_listing
+    from comet_cli.models import library
     from comet_cli.training.presets import Wishes, preset_recipe, recipe_name, tuning_recipe
 
     if data is None:
@@ -168,7 +168,7 @@ def _write_recipe(
     if preset is not None:
         return preset_recipe(preset, wishes), title
     assert start is not None
-    card = store.load(start, device="cpu").card
+    card = library.load(start, device="cpu").card
     if keep is not None:
         picked = parse_listing(keep, "--keep").pick(card.components, card.labels)
         wishes = dataclasses.replace(wishes, keep=tuple(k for k, _ in picked))
@@ -177,7 +177,7 @@ def _write_recipe(
 
 def _keep_recipe(text: str, folder: Path) -> Path:
     """Write a new training's recipe; refuse another in the place of one that was begun."""
-    from comet_cli.files import write_output
+    from comet_cli.formats.files import write_output
 
     path = folder / "recipe.toml"
     try:

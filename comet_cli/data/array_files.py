@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from comet_cli.errors import CometError, FileFormatError
-from comet_cli.files import show
+from comet_cli.formats.files import show
 
 
 def load_arrays(

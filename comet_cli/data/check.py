@@ -12,9 +12,9 @@ from PIL import Image
 
 from comet_cli.data import dataset_folder
 from comet_cli.data.coverage import Factor, factor_coverage
-from comet_cli.data.generator import SPLITS
 from comet_cli.errors import CometError
-from comet_cli.files import show
+from comet_cli.formats.files import show
+from comet_cli.worlds.generator import SPLITS
 
 # What a line of metadata holds besides the scene.
 _BOOKKEEPING = frozenset({"file_name", "mask", "split", "index", "seed"})

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from comet_cli.data.catalogue import GENERATORS
-from comet_cli.data.factor_grid import GridGenerator
+from comet_cli.worlds.catalogue import GENERATORS
+from comet_cli.worlds.factor_grid import GridGenerator
 
 # More different values than these are a range, or texts that name a picture.
 MOST_VALUES = 40

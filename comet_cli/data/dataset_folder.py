@@ -25,11 +25,11 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from comet_cli.data.array_files import load_arrays
-from comet_cli.data.generator import SPLITS, Sample
 from comet_cli.data.pack import is_pack, read_facts, read_pack
 from comet_cli.errors import CometError, FileFormatError
-from comet_cli.files import read_input, show, write_output
-from comet_cli.images import image_size, load_image, to_bytes
+from comet_cli.formats.files import read_input, show, write_output
+from comet_cli.formats.images import image_size, load_image, to_bytes
+from comet_cli.worlds.generator import SPLITS, Sample
 
 FORMAT_VERSION = 1
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm"})

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from comet_cli.data.cache import Fingerprints, cache_home, make_entry
 from comet_cli.data.dataset_folder import SUFFIXES, read_description
 from comet_cli.data.importing import import_dataset
-from comet_cli.data.readers import find_reader
+from comet_cli.data.readers.catalogue import find_reader
 from comet_cli.errors import CometError
-from comet_cli.files import show
+from comet_cli.formats.cache import Fingerprints, cache_home, make_entry
+from comet_cli.formats.files import show
 
 HUB_PREFIX = "hf:"
 # What readers look into besides pictures; a drive's point clouds are no business of theirs.

@@ -11,14 +11,14 @@ import numpy as np
 from PIL import Image
 
 from comet_cli.data import dataset_folder
-from comet_cli.data.generator import SPLITS, Sample
 from comet_cli.data.make import MOST_PICTURES
 from comet_cli.data.opening import claim_folder, make_folders
-from comet_cli.data.readers import find_reader
-from comet_cli.data.source import SourcePicture
+from comet_cli.data.readers.catalogue import find_reader
+from comet_cli.data.readers.source import SourcePicture
 from comet_cli.errors import CometError, UsageError
-from comet_cli.files import base_name, read_input, show
-from comet_cli.images import decode_png, encode_png, image_facts, load_image, to_bytes
+from comet_cli.formats.files import base_name, read_input, show
+from comet_cli.formats.images import decode_png, encode_png, image_facts, load_image, to_bytes
+from comet_cli.worlds.generator import SPLITS, Sample
 
 DEFAULT_SIZE = 64
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from comet_cli.data import dataset_folder
-from comet_cli.data.factor_grid import GridGenerator
-from comet_cli.data.generator import SPLITS, Generator
 from comet_cli.data.opening import claim_folder, make_folders
 from comet_cli.errors import UsageError
-from comet_cli.files import show
+from comet_cli.formats.files import show
+from comet_cli.worlds.factor_grid import GridGenerator
+from comet_cli.worlds.generator import SPLITS, Generator
 
 # More would make a name of seven digits, and the order of names that of numbers no longer.
 MOST_PICTURES = 1_000_000

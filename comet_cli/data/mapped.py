@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from comet_cli.data.cache import Fingerprints, cache_home, discard, make_entry
 from comet_cli.data.dataset_folder import (
     LoadedPictures,
     list_pictures,
@@ -24,7 +23,8 @@ from comet_cli.data.dataset_folder import (
     warn_skipped,
 )
 from comet_cli.data.pack import is_pack
-from comet_cli.files import show
+from comet_cli.formats.cache import Fingerprints, cache_home, discard, make_entry
+from comet_cli.formats.files import show
 
 FORMAT_VERSION = 1
 # A folder that changes while it is read is read again, a few times.

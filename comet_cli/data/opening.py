@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from comet_cli.data import dataset_folder
-from comet_cli.data.generator import SPLITS
 from comet_cli.errors import UsageError
-from comet_cli.files import show
+from comet_cli.formats.files import show
+from comet_cli.worlds.generator import SPLITS
 
 
 def claim_folder(

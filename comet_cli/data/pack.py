@@ -23,10 +23,10 @@ from PIL import Image, features
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from comet_cli.data.generator import SPLITS, Sample
 from comet_cli.errors import CometError, FileFormatError
-from comet_cli.files import show, write_output
-from comet_cli.images import load_image, to_bytes
+from comet_cli.formats.files import show, write_output
+from comet_cli.formats.images import load_image, to_bytes
+from comet_cli.worlds.generator import SPLITS, Sample
 
 FORMAT = "comet-pack"
 FORMAT_VERSION = 1

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from comet_cli.data.dataset_folder import read_pictures, splits_in, warn_skipped
-from comet_cli.data.generator import Sample
 from comet_cli.data.pack import PackFacts, write_pack
 from comet_cli.errors import UsageError
+from comet_cli.worlds.generator import Sample
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from comet_cli.data import dataset_folder
-from comet_cli.data.generator import SPLITS
+from comet_cli.drawing.sheets import Sheet, draw_sheet
 from comet_cli.errors import CometError, UsageError
-from comet_cli.files import STANDARD, check_output, show, write_output
-from comet_cli.sheets import Sheet, draw_sheet
+from comet_cli.formats.files import STANDARD, check_output, show, write_output
+from comet_cli.worlds.generator import SPLITS
 
 COLUMNS, ROWS = 6, 4
 _TEXT_KEY = "comet-data-preview"

@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from comet_cli.attribution_maps import strongest_segments
+from comet_cli.drawing.maps import strongest_segments
 from comet_cli.errors import CometError
 from comet_cli.evaluation.object_probe import (
     NOTHING,

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from comet_cli.composition import Term, render
+from comet_cli.energy.composition import Term, render
 from comet_cli.models.comet_model import CometModel
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from comet_cli.composition import start_picture
-from comet_cli.evaluation.ari import adjusted_rand_index
+from comet_cli.energy.composition import start_picture
+from comet_cli.evaluation.metrics import adjusted_rand_index
 from comet_cli.evaluation.segmentation_covering import segmentation_covering
 from comet_cli.models.comet_model import CometModel
 

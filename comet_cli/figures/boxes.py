@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from comet_cli.sheets import EDGE, FAINT, INK
+from comet_cli.drawing.sheets import EDGE, FAINT, INK
 
 Box = Image.Image
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont

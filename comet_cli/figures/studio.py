@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from comet_cli.attribution import attribute
-from comet_cli.composition import Term, default_start, render
-from comet_cli.files import base_name
-from comet_cli.images import encode_png, from_bytes, to_bytes
+from comet_cli.drawing.sheets import signed_map
+from comet_cli.energy.composition import Term, default_start, render
+from comet_cli.formats.files import base_name
+from comet_cli.formats.images import encode_png, from_bytes, to_bytes
+from comet_cli.inputs.session import Bench, Opened, term_of
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
-from comet_cli.resolution import Bench, Opened, term_of
-from comet_cli.sheets import signed_map
+from comet_cli.verbs.gradients import attribute
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Studio:
     """Opens, renders and maps for the panels of one figure."""
 
     def __init__(self, *, device: str = "auto", precision: str = "auto", seed: int = 0) -> None:
-        """Open nothing yet; see :class:`comet_cli.resolution.Bench`."""
+        """Open nothing yet; see :class:`comet_cli.inputs.session.Bench`."""
         self._new_bench = partial(Bench, device=device, precision=precision)
         self._benches: dict[str, Bench] = {}
         self._arithmetic = self._new_bench().arithmetic

@@ -42,7 +42,7 @@ class CometModel(Pretrained, nn.Module):
     def __init__(self, card: ModelCard) -> None:
         """Build networks with random weights for ``card``."""
         super().__init__()
-        from comet_cli.models.build import build_encoder, build_energy_network
+        from comet_cli.models.architectures import build_encoder, build_energy_network
 
         self.card = card
         self.encoder = build_encoder(card)

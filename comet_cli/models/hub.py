@@ -13,11 +13,10 @@ from typing import Any
 
 from comet_cli import __version__
 from comet_cli.errors import CometError, FileFormatError, UsageError
-from comet_cli.files import show
-from comet_cli.models import store
+from comet_cli.formats.files import show
+from comet_cli.models import library
 from comet_cli.models.card import ModelCard
-from comet_cli.models.readme import model_readme
-from comet_cli.models.reference import (
+from comet_cli.models.hub_reference import (
     ORIGIN,
     PREFIX,
     HubReference,
@@ -25,10 +24,11 @@ from comet_cli.models.reference import (
     origin_of,
     parse_reference,
 )
+from comet_cli.models.readme import model_readme
 
 README, RECIPE, CONFIG = "README.md", "recipe.toml", "config.json"
 # All that is ever downloaded; above all no pickle.
-FILES = (store.CARD, store.WEIGHTS, README, RECIPE)
+FILES = (library.CARD, library.WEIGHTS, README, RECIPE)
 _AGENT: dict[str, Any] = {"library_name": "comet-cli", "library_version": __version__}
 
 
@@ -72,7 +72,7 @@ def fetch(
             snapshot_download(
                 wanted.repository,
                 revision=wanted.revision,
-                allow_patterns=[store.CARD],
+                allow_patterns=[library.CARD],
                 **settings,
             )
         )
@@ -82,8 +82,8 @@ def fetch(
                 wanted.repository, revision=folder.name, allow_patterns=list(FILES), **settings
             )
         )
-    if not (folder / store.WEIGHTS).is_file():
-        raise FileFormatError(_not_a_model(wanted, store.WEIGHTS, folder.name, token))
+    if not (folder / library.WEIGHTS).is_file():
+        raise FileFormatError(_not_a_model(wanted, library.WEIGHTS, folder.name, token))
     return folder
 
 
@@ -108,14 +108,14 @@ def _bars() -> Any:
 
 def _check_card(folder: Path, wanted: HubReference, token: str | bool | None) -> None:
     """Raise FileFormatError unless a snapshot has the card of a comet model."""
-    path = folder / store.CARD
+    path = folder / library.CARD
     if not path.is_file():
-        raise FileFormatError(_not_a_model(wanted, store.CARD, folder.name, token))
+        raise FileFormatError(_not_a_model(wanted, library.CARD, folder.name, token))
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         text = ""
-    ModelCard.from_json(text, where=f"{wanted}: {store.CARD}")
+    ModelCard.from_json(text, where=f"{wanted}: {library.CARD}")
 
 
 def _not_a_model(wanted: HubReference, missing: str, commit: str, token: str | bool | None) -> str:
@@ -150,24 +150,24 @@ def pull(
         CometError: see :func:`fetch`; or there is a model of that name.
     """
     wanted = parse_reference(reference)
-    name = store.check_name(wanted.name if name is None else name)
-    store.refuse_shipped_name(name)
-    target = store.local_root() / name
+    name = library.check_name(wanted.name if name is None else name)
+    library.refuse_shipped_name(name)
+    target = library.local_root() / name
     # What is there already needs no force, so that a script can pull again.
-    if not overwrite and not (target / store.CARD).is_file():
-        store.refuse_to_replace(target, overwrite)
+    if not overwrite and not (target / library.CARD).is_file():
+        library.refuse_to_replace(target, overwrite)
     folder = fetch(str(wanted))
-    card = store.check(folder)
+    card = library.check(folder)
     origin = HubReference(wanted.repository, folder.name)
-    if (target / store.CARD).is_file() and not overwrite:
+    if (target / library.CARD).is_file() and not overwrite:
         if _is_same(target, card, origin):
             return card, target, origin
-        store.refuse_to_replace(target, overwrite)
+        library.refuse_to_replace(target, overwrite)
     files = {file: (folder / file).read_bytes() for file in FILES if (folder / file).is_file()}
     files[ORIGIN] = origin_json(origin, card.weights_sha256).encode()
     # The card last: it says that the rest is complete.
-    files[store.CARD] = files.pop(store.CARD)
-    store.write_folder(target, files)
+    files[library.CARD] = files.pop(library.CARD)
+    library.write_folder(target, files)
     for stale in set(FILES) - set(files):
         (target / stale).unlink(missing_ok=True)
     return card, target, origin
@@ -176,7 +176,7 @@ def pull(
 def _is_same(target: Path, card: ModelCard, origin: HubReference) -> bool:
     """Say whether a local model is this one, undamaged."""
     try:
-        found = store.verify(target)
+        found = library.verify(target)
     except FileFormatError:
         return False
     return found == card and origin_of(target, found.weights_sha256) == origin
@@ -215,7 +215,7 @@ def push(
     wanted = parse_reference(repository)
     if wanted.revision:
         raise UsageError(f"'{wanted}' names a revision; a push makes one, so give {PREFIX}org/name")
-    card = store.check(folder)
+    card = library.check(folder)
     with _sentences(wanted, writing=True):
         from huggingface_hub import CommitOperationAdd, HfApi, constants, get_token
 
@@ -227,9 +227,9 @@ def push(
                 "`hf auth login`"
             )
         files = {
-            store.CARD: (folder / store.CARD).read_bytes(),
-            CONFIG: (folder / store.CARD).read_bytes(),
-            store.WEIGHTS: (folder / store.WEIGHTS).read_bytes(),
+            library.CARD: (folder / library.CARD).read_bytes(),
+            CONFIG: (folder / library.CARD).read_bytes(),
+            library.WEIGHTS: (folder / library.WEIGHTS).read_bytes(),
             README: model_readme(card, str(wanted)).encode(),
         }
         if (folder / RECIPE).is_file():

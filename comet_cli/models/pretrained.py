@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from comet_cli.models.reference import PREFIX, parse_reference
+from comet_cli.models.hub_reference import PREFIX, parse_reference
 
 if TYPE_CHECKING:
     from comet_cli.models.comet_model import CometModel
@@ -47,12 +47,12 @@ class Pretrained:
         Raises:
             CometError: no such model, or none that can be loaded.
         """
-        from comet_cli.models import hub, store
+        from comet_cli.models import hub, library
 
         name = str(pretrained_model_name_or_path)
         is_path = isinstance(pretrained_model_name_or_path, Path) or Path(name).is_dir()
         if is_path or "/" not in name:
-            return store.load(pretrained_model_name_or_path, device)
+            return library.load(pretrained_model_name_or_path, device)
         if revision is not None:
             name = f"{name}@{revision}"
         folder = hub.fetch(
@@ -62,7 +62,7 @@ class Pretrained:
             local_files_only=local_files_only,
             force_download=force_download,
         )
-        return store.load(folder, device)
+        return library.load(folder, device)
 
     def save_pretrained(self, save_directory: str | Path) -> None:
         """Write a model folder, with ``config.json`` and a README; replaces what is there.
@@ -70,16 +70,16 @@ class Pretrained:
         Raises:
             CometError: it cannot be written.
         """
-        from comet_cli.models import hub, store
+        from comet_cli.models import hub, library
         from comet_cli.models.readme import model_readme
 
         model = cast("CometModel", self)
         card = model.card
         if card.name.startswith(PREFIX):  # as loaded from there; a copy has a name of its own
             card = card.replace(name=parse_reference(card.name).name)
-        card = store.save(model, save_directory, card=card, overwrite=True)
+        card = library.save(model, save_directory, card=card, overwrite=True)
         extra = {hub.CONFIG: card.to_json(), hub.README: model_readme(card)}
-        store.write_folder(Path(save_directory), {k: v.encode() for k, v in extra.items()})
+        library.write_folder(Path(save_directory), {k: v.encode() for k, v in extra.items()})
 
     def push_to_hub(
         self,

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from comet_cli.descent import descent_step
+from comet_cli.energy.descent import descent_step
 from comet_cli.errors import CometError, MissingExtraError
 from comet_cli.models.comet_model import BoundEnergy, CometModel
-from comet_cli.models.quadratic_energy import (
+from comet_cli.networks.quadratic_energy import (
     QUADRATIC_REST,
     BoundQuadraticEnergy,
     BoundRespondingEnergy,
 )
-from comet_cli.models.spatial import BoundLaggedEnergy
+from comet_cli.networks.spatial_energy import BoundLaggedEnergy
 from comet_cli.training import distributed
 
 # Of MS-SSIM: sides of a window in pixels. At the coarsest of five scales the picture must be wider.

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from comet_cli.cli.app import main
-from comet_cli.models import store
+from comet_cli.models import library
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 
@@ -50,7 +50,7 @@ def models(tmp_path_factory):
     """Return a COMET_HOME with the models `pool` and `quad`."""
     home = tmp_path_factory.mktemp("home")
     for facts in (POOLED, QUADRATIC):
-        store.save(build(facts), home / "models" / facts["name"])
+        library.save(build(facts), home / "models" / facts["name"])
     return home
 
 
@@ -76,7 +76,7 @@ class Done:
 def comet(models, tmp_path, monkeypatch, capsys):
     """Return a function that runs `comet …` in an empty folder."""
     monkeypatch.setenv("COMET_HOME", str(models))
-    monkeypatch.setattr(store, "shipped_root", lambda: tmp_path / "nothing-shipped")
+    monkeypatch.setattr(library, "shipped_root", lambda: tmp_path / "nothing-shipped")
     for name in ("COMET_MODEL", "COMET_DEBUG"):
         monkeypatch.delenv(name, raising=False)
     work = tmp_path / "work"

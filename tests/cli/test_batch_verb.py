@@ -15,9 +15,9 @@ import pytest
 
 import comet_cli
 from comet_cli.cli.batch_lines import LineParser
-from comet_cli.images import decode_png
-from comet_cli.models.store import list_models
-from comet_cli.recipes import read_recipe
+from comet_cli.formats.images import decode_png
+from comet_cli.formats.picture_recipe import read_recipe
+from comet_cli.models.library import list_models
 
 ROOT = Path(comet_cli.__file__).parents[1]
 
@@ -201,7 +201,7 @@ def test_options_of_the_batch_hold_for_lines_that_do_not_say_otherwise(parts, mo
 
 
 def test_an_interrupt_keeps_what_is_there_and_says_how_to_go_on(parts, monkeypatch):
-    from comet_cli.batching import rendering
+    from comet_cli.batch import rendering
 
     draw = rendering.draw_composition
 

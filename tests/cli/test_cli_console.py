@@ -48,7 +48,7 @@ def test_errors_become_one_sentence_and_an_exit_code(error, code, sentence, caps
 
 
 def test_interrupt_in_the_middle_of_a_verb(pictures, monkeypatch):
-    from comet_cli.resolution import Bench
+    from comet_cli.inputs.session import Bench
 
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt

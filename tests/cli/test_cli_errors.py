@@ -10,7 +10,12 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save
 
-from comet_cli.components import ComponentSet, components_bytes, read_components, write_components
+from comet_cli.formats.components import (
+    ComponentSet,
+    components_bytes,
+    read_components,
+    write_components,
+)
 
 
 @pytest.fixture
@@ -244,8 +249,8 @@ def test_a_broken_local_model_is_left_out_of_the_choice(pictures, models, monkey
 def test_hostile_recipes_are_refused_when_replayed(encoded, settings):
     import dataclasses
 
-    from comet_cli.images import decode_png, write_png
-    from comet_cli.recipes import read_recipe
+    from comet_cli.formats.images import decode_png, write_png
+    from comet_cli.formats.picture_recipe import read_recipe
 
     encoded("compose", "a.z", "-o", "out.png")
     data = Path("out.png").read_bytes()

@@ -18,7 +18,7 @@ import comet_cli
 from comet_cli.cli import shells
 from comet_cli.cli.app import main
 from comet_cli.cli.completion import complete_listing, names_in, selected_file
-from comet_cli.components import ComponentSet, write_components
+from comet_cli.formats.components import ComponentSet, write_components
 
 BREAKS = " \t\n\"'@><=;|&(:"  # as bash sets them
 LABELS = ("hair", "light", "left hand", "*star", "2", "$(touch oops)")

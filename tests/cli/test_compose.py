@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from comet_cli.images import decode_png
-from comet_cli.recipes import read_recipe
+from comet_cli.formats.images import decode_png
+from comet_cli.formats.picture_recipe import read_recipe
 
 
 @pytest.fixture

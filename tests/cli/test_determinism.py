@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from comet_cli.components import read_components
-from comet_cli.images import decode_png
+from comet_cli.formats.components import read_components
+from comet_cli.formats.images import decode_png
 
 TERMS = ["a.z:0,2", "b.z:1*0.5", "q.z:3@0,0,16,16", "q.z:lighting*-0.25"]
 SETTINGS = ["--size", "96", "--seed", "5", "--init", "noise", "--steps", "6"]

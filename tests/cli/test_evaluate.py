@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from comet_cli.data.dataset_folder import load_folder, write_metadata, write_sample
-from comet_cli.data.generator import Sample
 from comet_cli.data.packing import pack_dataset
 from comet_cli.evaluation.measure import rounded
 from comet_cli.evaluation.reconstruction import evaluate_reconstruction
 from comet_cli.evaluation.segmentation import evaluate_segmentation
-from comet_cli.models import store
+from comet_cli.models import library
+from comet_cli.worlds.generator import Sample
 
 SIZE = 24  # of the model `quad`
 RECONSTRUCTION = {"count", "psnr", "psnr_std", "mse", "psnr_5n", "psnr_mean_image"}
@@ -52,7 +52,7 @@ def evaluate(comet):
 
 
 def figures(kind: str, split: str | None, folder: str = "squares", count: int | None = None):
-    model = store.load("quad", device="cpu")
+    model = library.load("quad", device="cpu")
     pictures = load_folder(folder, split=split, size=SIZE, limit=count)
     if kind == "segmentation":
         return rounded(evaluate_segmentation(model, pictures.images, pictures.masks))

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image, ImageFile
 
 import comet_cli
-from comet_cli.recipes import RecipeRow, embed_recipe, read_recipe
+from comet_cli.formats.picture_recipe import RecipeRow, embed_recipe, read_recipe
 
 ROOT = Path(comet_cli.__file__).parents[1]
 
@@ -153,7 +153,7 @@ def test_a_folder_that_takes_no_files_is_told_in_a_sentence(encoded, monkeypatch
 
 
 def test_an_interrupt_between_seeds_keeps_pictures_and_names_the_rest(encoded, monkeypatch):
-    from comet_cli import pictures as module
+    from comet_cli.verbs import compose as module
 
     write = module.write_png
 
@@ -268,7 +268,7 @@ def test_large_pictures_are_not_copied_for_nothing(tmp_path):
     side = 4000
     Image.new("RGB", (side, side), (10, 200, 30)).save(tmp_path / "a.png", compress_level=1)
     script = (
-        "import sys, resource; from comet_cli.images import load_image;"
+        "import sys, resource; from comet_cli.formats.images import load_image;"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
         "x = load_image(sys.argv[1], 8);"
         "assert abs(x[1] - 200 / 255).max() < 0.01;"

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from comet_cli.components import parse_components
-from comet_cli.composition import render
+from comet_cli.energy.composition import render
 from comet_cli.errors import CometError
-from comet_cli.gallery import thumbnail
-from comet_cli.images import load_image
-from comet_cli.inspection import describe, inspect_file
-from comet_cli.recipes import SIGNATURE, recipe_text
-from comet_cli.replaying import replay_picture
-from comet_cli.resolution import Bench, term_of
+from comet_cli.formats.components import parse_components
+from comet_cli.formats.images import load_image
+from comet_cli.formats.picture_recipe import SIGNATURE, recipe_text
+from comet_cli.inputs.session import Bench, term_of
+from comet_cli.verbs.gallery import thumbnail
+from comet_cli.verbs.inspect import describe, inspect_file
+from comet_cli.verbs.replay import replay_picture
 
 COUNT = 334  # of each kind
 VERBS_EVERY = 25  # a command line takes longer to read than a file

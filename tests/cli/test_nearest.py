@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from comet_cli.components import ComponentSet, write_components
 from comet_cli.errors import FileFormatError, UsageError
-from comet_cli.nearest import find_nearest, scaled_distances
+from comet_cli.formats.components import ComponentSet, write_components
+from comet_cli.verbs.nearest import find_nearest, scaled_distances
 
 HASH, OTHER = "1" * 64, "2" * 64
 

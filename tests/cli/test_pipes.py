@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from comet_cli.cli.app import main
-from comet_cli.components import read_components
-from comet_cli.images import decode_png
+from comet_cli.formats.components import read_components
+from comet_cli.formats.images import decode_png
 
 
 @pytest.fixture

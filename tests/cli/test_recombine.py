@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comet_cli.images import decode_png
-from comet_cli.mixtures import lay_out_cells
-from comet_cli.recipes import read_recipe
-from comet_cli.resolution import Bench
-from comet_cli.synthesis import draw_composition
+from comet_cli.formats.images import decode_png
+from comet_cli.formats.picture_recipe import read_recipe
+from comet_cli.inputs.session import Bench
+from comet_cli.verbs.compose_recipe import draw_composition
+from comet_cli.verbs.recombine_grid import lay_out_cells
 
 
 @pytest.fixture
@@ -125,8 +125,8 @@ def test_recipes_from_before_captions_are_replayed_as_they_were(encoded):
     """Rows were named without an ending, and a part was what had too few terms."""
     from dataclasses import replace
 
-    from comet_cli.images import encode_png
-    from comet_cli.recombination import draw_recombination
+    from comet_cli.formats.images import encode_png
+    from comet_cli.verbs.recombine import draw_recombination
 
     encoded("recombine", "a.z", "b.z", "-o", "o.png")
     recipe = read_recipe(Path("o.png").read_bytes())

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comet_cli.components import ComponentSet, read_components, write_components
-from comet_cli.data.cache import cache_home
-from comet_cli.resolution import Bench
+from comet_cli.formats.cache import cache_home
+from comet_cli.formats.components import ComponentSet, read_components, write_components
+from comet_cli.inputs.session import Bench
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from comet_cli.cli import preview
+from comet_cli.cli import terminal_preview as preview
 from comet_cli.cli.console import Report
 from comet_cli.errors import MissingExtraError
-from comet_cli.images import decode_png
+from comet_cli.formats.images import decode_png
 
 CELL = re.compile(r"\x1b\[38;2;(\d+);(\d+);(\d+);48;2;(\d+);(\d+);(\d+)m(▄+)\x1b\[0m")
 

@@ -9,9 +9,9 @@ from comet_cli.cli.data import app
 from comet_cli.data.check import check_folder
 from comet_cli.data.coverage import MOST_VALUES, factor_coverage
 from comet_cli.data.dataset_folder import read_metadata
-from comet_cli.data.dsprites import DSprites
 from comet_cli.data.make import make_dataset
-from comet_cli.data.tetris import Tetris
+from comet_cli.worlds.dsprites import DSprites
+from comet_cli.worlds.tetris import Tetris
 
 
 def by_name(entries, generator=None):

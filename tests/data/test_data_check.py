@@ -6,8 +6,8 @@ from PIL import Image
 
 from comet_cli.data.check import check_folder
 from comet_cli.data.make import make_dataset
-from comet_cli.data.tetris import Tetris
 from comet_cli.errors import CometError
+from comet_cli.worlds.tetris import Tetris
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from PIL import Image
 from comet_cli.data import dataset_folder
 from comet_cli.data.dataset_folder import load_folder
 from comet_cli.data.make import make_dataset
-from comet_cli.data.tetris import Tetris
 from comet_cli.errors import CometError
+from comet_cli.worlds.tetris import Tetris
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_layout_is_an_imagefolder_with_masks_apart(tetris):
 
 
 def test_loaded_pictures_are_the_generated_ones(tetris):
-    from comet_cli.data.generator import sample_rng
+    from comet_cli.worlds.generator import sample_rng
 
     loaded = load_folder(tetris, "test")
     assert loaded.images.shape == (3, 35, 35, 3) and loaded.masks.shape == (3, 35, 35)

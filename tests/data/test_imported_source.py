@@ -7,11 +7,11 @@ import types
 
 import pytest
 
-from comet_cli.data import cache as cache_module
 from comet_cli.data import imported_source as module
 from comet_cli.data.dataset_folder import load_folder, read_metadata
 from comet_cli.data.imported_source import imported_source
 from comet_cli.errors import CometError, UsageError
+from comet_cli.formats import cache as cache_module
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from comet_cli.data.check import check_folder
 from comet_cli.data.dataset_folder import load_folder, read_description, read_metadata
 from comet_cli.data.importing import import_dataset
 from comet_cli.errors import CometError, UsageError
-from comet_cli.images import load_image, to_bytes
+from comet_cli.formats.images import load_image, to_bytes
 
 
 @pytest.fixture

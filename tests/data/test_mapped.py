@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from comet_cli.data import cache as cache_module
 from comet_cli.data import mapped
 from comet_cli.data.dataset_folder import load_folder
 from comet_cli.data.make import make_dataset
 from comet_cli.data.mapped import map_pictures
 from comet_cli.data.packing import pack_dataset
-from comet_cli.data.tetris import Tetris
 from comet_cli.errors import CometError
+from comet_cli.formats import cache as cache_module
+from comet_cli.worlds.tetris import Tetris
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from comet_cli.data.dataset_folder import load_folder, splits_in
 from comet_cli.data.make import make_dataset
 from comet_cli.data.pack import BYTES_PER_PICTURE, FORMAT, is_pack, read_facts
 from comet_cli.data.packing import pack_dataset
-from comet_cli.data.tetris import Tetris
 from comet_cli.errors import CometError, FileFormatError, UsageError
+from comet_cli.worlds.tetris import Tetris
 
 run = CliRunner().invoke
 

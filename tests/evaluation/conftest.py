@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
-from comet_cli.models.quadratic_energy import BoundQuadraticEnergy
+from comet_cli.networks.quadratic_energy import BoundQuadraticEnergy
 
 SIZE = 8
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from comet_cli.evaluation.ari import adjusted_rand_index
+from comet_cli.evaluation.metrics import adjusted_rand_index
 
 
 def test_hand_value():

@@ -22,7 +22,7 @@ from comet_cli.evaluation.probe import as_pictures
 from comet_cli.evaluation.recomposition import draw_partners, encode_all
 from comet_cli.evaluation.swap_plan import DONOR, GONE, HOST, draw_swaps, expected_readings
 from comet_cli.evaluation.swaps import evident_labels
-from comet_cli.models.quadratic_energy import BoundQuadraticEnergy
+from comet_cli.networks.quadratic_energy import BoundQuadraticEnergy
 
 SIZE = 16
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "white": (255, 255, 255)}

@@ -14,8 +14,8 @@ from hostile_results import (
 )
 from PIL import Image
 
-from comet_cli.gallery import write_gallery
-from comet_cli.images import encode_png
+from comet_cli.formats.images import encode_png
+from comet_cli.verbs.gallery import write_gallery
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import numpy as np
 from PIL import Image
 
-from comet_cli.images import encode_png
-from comet_cli.recipes import ModelReference, Recipe, RecipeRow, RecipeTerm
+from comet_cli.formats.images import encode_png
+from comet_cli.formats.picture_recipe import ModelReference, Recipe, RecipeRow, RecipeTerm
 
 ATTACK = "</script><img src=x onerror='window.pwned=1'><script>window.pwned=1</script>"
 HOSTILE_NAME = "<img src=x onerror=window.pwned=1>.png"

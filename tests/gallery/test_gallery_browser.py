@@ -6,7 +6,7 @@ import pytest
 from hostile_results import HOSTILE_NAME
 from webdriver import headless_browser, missing_programs
 
-from comet_cli.gallery import write_gallery
+from comet_cli.verbs.gallery import write_gallery
 
 pytestmark = pytest.mark.skipif(
     bool(missing_programs()), reason=missing_programs() or "there is one"

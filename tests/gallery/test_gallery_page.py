@@ -23,9 +23,9 @@ from PIL import Image
 
 import comet_cli
 from comet_cli.errors import FileFormatError, UsageError
-from comet_cli.gallery import SIDE, list_pictures, thumbnail, write_gallery
-from comet_cli.images import encode_png
-from comet_cli.recipes import embed_recipe, has_recipe
+from comet_cli.formats.images import encode_png
+from comet_cli.formats.picture_recipe import embed_recipe, has_recipe
+from comet_cli.verbs.gallery import SIDE, list_pictures, thumbnail, write_gallery
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -306,7 +306,7 @@ def test_the_verb_reports_its_page_without_torch(results):
 
 def test_the_files_of_the_page_are_installed_with_the_package():
     package = Path(comet_cli.__file__).parent
-    there = {p.name for p in package.iterdir() if p.is_file() and p.suffix != ".py"}
+    there = {p.name for p in (package / "drawing").iterdir() if p.is_file() and p.suffix != ".py"}
     with open(package.parent / "pyproject.toml", "rb") as file:
-        listed = tomllib.load(file)["tool"]["setuptools"]["package-data"]["comet_cli"]
+        listed = tomllib.load(file)["tool"]["setuptools"]["package-data"]["comet_cli.drawing"]
     assert there == set(listed) == {"gallery.css", "gallery.js"}

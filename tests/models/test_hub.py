@@ -19,15 +19,15 @@ from PIL import Image
 from torch import nn
 
 import comet_cli
-from comet_cli.components import read_components
-from comet_cli.encoding import encode_files
 from comet_cli.errors import CometError, FileFormatError, UsageError
-from comet_cli.models import hub, store
-from comet_cli.models.build import build_encoder, build_energy_network
+from comet_cli.formats.components import read_components
+from comet_cli.inputs.session import Bench
+from comet_cli.models import hub, library
+from comet_cli.models.architectures import build_encoder, build_energy_network
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
-from comet_cli.models.reference import HubReference, origin_json, origin_of, parse_reference
-from comet_cli.resolution import Bench
+from comet_cli.models.hub_reference import HubReference, origin_json, origin_of, parse_reference
+from comet_cli.verbs.encode import encode_files
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -65,7 +65,7 @@ def model(card: ModelCard) -> CometModel:
 @pytest.fixture
 def folder(model: CometModel, tmp_path: Path) -> Path:
     recipe = {"recipe.toml": "# how\n", "README.md": "by hand\n"}
-    store.save(model, tmp_path / "tiny", extra=recipe)
+    library.save(model, tmp_path / "tiny", extra=recipe)
     return tmp_path / "tiny"
 
 
@@ -80,34 +80,34 @@ def weights_are(found: CometModel, model: CometModel) -> bool:
 
 def test_a_name_on_the_hub_is_a_model_wherever_one_is_named(server, folder, model) -> None:
     commit = server.add("me/tiny", contents(folder))
-    found = store.load("hf:me/tiny", "cpu")
+    found = library.load("hf:me/tiny", "cpu")
     assert weights_are(found, model)
     # A name that finds the same weights again, wherever and whenever.
     assert found.card == ModelCard.read(folder).replace(name=f"hf:me/tiny@{commit}")
-    assert store.entry(store.find("hf:me/tiny")).origin == f"hf:me/tiny@{commit}"
+    assert library.entry(library.find("hf:me/tiny")).origin == f"hf:me/tiny@{commit}"
     assert json.loads(run("show", "hf:me/tiny", "--json"))["origin"] == f"hf:me/tiny@{commit}"
     assert run("verify", "hf:me/tiny") == "hf:me/tiny: ok\n"
-    assert store.list_models() == []
+    assert library.list_models() == []
 
 
 def test_only_the_files_of_a_model_are_downloaded(server, folder) -> None:
     more = {"pytorch_model.bin": b"pickle", "model.py": b"import os", "samples/a.png": b"png"}
     server.add("me/tiny", {**contents(folder), **more})
-    found = store.find("hf:me/tiny")
+    found = library.find("hf:me/tiny")
     assert sorted(path.name for path in found.iterdir()) == sorted(hub.FILES)
     assert not server.requests("GET", r"\.bin|\.py|\.png")
 
 
 def test_what_is_cached_needs_no_network(server, folder, model, monkeypatch) -> None:
     server.add("me/tiny", contents(folder))
-    store.find("hf:me/tiny")
+    library.find("hf:me/tiny")
     server.log.clear()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     huggingface_hub.close_session()
     try:
-        assert weights_are(store.load("hf:me/tiny", "cpu"), model)
+        assert weights_are(library.load("hf:me/tiny", "cpu"), model)
         with pytest.raises(CometError, match="me/other is not in the cache, and HF_HUB_OFFLINE"):
-            store.find("hf:me/other")
+            library.find("hf:me/other")
         monkeypatch.setenv("HF_TOKEN", "hf_writer")
         with pytest.raises(CometError, match="cannot be pushed: HF_HUB_OFFLINE forbids"):
             hub.push(folder, "me/tiny")
@@ -120,14 +120,14 @@ def test_a_revision_is_a_branch_or_a_commit(server, folder, tmp_path) -> None:
     first = server.add("me/tiny", contents(folder))
     torch.manual_seed(1)
     newer = CometModel(ModelCard.read(folder))
-    store.save(newer, tmp_path / "newer")
+    library.save(newer, tmp_path / "newer")
     second = server.add("me/tiny", contents(tmp_path / "newer"))
     server.repositories["me/tiny"].refs["v1"] = first
-    assert store.find("hf:me/tiny@v1").name == store.find(f"hf:me/tiny@{first}").name == first
-    assert store.find("hf:me/tiny").name == second
-    assert weights_are(store.load("hf:me/tiny@main", "cpu"), newer)
+    assert library.find("hf:me/tiny@v1").name == library.find(f"hf:me/tiny@{first}").name == first
+    assert library.find("hf:me/tiny").name == second
+    assert weights_are(library.load("hf:me/tiny@main", "cpu"), newer)
     with pytest.raises(CometError, match=r"me/tiny on http.* has no revision 'v2'"):
-        store.find("hf:me/tiny@v2")
+        library.find("hf:me/tiny@v2")
 
 
 @pytest.mark.parametrize(
@@ -156,19 +156,19 @@ def test_a_repository_that_is_not_open_is_one_sentence(
 def test_a_token_opens_a_private_repository(server, folder, monkeypatch) -> None:
     server.add("me/tiny", contents(folder), private=True, gated=True)
     monkeypatch.setenv("HF_TOKEN", "hf_reader")
-    assert store.find("hf:me/tiny").is_dir()
+    assert library.find("hf:me/tiny").is_dir()
 
 
 def test_without_a_network_the_sentence_names_the_server(server, monkeypatch) -> None:
     point_at("http://127.0.0.1:9", monkeypatch)
     with pytest.raises(CometError, match=r"http://127\.0\.0\.1:9 cannot be reached .*Connect"):
-        store.find("hf:me/tiny")
+        library.find("hf:me/tiny")
 
 
 @pytest.mark.parametrize("text", ["hf:tiny", "hf:", "hf:a/b/c", "hf:../x", "hf:a/b@", "hf:a--b/c"])
 def test_what_names_no_repository_is_refused_before_any_request(server, text: str) -> None:
     with pytest.raises(UsageError, match="names no repository of the Hub; expected hf:org/name"):
-        store.find(text)
+        library.find(text)
     assert server.log == []
 
 
@@ -216,19 +216,19 @@ def test_what_is_no_comet_model_is_refused_with_the_reason(server, folder, home,
 def test_pull_keeps_a_model_by_name_with_its_commit(server, folder, model) -> None:
     commit = server.add("me/tiny", contents(folder))
     printed = run("pull", "me/tiny")
-    pulled = store.find("tiny")
+    pulled = library.find("tiny")
     assert printed.strip() == os.fspath(pulled)
     assert contents(pulled).items() >= contents(folder).items()
     assert not any(path.is_symlink() for path in pulled.iterdir())
-    assert weights_are(store.load("tiny", "cpu"), model)
-    assert [entry.origin for entry in store.list_models()] == [f"hf:me/tiny@{commit}"]
+    assert weights_are(library.load("tiny", "cpu"), model)
+    assert [entry.origin for entry in library.list_models()] == [f"hf:me/tiny@{commit}"]
     assert f"hf:me/tiny@{commit[:8]} " in run("list")
     shown = run("show", "tiny")
     assert f"origin            hf:me/tiny@{commit}\n" in shown
     assert "component 2       ship" in shown
     # What lies in its place later does not come from there.
-    store.save(CometModel(model.card), pulled, overwrite=True)
-    assert store.list_models()[0].origin == "local"
+    library.save(CometModel(model.card), pulled, overwrite=True)
+    assert library.list_models()[0].origin == "local"
 
 
 def test_pulling_again_is_harmless_and_another_version_needs_force(server, folder, model) -> None:
@@ -236,16 +236,16 @@ def test_pulling_again_is_harmless_and_another_version_needs_force(server, folde
     first = hub.pull("hf:me/tiny")
     assert hub.pull("me/tiny") == first
     changed = model.card.replace(description="Better.")
-    store.save(model, folder, card=changed, overwrite=True)
+    library.save(model, folder, card=changed, overwrite=True)
     (folder / "recipe.toml").unlink()
     repository = server.repositories["me/tiny"]
     repository.refs.clear()
     second = server.add("me/tiny", contents(folder))
     with pytest.raises(CometError, match="holds a model already; use --force"):
         run("pull", "me/tiny")
-    assert store.find("tiny") == first[1] and "Three" in ModelCard.read(first[1]).description
+    assert library.find("tiny") == first[1] and "Three" in ModelCard.read(first[1]).description
     run("pull", "me/tiny", "--force")
-    assert store.list_models()[0].origin == f"hf:me/tiny@{second}"
+    assert library.list_models()[0].origin == f"hf:me/tiny@{second}"
     assert ModelCard.read(first[1]).description == "Better."
     assert not (first[1] / "recipe.toml").exists()
 
@@ -267,7 +267,7 @@ def test_a_download_that_breaks_off_goes_on_where_it_was(
     server.add("me/tiny", contents(folder))
     size = (folder / "model.safetensors").stat().st_size
     server.cut_after = size // 2
-    assert weights_are(store.load("hf:me/tiny", "cpu"), model)
+    assert weights_are(library.load("hf:me/tiny", "cpu"), model)
     ranges = [h.get("Range") for h in server.requests("GET", "/large/")]
     assert ranges == [None, f"bytes={size // 2 // 1024 * 1024}-"]
 
@@ -293,7 +293,7 @@ def test_push_uploads_the_model_and_a_readme_of_its_card(server, folder, model, 
                   "sky, sea, ship", "-m hf:me/new", 'from_pretrained("me/new")'):  # fmt: skip
         assert words in readme
     pulled = hub.pull("me/new")[1]
-    assert weights_are(store.load(pulled, "cpu"), model)
+    assert weights_are(library.load(pulled, "cpu"), model)
     # Once more: the repository is there, and its weights are not sent again.
     sent = len(server.requests("PUT", "/large/"))
     hub.push(folder, "hf:me/new")

@@ -9,7 +9,7 @@ from models_verb import run
 
 from comet_cli.cli.models_text import headline
 from comet_cli.errors import CometError, UnknownModelError, UsageError
-from comet_cli.models import store
+from comet_cli.models import library
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -17,19 +17,19 @@ pytestmark = pytest.mark.usefixtures("home")
 @pytest.fixture
 def imported(official: Path) -> Path:
     run("import", os.fspath(official / "official_64_local.pth"), "--name", "theirs", "-q")
-    return store.find("theirs")
+    return library.find("theirs")
 
 
 def test_import_prints_the_folder_and_list_shows_the_model(official: Path) -> None:
     out = run("import", os.fspath(official / "official_128_global.pth"))
-    assert Path(out.strip()) == store.find("official_128_global")
+    assert Path(out.strip()) == library.find("official_128_global")
     lines = run("list").splitlines()
     assert lines[0].split() == [
         "NAME", "K", "D", "R", "ENCODER", "ENERGY", "DATA", "SIZE", "ORIGIN", "HASH", "FIGURES",
     ]  # fmt: skip
     facts = r"official_128_global +4 +8 +128 +global +pooled-128 +celebahq_128 +0.2 MB +local"
     assert re.fullmatch(facts + r" +([0-9a-f]{12}) +-", lines[1])
-    sha256 = store.weights_hash(store.find("official_128_global"))
+    sha256 = library.weights_hash(library.find("official_128_global"))
     assert lines[1].split()[-2] == sha256[:12]
     assert run("list", "-q") == "official_128_global\n"
 
@@ -47,7 +47,7 @@ def test_show_gives_every_fact_of_the_card(imported: Path) -> None:
     card = json.loads((imported / "card.json").read_text())
     assert {**document, "name": card["name"]} == {
         **card, "folder": os.fspath(imported), "origin": "local",
-        "bytes": store.weights_size(imported), "sample_sheet": None,
+        "bytes": library.weights_size(imported), "sample_sheet": None,
     }  # fmt: skip
     text = run("show", "theirs")
     for key in set(card) - {"format", "version"}:
@@ -55,9 +55,9 @@ def test_show_gives_every_fact_of_the_card(imported: Path) -> None:
 
 
 def test_show_prints_the_names_of_components_and_the_last_sheet(imported: Path) -> None:
-    model = store.load("theirs", "cpu")
+    model = library.load("theirs", "cpu")
     card = model.card.replace(labels=["ground", "a", "b", "c", "d"])
-    store.save(model, imported, card=card, overwrite=True)
+    library.save(model, imported, card=card, overwrite=True)
     for number in (50, 1200, 900):
         (imported / f"samples-{number:07d}.png").write_bytes(b"")
     sheet = os.fspath(imported / "samples-0001200.png")
@@ -68,7 +68,7 @@ def test_show_prints_the_names_of_components_and_the_last_sheet(imported: Path) 
 
 
 def test_the_table_names_the_data_and_not_how_they_were_made(imported: Path) -> None:
-    model = store.load("theirs", "cpu")
+    model = library.load("theirs", "cpu")
     made = {
         "clevr (rendered by `comet data make clevr`, seed 0)": "clevr",
         "1,242 faces, a tenth held out": "1,242 faces",
@@ -76,22 +76,22 @@ def test_the_table_names_the_data_and_not_how_they_were_made(imported: Path) -> 
         "": "-",
     }
     for dataset, shown in made.items():
-        store.save(model, imported, card=model.card.replace(dataset=dataset), overwrite=True)
+        library.save(model, imported, card=model.card.replace(dataset=dataset), overwrite=True)
         assert re.search(rf"pooled-64 +{re.escape(shown)} +0\.\d MB ", run("list")), shown
 
 
 def test_no_shipped_model_is_removed(official: Path, tmp_path: Path) -> None:
     run("import", os.fspath(official / "official_64_local.pth"), "--name", "theirs", "-q")
-    shutil.move(store.find("theirs"), tmp_path / "shipped" / "theirs")
+    shutil.move(library.find("theirs"), tmp_path / "shipped" / "theirs")
     for words in ([], ["--force"]):
         with pytest.raises(UsageError, match="'theirs' comes with comet and cannot be removed"):
             run("remove", "theirs", *words)
-    assert store.verify(store.find("theirs"))
+    assert library.verify(library.find("theirs"))
 
 
 def test_verify_says_which_model_is_damaged(imported: Path) -> None:
     assert run("verify") == "theirs: ok\n"
-    (imported / store.WEIGHTS).write_bytes(b"")
+    (imported / library.WEIGHTS).write_bytes(b"")
     assert "has sha256" in run("verify", "theirs", code=1)
     assert json.loads(run("verify", "--json", code=1))["ok"] is False
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from comet_cli.data.dataset_folder import write_metadata, write_sample
-from comet_cli.data.generator import Sample
 from comet_cli.training.recipe import Recipe, parse_recipe
+from comet_cli.worlds.generator import Sample
 
 SIZE = 16
 COLOURS = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0]], np.uint8)

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from comet_cli.composition import QUADRATIC_REST as REST
+from comet_cli.energy.composition import QUADRATIC_REST as REST
 from comet_cli.errors import CometError, MissingExtraError
 from comet_cli.models.comet_model import CometModel
-from comet_cli.models.quadratic_energy import BoundQuadraticEnergy
+from comet_cli.networks.quadratic_energy import BoundQuadraticEnergy
 from comet_cli.training.losses import (
     TrainingEnergy,
     area_loss,

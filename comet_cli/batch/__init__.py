@@ -1,0 +1,1 @@
+"""Many compositions of one call: lists, shards, batches, resuming."""

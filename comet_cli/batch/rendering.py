@@ -1,0 +1,131 @@
+"""Compositions of the same models, rendered together; fewer at once where memory is short."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from comet_cli.batch.jobs import Planned
+from comet_cli.batch.memory import BatchSize, is_out_of_memory
+from comet_cli.energy.composition import Term, render, start_picture
+from comet_cli.errors import FileFormatError
+from comet_cli.formats.images import decode_png, from_bytes, to_bytes
+from comet_cli.formats.picture_recipe import Recipe
+from comet_cli.inputs.session import Bench, Note
+from comet_cli.models.card import STARTS
+from comet_cli.verbs.compose_recipe import MAX_SIZE, descent_settings, draw_composition
+
+Draw = Callable[[Sequence[Recipe], Bench], list[np.ndarray]]
+Outcome = np.ndarray | Exception
+
+
+def draw_together(recipes: Sequence[Recipe], bench: Bench) -> list[np.ndarray]:
+    """Render compositions of one kind (:attr:`comet_cli.batch.jobs.Planned.kind`) as a batch.
+
+    Returns:
+        (R,R,3) uint8 each; what :func:`.compose_recipe.draw_composition` returns for it alone,
+        within 1/255.
+    """
+    if len(recipes) == 1:
+        return [draw_composition(recipes[0], bench)]
+    # A recipe's terms are in the order of their latents; here like must stand beside like.
+    rows = [sorted(bench.terms(r, r.rows[0]), key=_position) for r in recipes]
+    terms = [
+        dataclasses.replace(same[0], z=torch.cat([term.latents() for term in same]))
+        for same in zip(*rows, strict=True)
+    ]
+    _, steps, step_size = descent_settings(recipes[0])
+    size = recipes[0].setting("size", int, low=1, high=MAX_SIZE)
+    start = torch.cat([_start_of(recipe, size) for recipe in recipes])
+    with bench.arithmetic():
+        images = render(
+            terms,
+            num_steps=steps,
+            step_size=step_size,
+            size=size,
+            init=start,
+            solver=str(recipes[0].settings.get("solver", "gd")),
+        )
+    return [to_bytes(image) for image in images]
+
+
+def _position(term: Term) -> tuple[str, int, float]:
+    component = -1 if term.component is None else term.component
+    return (term.model.card.weights_sha256, component, term.weight)
+
+
+def _start_of(recipe: Recipe, size: int) -> torch.Tensor:
+    """Return x⁰ (1,3,R,R): the picture's own noise, or the picture that it starts from."""
+    init = recipe.choice("init", (*STARTS, "picture"))
+    if init != "picture":
+        return start_picture(1, size, init=init, seed=descent_settings(recipe)[0])
+    pixels = decode_png(recipe.rows[0].picture, "the start in the recipe")
+    if pixels.shape[:2] != (size, size):
+        raise FileFormatError("the start in the recipe does not have the recipe's size")
+    return torch.from_numpy(from_bytes(pixels))[None]
+
+
+class Renderer:
+    """Renders compositions of one kind, as many at once as fit."""
+
+    def __init__(
+        self,
+        size: BatchSize | None = None,
+        *,
+        draw: Draw = draw_together,
+        note: Note | None = None,
+    ) -> None:
+        """Start.
+
+        Args:
+            size: how many at once.
+            draw: renders some (replaced in tests).
+            note: told when fewer are rendered at once than before.
+        """
+        self.size = size or BatchSize()
+        self._draw = draw
+        self._note: Note = note or (lambda sentence: None)
+
+    def render(self, members: Sequence[Planned]) -> list[Outcome]:
+        """Return a picture (R,R,3) uint8, or the error that kept it from being one, for each."""
+        outcomes: list[Outcome] = []
+        limit = self.size.limit(_recipe_of(members[0]), len(members))
+        while len(outcomes) < len(members):
+            part = members[len(outcomes) : len(outcomes) + limit]
+            done = self._try(part)
+            if done is None:
+                # Here the failed attempt's tensors are gone, so their memory can be given back.
+                _release(members[0].bench.device)
+                limit = self.size.halve(_recipe_of(part[0]), len(part))
+                self._note(
+                    f"out of memory with {len(part)} pictures at once; going on with {limit}"
+                )
+            else:
+                outcomes += done
+        return outcomes
+
+    def _try(self, part: Sequence[Planned]) -> list[Outcome] | None:
+        """Render some together; None where there are several and memory ran out."""
+        try:
+            return list(self._draw([_recipe_of(p) for p in part], part[0].bench))
+        except Exception as error:
+            if len(part) == 1:
+                return [error]
+            if is_out_of_memory(error):
+                return None
+        # One of them diverges: each by itself, so that the others are made and it is named.
+        return [outcome for p in part for outcome in self._try([p]) or []]
+
+
+def _recipe_of(planned: Planned) -> Recipe:
+    assert planned.recipe is not None
+    return planned.recipe
+
+
+def _release(device: Any) -> None:
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

@@ -1,0 +1,136 @@
+"""A list of compositions, carried out: a window of lines at a time, results in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+from comet_cli.batch.jobs import BadLine, Benches, Job, Planned, Result, is_there, plan_job
+from comet_cli.batch.rendering import Outcome, Renderer
+
+# Lines that are planned ahead, in batches, so that others may stand between those that match.
+AHEAD = 4
+MAX_PICTURE_BYTES = 64 << 20
+
+
+def run_jobs(
+    jobs: Iterable[Job | BadLine],
+    *,
+    benches: Benches | None = None,
+    renderer: Renderer | None = None,
+    resume: bool = False,
+) -> Iterator[Result]:
+    """Render compositions, those of one kind together, and yield what became of each, in order.
+
+    ``jobs`` is consumed as results are asked for, never more than a window ahead, so memory does
+    not depend on how many there are. One that fails does not stop the others.
+
+    Args:
+        jobs: from the lines of a list.
+        benches: the models.
+        renderer: how they are rendered.
+        resume: leave alone what is there already, whole and made by the same recipe.
+    """
+    benches = benches or Benches()
+    renderer = renderer or Renderer()
+    window = _Window(benches, renderer, resume)
+    for job in jobs:
+        window.take(job)
+        if window.is_full():
+            yield from window.finish()
+            window = _Window(benches, renderer, resume)
+    yield from window.finish()
+
+
+class _Window:
+    """Some lines that follow each other."""
+
+    def __init__(self, benches: Benches, renderer: Renderer, resume: bool) -> None:
+        self._benches, self._renderer, self._resume = benches, renderer, resume
+        self._results: list[Result | None] = []
+        self._planned: dict[int, Planned] = {}
+        self._bytes = 0
+        self._full = AHEAD
+
+    def is_full(self) -> bool:
+        """Say whether enough lines, or too large pictures to start from, are held."""
+        return len(self._results) >= self._full or self._bytes > MAX_PICTURE_BYTES
+
+    def take(self, job: Job | BadLine) -> None:
+        """Plan one more line."""
+        at = len(self._results)
+        self._results.append(None)
+        if isinstance(job, BadLine):
+            self._results[at] = Result(job.line, "failed", job.output, job.error)
+            return
+        try:
+            planned = plan_job(job, self._benches)
+            if self._resume and is_there(planned):
+                self._results[at] = planned.result("kept")
+        except Exception as error:
+            self._results[at] = Result(job.line, "failed", job.output, error)
+            return
+        self._planned[at] = planned
+        self._full = max(self._full, AHEAD * self._renderer.size.most(planned.bench.device))
+        if planned.recipe is not None:
+            self._bytes += sum(len(row.picture) for row in planned.recipe.rows)
+
+    def finish(self) -> Iterator[Result]:
+        """Render what is to be rendered; yield every result as soon as those before it are."""
+        told = 0
+        for batch in self._batches():
+            self._carry_out(batch)
+            while told < len(self._results) and (result := self._results[told]) is not None:
+                yield result
+                told += 1
+        yield from (result for result in self._results[told:] if result is not None)
+
+    def _batches(self) -> Iterator[list[int]]:
+        """Yield positions that are rendered together, in the order of their first lines."""
+        kinds: dict[object, list[int]] = {}
+        for at, planned in self._planned.items():
+            kinds.setdefault(("alone", at) if planned.kind is None else planned.kind, []).append(at)
+        for members in kinds.values():
+            if all(self._results[at] is not None for at in members):
+                continue
+            recipe, bench = self._planned[members[0]].recipe, self._planned[members[0]].bench
+            count = 1
+            if len(members) > 1 and recipe is not None:
+                count = self._renderer.size.choose(recipe, bench)
+            loose: list[int] = []
+            for start in range(0, len(members), count):
+                batch = members[start : start + count]
+                missing = [at for at in batch if self._results[at] is None]
+                # A run that was killed while it wrote a batch has written the first of it: that
+                # batch is rendered as it was, so that its bytes are those of a run without a kill.
+                if missing and batch[-len(missing) :] == missing:
+                    yield batch
+                else:
+                    loose += missing
+            for start in range(0, len(loose), count):
+                yield loose[start : start + count]
+
+    def _carry_out(self, batch: list[int]) -> None:
+        members = [self._planned[at] for at in batch]
+        if members[0].job.compose is not None:
+            self._settle(batch[0], members[0].job.compose)
+            return
+        outcomes = self._renderer.render(members)
+        for at, planned, outcome in zip(batch, members, outcomes, strict=True):
+            if self._results[at] is None:
+                self._settle(at, partial(_write, planned, outcome))
+
+    def _settle(self, at: int, action: Callable[[], None]) -> None:
+        """Do what is left to do for a line, and note what became of it."""
+        planned = self._planned[at]
+        try:
+            action()
+            self._results[at] = planned.result("written")
+        except Exception as error:
+            self._results[at] = Result(planned.job.line, "failed", planned.job.output, error)
+
+
+def _write(planned: Planned, outcome: Outcome) -> None:
+    if isinstance(outcome, Exception):
+        raise outcome
+    planned.write(outcome)

@@ -1,1 +1,0 @@
-"""Many compositions of one list: read, checked, rendered together, resumed, and shared out."""

@@ -1,1 +1,0 @@
-"""Renderers that turn a described scene into pixels and masks."""

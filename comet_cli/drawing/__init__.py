@@ -1,0 +1,1 @@
+"""Sheets, maps, animations and the page of the gallery."""

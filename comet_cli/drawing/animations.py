@@ -1,0 +1,123 @@
+"""Animations of a descent: every picture on the way, as an animated PNG, GIF, WebP or MP4.
+
+The last frame is the picture itself, to the bit, except in a GIF, which holds 256 colours a frame.
+"""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from comet_cli import __version__
+from comet_cli.errors import CometError, UsageError
+from comet_cli.formats.files import TRACE_MARK, show
+from comet_cli.formats.images import encode_png, enlarge, to_bytes
+from comet_cli.formats.picture_recipe import Recipe, embed_recipe
+
+FORMATS = {".apng": "PNG", ".png": "PNG", ".gif": "GIF", ".webp": "WEBP", ".mp4": "MP4"}
+SIDE = 256
+FRAME_MS = 80
+LAST_MS = 1600
+MAX_FRAMES = 120
+
+
+def check_trace(path: str) -> None:
+    """Check that an animation can be written under this name.
+
+    Raises:
+        UsageError: another ending than those of the animated formats.
+        CometError: an MP4 without PyAV.
+    """
+    if Path(path).suffix.lower() not in FORMATS:
+        raise UsageError(
+            f"the trace '{show(path)}' must end in one of {', '.join(sorted(FORMATS))}"
+        )
+    if FORMATS[Path(path).suffix.lower()] == "MP4":
+        _video_library()
+
+
+def _video_library() -> Any:
+    try:
+        import av
+    except ImportError:
+        raise CometError(
+            "an MP4 needs PyAV, which is not installed; "
+            "pip install 'comet-cli[video]', or write .apng, .gif or .webp"
+        ) from None
+    return av
+
+
+class Trace:
+    """A descent's callback that keeps pictures; of long descents, every second, fourth … one."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.frames: list[np.ndarray] = []
+        self._stride = 1
+
+    def __call__(self, n: int, x: Any) -> None:
+        """Keep the first picture of x (B,3,R,R)."""
+        if n % self._stride:
+            return
+        self.frames.append(to_bytes(x[0]))
+        if len(self.frames) > MAX_FRAMES:
+            self.frames = self.frames[::2]
+            self._stride *= 2
+
+    def encode(self, path: str, last: np.ndarray, recipe: Recipe | None = None) -> bytes:
+        """Return the animation's file, in the format that the path's ending asks for.
+
+        Args:
+            path: where it will go.
+            last: (R,R,3) uint8, the finished picture; held for longer.
+            recipe: embedded in an animated PNG.
+        """
+        frames = self.frames if np.array_equal(self.frames[-1], last) else [*self.frames, last]
+        images = [Image.fromarray(enlarge(frame, SIDE)) for frame in frames]
+        kind = FORMATS[Path(path).suffix.lower()]
+        mark = TRACE_MARK.decode() + " " + __version__
+        if kind == "MP4":
+            return _encode_video([np.asarray(image) for image in images], mark)
+        options: dict[str, Any] = {}
+        if kind == "GIF":
+            options = {"comment": mark, "optimize": False}
+        elif kind == "WEBP":
+            options = {"xmp": mark.encode(), "lossless": True}
+        if len(images) == 1:
+            return encode_png(np.asarray(images[0]), recipe)
+        buffer = io.BytesIO()
+        images[0].save(
+            buffer,
+            kind,
+            save_all=True,
+            append_images=images[1:],
+            duration=[FRAME_MS] * (len(images) - 1) + [LAST_MS],
+            loop=0,
+            **options,
+        )
+        data = buffer.getvalue()
+        return embed_recipe(data, recipe) if kind == "PNG" and recipe is not None else data
+
+
+def _encode_video(frames: list[np.ndarray], mark: str) -> bytes:
+    """Return H.264 in its lossless RGB profile, which every frame survives unchanged."""
+    av = _video_library()
+    buffer = io.BytesIO()
+    side = frames[0].shape[0]
+    # A track of one duration a frame: the last one is repeated for as long as it is to stand.
+    held = [*frames, *[frames[-1]] * (LAST_MS // FRAME_MS - 1)]
+    with av.open(buffer, "w", format="mp4") as video:
+        video.metadata["comment"] = mark
+        stream = video.add_stream("libx264rgb", rate=Fraction(1000, FRAME_MS))
+        stream.width = stream.height = side
+        stream.pix_fmt = "rgb24"
+        stream.options = {"qp": "0", "preset": "medium"}
+        for frame in held:
+            video.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        video.mux(stream.encode())
+    return buffer.getvalue()

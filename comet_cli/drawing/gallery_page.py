@@ -1,0 +1,252 @@
+"""The HTML of ``comet gallery``: one file, no network, every text escaped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from comet_cli import __version__
+from comet_cli.formats.files import show
+from comet_cli.verbs.gallery import Exhibit, Thumbnail
+
+MARK = b'<meta name="generator" content="comet gallery '
+SMALL = 160  # pictures up to this size are enlarged with sharp pixels
+MAX_TERMS = 48
+
+
+class Markup(str):
+    """Text that is HTML already; whatever is not gets escaped."""
+
+
+def element(name: str, /, *children: str, **attributes: str | bool) -> Markup:
+    """Return an element.
+
+    Args:
+        name: of the tag.
+        children: escaped, unless they are :class:`Markup`.
+        attributes: escaped; ``class_`` is class, ``aria_label`` is aria-label; True has no value.
+    """
+    words = [name]
+    for key, value in attributes.items():
+        if value is not False:
+            key = key.rstrip("_").replace("_", "-")
+            words.append(key if value is True else f'{key}="{_text(str(value))}"')
+    opened = f"<{' '.join(words)}>"
+    if name in ("img", "input", "meta"):
+        return Markup(opened)
+    inner = "".join(c if isinstance(c, Markup) else _text(c) for c in children)
+    return Markup(f"{opened}{inner}</{name}>")
+
+
+def _text(text: str) -> str:
+    """Return text for HTML: escaped, and control and bidirectional characters made visible."""
+    return html.escape(show(text), quote=True)
+
+
+def is_page(path: str) -> bool:
+    """Say whether a file is a page that :func:`draw_page` made."""
+    if not os.path.isfile(path):
+        return False
+    try:
+        with open(path, "rb") as file:
+            return MARK in file.read(4096)
+    except OSError:
+        return False
+
+
+def draw_page(exhibits: Sequence[Exhibit], *, title: str, base: Sequence[str] | None = ()) -> bytes:
+    """Return the page.
+
+    Args:
+        exhibits: a card each, in this order.
+        title: its heading.
+        base: folders that lead from the page to the pictures; None: they are not linked.
+    """
+    style, script = (_asset(name) for name in ("gallery.css", "gallery.js"))
+    policy = (
+        f"default-src 'none'; img-src data:; style-src {_digest(style)}; "
+        f"script-src {_digest(script)}; base-uri 'none'; form-action 'none'"
+    )
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=policy),
+        element("meta", name="generator", content=f"comet gallery {__version__}"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("title", title),
+        element("style", Markup(style)),
+    )
+    cards = [_card(e, n, base) for n, e in enumerate(exhibits, 1)]
+    body = element(
+        "body",
+        _header(exhibits, title),
+        element("main", element("ul", *cards, class_="grid", id="grid")),
+        _dialog(),
+        element(
+            "footer",
+            element("p", "Commands are for a shell in the folder of the pictures."),
+            element("p", f"comet {__version__}"),
+        ),
+        element("script", Markup(script)),
+    )
+    page = f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
+    return page.encode("utf-8")
+
+
+def _asset(name: str) -> str:
+    return Path(__file__).with_name(name).read_text("utf-8")
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _header(exhibits: Sequence[Exhibit], title: str) -> Markup:
+    with_recipe = sum(e.recipe is not None for e in exhibits)
+    count = f"{len(exhibits)} picture{'s' if len(exhibits) != 1 else ''}, {with_recipe} with recipe"
+    return element(
+        "header",
+        element("h1", title),
+        element("p", count, id="count"),
+        element(
+            "p",
+            element("label", "Filter ", element("input", type="search", id="filter")),
+            class_="tools",
+            hidden=True,
+        ),
+        element("p", id="status", role="status", aria_live="polite"),
+    )
+
+
+def _card(exhibit: Exhibit, number: int, base: Sequence[str] | None) -> Markup:
+    name = f"name-{number}"
+    parts = [element("h2", exhibit.path, id=name)]
+    if exhibit.thumbnail is not None:
+        picture = _image(exhibit.thumbnail, _description(exhibit))
+        parts.append(picture if base is None else element("a", picture, href=_link(base, exhibit)))
+        parts.append(element("p", _headline(exhibit), class_="headline"))
+    if exhibit.error:
+        parts.append(element("p", exhibit.error, class_="error"))
+    if exhibit.sources:
+        parts.append(_sources(exhibit))
+    if exhibit.recipe is not None:
+        facts = element("dl", *_facts(exhibit.recipe))
+        parts.append(element("details", element("summary", "Recipe"), facts))
+        parts += _commands(exhibit.path)
+    if exhibit.thumbnail is not None:
+        parts.append(
+            element(
+                "button",
+                "Compare",
+                type="button",
+                class_="choose",
+                aria_pressed="false",
+                aria_describedby=name,
+                hidden=True,
+            )
+        )
+    return element("li", element("article", *parts, aria_labelledby=name), class_="card")
+
+
+def _image(picture: Thumbnail, description: str) -> Markup:
+    small = max(picture.width, picture.height) <= SMALL
+    return element(
+        "img",
+        src=f"data:{picture.kind};base64,{base64.b64encode(picture.data).decode()}",
+        alt=description,
+        width=str(picture.width),
+        height=str(picture.height),
+        class_="small" if small else False,
+    )
+
+
+def _link(base: Sequence[str], exhibit: Exhibit) -> str:
+    # Quoted with the colon, so that no name can be a scheme such as javascript:.
+    parts = [*base, *exhibit.path.split("/")]
+    return "./" + "/".join(quote(os.fsencode(part), safe="") for part in parts)
+
+
+def _description(exhibit: Exhibit) -> str:
+    if exhibit.recipe is None:
+        return exhibit.path
+    models = ", ".join(m["name"] for m in exhibit.recipe["models"])
+    return f"{exhibit.path}: {exhibit.recipe['verb']} with {models}"
+
+
+def _headline(exhibit: Exhibit) -> str:
+    size = f"{exhibit.width} × {exhibit.height}"
+    if exhibit.recipe is None:
+        return f"{size} · no recipe"
+    models = ", ".join(m["name"] for m in exhibit.recipe["models"])
+    return f"{exhibit.recipe['verb']} · {models} · {size}"
+
+
+def _sources(exhibit: Exhibit) -> Markup:
+    items = []
+    for name, picture in exhibit.sources:
+        label = name or "the start"
+        image = [] if picture is None else [_image(picture, f"source: {label}")]
+        items.append(element("li", *image, element("span", label)))
+    more = len((exhibit.recipe or {"rows": []})["rows"]) - len(exhibit.sources)
+    if more > 0 and exhibit.sources:
+        items.append(element("li", element("span", f"and {more} more")))
+    return element("ul", *items, class_="sources", aria_label="Sources")
+
+
+def _facts(recipe: dict[str, Any]) -> list[Markup]:
+    pairs = [("made by", f"comet {recipe['verb']}")]
+    pairs += [("model", f"{m['name']} ({m['sha256'][:12]}…)") for m in recipe["models"]]
+    for name, value in sorted({**recipe["settings"], **recipe["versions"]}.items()):
+        pairs.append((name.replace("_", " "), "default" if value is None else str(value)))
+    terms = [
+        f"{row['name'] + ': ' if row['name'] else ''}{term['model']} {term['component']}"
+        f"{' (' + term['label'] + ')' if term['label'] else ''} × {term['weight']:g}"
+        for row in recipe["rows"]
+        for term in row["terms"]
+    ]
+    pairs += [("component", term) for term in terms[:MAX_TERMS]]
+    if len(terms) > MAX_TERMS:
+        pairs.append(("component", f"and {len(terms) - MAX_TERMS} more"))
+    return [part for name, value in pairs for part in (element("dt", name), element("dd", value))]
+
+
+def _commands(path: str) -> list[Markup]:
+    if not path.isprintable():
+        # A terminal obeys control characters even inside quotes.
+        return [element("p", "No commands: the name holds control characters.", class_="error")]
+    argument = shlex.quote(f"./{path}" if path.startswith("-") else path)
+    return [
+        element(
+            "p",
+            element("code", f"comet {verb} {argument}"),
+            element(
+                "button",
+                "Copy",
+                type="button",
+                class_="copy",
+                aria_label=f"Copy the command comet {verb}",
+                hidden=True,
+            ),
+            class_="command",
+        )
+        for verb in ("replay", "inspect")
+    ]
+
+
+def _dialog() -> Markup:
+    return element(
+        "dialog",
+        element("h2", "Side by side", id="side-by-side"),
+        element("button", "Close", type="button", id="close"),
+        element("p", "What differs is marked.", class_="hint"),
+        element("div", id="pair"),
+        id="comparison",
+        aria_labelledby="side-by-side",
+    )

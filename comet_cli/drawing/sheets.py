@@ -1,0 +1,204 @@
+"""Contact sheets: pictures in rows and columns with labels; gradient maps and overlays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from comet_cli.formats.images import enlarge
+
+CELL = 144
+INK = (38, 43, 51)
+FAINT = (120, 127, 138)
+EDGE = (214, 218, 224)
+PALETTE = np.array(
+    [
+        (230, 85, 70),
+        (58, 134, 222),
+        (245, 184, 46),
+        (66, 170, 112),
+        (150, 96, 204),
+        (237, 125, 178),
+        (52, 184, 196),
+        (150, 110, 74),
+        (168, 196, 60),
+        (92, 100, 118),
+    ],
+    dtype=np.uint8,
+)
+_HEAT = np.array(
+    [(8, 6, 24), (62, 16, 88), (142, 38, 104), (214, 70, 72), (247, 142, 40), (252, 240, 176)],
+    dtype=np.float64,
+)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of pictures.
+
+    Attributes:
+        columns: a label a column.
+        rows: a label a row ("" for none).
+        cells: rows of pictures (R,R,3) uint8, or None for an empty place.
+        breaks: columns before which the gap is wider.
+        title: a line above everything, or "".
+        captions: a text under each cell, wrapped and never shortened, or nothing at all.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[str]
+    cells: Sequence[Sequence[np.ndarray | None]]
+    breaks: frozenset[int] = field(default_factory=frozenset)
+    title: str = ""
+    captions: Sequence[Sequence[str]] = ()
+
+
+def cell_side(cells: Sequence[Sequence[np.ndarray | None]], side: int = CELL) -> int:
+    """Return the side of a cell: the largest picture, its pixels repeated up to about ``side``."""
+    sizes = [cell.shape[0] for row in cells for cell in row if cell is not None]
+    return max(max(1, round(side / size)) * size for size in sizes)
+
+
+def draw_sheet(sheet: Sheet) -> np.ndarray:
+    """Draw a sheet.
+
+    Returns:
+        (H,W,3) uint8: white, labels above and at the left, a hairline around each picture.
+    """
+    side = cell_side(sheet.cells)
+    unit = side / 144
+    text = ImageFont.load_default(size=max(14, round(15 * unit)))
+    heading = ImageFont.load_default(size=round(18 * unit))
+    margin, gap, wide = round(20 * unit), round(8 * unit), round(24 * unit)
+    strip = round(26 * unit)
+    left = margin + (strip if any(sheet.rows) else 0)
+    top = margin + (round(34 * unit) if sheet.title else 0) + (strip if any(sheet.columns) else 0)
+    lefts, x = [], left
+    for column in range(len(sheet.columns)):
+        x += 0 if column == 0 else (wide if column in sheet.breaks else gap)
+        lefts.append(x)
+        x += side
+    small = ImageFont.load_default(size=max(11, round(12 * unit)))
+    line = round(1.25 * max(11, round(12 * unit)))
+    wrapped = [[_wrap(c, small, side) for c in captions] for captions in sheet.captions]
+    below = max((len(lines) for row in wrapped for lines in row), default=0) * line
+    pitch = side + below + (gap if below == 0 else 2 * gap)
+    height = top + len(sheet.rows) * pitch - (pitch - side - below) + margin
+    image = Image.new("RGB", (x + margin, height), "white")
+    draw = ImageDraw.Draw(image)
+    if sheet.title:
+        draw.text((left, margin), sheet.title, INK, heading)
+    for x, label in zip(lefts, sheet.columns, strict=True):
+        fitted = _fit(label, text, side)
+        draw.text((x + side / 2, top - round(9 * unit)), fitted, INK, text, anchor="ms")
+    for row, (label, cells) in enumerate(zip(sheet.rows, sheet.cells, strict=True)):
+        y = top + row * pitch
+        if label:
+            stripe = _upright(_fit(label, text, side), text, (side, strip))
+            image.paste(stripe, (margin - round(4 * unit), y))
+        for x, cell in zip(lefts, cells, strict=False):
+            if cell is not None:
+                image.paste(_scaled(cell, side), (x, y))
+                draw.rectangle((x - 1, y - 1, x + side, y + side), outline=EDGE)
+        for x, lines in zip(lefts, wrapped[row] if wrapped else (), strict=False):
+            for n, words in enumerate(lines):
+                draw.text((x, y + side + round(3 * unit) + n * line), words, FAINT, small)
+    return np.asarray(image)
+
+
+def _scaled(cell: np.ndarray, side: int) -> Image.Image:
+    if side % cell.shape[0] == 0:
+        return Image.fromarray(enlarge(cell, side))
+    return Image.fromarray(cell).resize((side, side), Image.Resampling.BICUBIC)
+
+
+def _upright(
+    label: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, size: tuple[int, int]
+) -> Image.Image:
+    """Return a label that reads from bottom to top."""
+    stripe = Image.new("RGB", size, "white")
+    ImageDraw.Draw(stripe).text((size[0] / 2, size[1] / 2), label, FAINT, font, anchor="mm")
+    return stripe.transpose(Image.Transpose.ROTATE_90)
+
+
+def _fit(label: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
+    """Shorten a label in its middle until it fits."""
+    shown = label
+    keep = len(label)
+    while keep > 1 and font.getlength(shown) > width:
+        keep -= 1
+        shown = label[: (keep + 1) // 2] + "…" + label[len(label) - keep // 2 :]
+    return shown
+
+
+def _wrap(
+    caption: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float
+) -> list[str]:
+    """Break a caption between words, and a word that is too long for a line within it."""
+    lines: list[str] = []
+    for word in caption.split():
+        # Two spaces: one of the font's is narrower than a gap between words reads as.
+        if lines and font.getlength(f"{lines[-1]}  {word}") <= width:
+            lines[-1] += f"  {word}"
+            continue
+        while font.getlength(word) > width and len(word) > 1:
+            fits = max(
+                n for n in range(1, len(word)) if n == 1 or font.getlength(word[:n]) <= width
+            )
+            lines.append(word[:fits])
+            word = word[fits:]
+        lines.append(word)
+    return lines
+
+
+def palette(count: int) -> np.ndarray:
+    """Return a colour a component: (count,3) uint8; colours repeat after ten."""
+    return PALETTE[np.arange(count) % len(PALETTE)]
+
+
+def signed_map(values: np.ndarray) -> np.ndarray:
+    """Return signed values (3,R,R) as a picture around mid-grey.
+
+    The scale is the map's own: its 99.5th percentile of absolute values, so that one stray pixel
+    does not turn everything else grey.
+
+    Returns:
+        (R,R,3) uint8; zero is 128.
+    """
+    scale = max(float(np.quantile(np.abs(values), 0.995)), 1e-12)
+    scaled = 0.5 + 0.5 * (values / scale).clip(-1, 1)
+    return (scaled * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0)
+
+
+def heat_map(values: np.ndarray) -> np.ndarray:
+    """Return values ≥ 0 (R,R) as heat, from dark (0) to light (the 99.5th percentile).
+
+    Returns:
+        (R,R,3) uint8.
+    """
+    scale = max(float(np.quantile(values, 0.995)), 1e-12)
+    place = (values / scale).clip(0, 1) * (len(_HEAT) - 1)
+    low = np.minimum(place.astype(int), len(_HEAT) - 2)
+    part = (place - low)[..., None]
+    return (_HEAT[low] * (1 - part) + _HEAT[low + 1] * part + 0.5).astype(np.uint8)
+
+
+def overlay(pixels: np.ndarray, segments: np.ndarray, count: int) -> np.ndarray:
+    """Lay component colours over a picture.
+
+    Args:
+        pixels: (R,R,3) uint8.
+        segments: (R,R) component numbers, −1 for none.
+        count: K.
+
+    Returns:
+        (R,R,3) uint8: the picture in grey, tinted with its components' colours.
+    """
+    grey = pixels.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
+    light = 0.35 + 0.65 * grey[..., None] / 255
+    tinted = palette(count)[segments] * light
+    mixed = np.where(segments[..., None] >= 0, tinted, pixels.astype(np.float64))
+    return (mixed + 0.5).clip(0, 255).astype(np.uint8)

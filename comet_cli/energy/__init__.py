@@ -1,0 +1,1 @@
+"""The mathematics of the paper: sums of energies, and descent on them."""

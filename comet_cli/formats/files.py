@@ -1,0 +1,207 @@
+"""Files in and out: bounded reading, the overwrite rule, and writes that are whole or absent."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import sys
+import zipfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from comet_cli.errors import CometError, FileFormatError, UsageError
+
+STANDARD = "-"
+MAX_INPUT_BYTES = 1 << 30
+TRACE_MARK = b"comet-trace"
+NPZ_MARK = "comet_version.npy"
+
+
+def show(path: str | Path) -> str:
+    """Return a path as messages print it: control characters made visible."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in str(path))
+
+
+def check_inputs(paths: Iterable[str]) -> None:
+    """Check that every input can be opened, before any work.
+
+    Raises:
+        UsageError: an input that does not exist or is a folder, or ``-`` given twice.
+    """
+    standard = 0
+    for path in paths:
+        if path == STANDARD:
+            standard += 1
+        elif os.path.isdir(path):
+            raise UsageError(f"'{show(path)}' is a folder, expected a file; name the files in it")
+        elif not os.path.exists(path):
+            raise UsageError(f"there is no file '{show(path)}'")
+    if standard > 1:
+        raise UsageError("standard input ('-') can be read once only; save it to a file first")
+
+
+def read_input(path: str | Path) -> bytes:
+    """Return a file's bytes; ``-`` is standard input.
+
+    Raises:
+        UsageError: no such file.
+        CometError: it cannot be read.
+        FileFormatError: it is larger than 1 GiB.
+    """
+    try:
+        if str(path) == STANDARD:
+            data = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
+        else:
+            with open(path, "rb") as file:
+                data = file.read(MAX_INPUT_BYTES + 1)
+    except FileNotFoundError:
+        raise UsageError(f"there is no file '{show(path)}'") from None
+    except IsADirectoryError:
+        raise UsageError(f"'{show(path)}' is a folder, expected a file") from None
+    except OSError as error:
+        raise CometError(f"'{show(path)}' cannot be read: {error.strerror}") from None
+    if len(data) > MAX_INPUT_BYTES:
+        raise FileFormatError(f"'{show(path)}' is larger than 1 GiB, too large for an input")
+    return data
+
+
+def base_name(path: str | Path) -> str:
+    """Return the name that files and recipes record: never a folder, user or host."""
+    if str(path) == STANDARD:
+        return "stdin"
+    name = os.path.basename(str(path).replace("\\", "/"))
+    return "".join(c if c.isprintable() else "?" for c in name)
+
+
+def made_by_comet(path: str | Path) -> bool:
+    """Say whether comet wrote a file: a ``.z``, an image with a recipe, a trace or an ``.npz``."""
+    from comet_cli.formats.components import is_components
+    from comet_cli.formats.picture_recipe import has_recipe
+
+    try:
+        with open(path, "rb") as file:
+            head = file.read(1 << 16)
+            if head.startswith(b"\x89PNG"):
+                return has_recipe(head + file.read(MAX_INPUT_BYTES))
+            if head.startswith((b"GIF8", b"RIFF")) or head[4:8] == b"ftyp":
+                return TRACE_MARK in head + file.read(MAX_INPUT_BYTES)
+            if head.startswith(b"PK"):
+                return NPZ_MARK in zipfile.ZipFile(file).namelist()
+            return is_components(head)
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def check_output(path: str | Path, *, force: bool = False, inputs: Sequence[str] = ()) -> None:
+    """Check that an output may be written, before any work.
+
+    Args:
+        path: the destination; ``-`` is standard output.
+        force: replace a file that comet did not make.
+        inputs: what the command reads; never overwritten, not even with ``force``.
+
+    Raises:
+        UsageError: the folder does not exist, the path is a folder or an input, or a file that
+            comet did not make is there already.
+    """
+    if str(path) == STANDARD:
+        return
+    path = Path(path)
+    if not path.parent.is_dir():
+        folder = show(path.parent)
+        raise UsageError(
+            f"the output folder '{folder}' does not exist; make it: mkdir -p '{folder}'"
+        )
+    if path.is_dir():
+        raise UsageError(f"the output '{show(path)}' is a folder, expected a file name")
+    if not path.exists():
+        return
+    for source in inputs:
+        if source != STANDARD and os.path.exists(source) and os.path.samefile(path, source):
+            raise UsageError(
+                f"the output '{show(path)}' is also an input, and inputs are never overwritten; "
+                "choose another name"
+            )
+    if path.is_file() and not force and not made_by_comet(path):
+        raise UsageError(
+            f"'{show(path)}' exists and was not made by comet; "
+            "give --force to replace it, or choose another name"
+        )
+
+
+def check_distinct(outputs: Sequence[tuple[str, Path]]) -> None:
+    """Check that no two inputs would write the same file.
+
+    Args:
+        outputs: (input, output) pairs; ``-`` may take several.
+
+    Raises:
+        UsageError: naming both inputs.
+    """
+    seen: dict[str, str] = {}
+    for source, output in outputs:
+        if str(output) == STANDARD:
+            continue
+        key = os.path.normcase(os.path.abspath(output))
+        if key in seen:
+            raise UsageError(
+                f"'{show(seen[key])}' and '{show(source)}' would both be written to "
+                f"'{show(output)}'; give each a name of its own"
+            )
+        seen[key] = source
+
+
+def write_output(path: str | Path, data: bytes) -> None:
+    """Write a file whole or not at all: a temporary file beside it, then a rename.
+
+    Devices and pipes are written to directly, ``-`` is standard output, and a symbolic link stays
+    one.
+
+    Raises:
+        UsageError: the folder does not exist.
+        CometError: no space left, or the file cannot be written; nothing is left behind.
+    """
+    try:
+        if str(path) == STANDARD:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+            return
+        if os.path.exists(path) and not os.path.isfile(path):
+            with open(path, "wb") as device:
+                device.write(data)
+            return
+        _write_and_rename(Path(os.path.realpath(path)), data)
+    except BrokenPipeError:
+        raise
+    except FileNotFoundError:
+        raise UsageError(f"the output folder '{show(Path(path).parent)}' does not exist") from None
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise CometError(
+                f"no space left for '{show(path)}' ({len(data)} bytes); nothing was written, "
+                "free some space and run the command again"
+            ) from None
+        raise CometError(f"'{show(path)}' cannot be written: {error.strerror}") from None
+
+
+def _write_and_rename(target: Path, data: bytes) -> None:
+    temporary = target.with_name(f".comet-{secrets.token_hex(8)}.tmp")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0))
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        if target.exists():
+            os.chmod(temporary, target.stat().st_mode & 0o777)
+        else:
+            os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

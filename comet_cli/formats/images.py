@@ -1,0 +1,257 @@
+"""Pictures: from any image file to a square float array, and back to a PNG.
+
+What a picture goes through, in this order: its EXIF rotation is applied; its middle square is cut
+out; it becomes RGB (CMYK through its own colour profile where it has one; transparency is laid on
+white; 16-bit and floating-point values keep their precision); it is resized with antialiasing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from comet_cli.errors import FileFormatError
+from comet_cli.formats.files import read_input, show, write_output
+from comet_cli.formats.picture_recipe import Recipe, embed_recipe
+
+FORMATS = (
+    *("PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "DIB", "PPM"),
+    *("AVIF", "JPEG2000", "TGA", "ICO"),
+)
+MAX_PIXELS = 178_956_970  # Pillow's own limit: a gigabyte of float32 grey
+
+
+def load_image(source: str | Path | bytes, size: int, *, where: str = "") -> np.ndarray:
+    """Read an image file as the networks see it.
+
+    Args:
+        source: a path, ``-`` for standard input, or the file's bytes.
+        size: R.
+        where: named in error messages; default the path.
+
+    Returns:
+        (3,R,R) float32 in [0, 1].
+
+    Raises:
+        UsageError: no such file.
+        FileFormatError: not an image, truncated, empty, or of more than 179 million pixels.
+    """
+    name = where or ("the image" if isinstance(source, bytes) else f"'{show(source)}'")
+    data = source if isinstance(source, bytes) else read_input(source)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's warnings about odd files; ours are errors
+        return _resize(_to_channels(_middle_square(_open(data, name)), name), size)
+
+
+def load_whole(data: bytes, where: str = "the image") -> Image.Image:
+    """Return an image file as 8-bit RGB, rotated by its EXIF entry, not cropped or resized.
+
+    Raises:
+        FileFormatError: see :func:`load_image`.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's warnings about odd files; ours are errors
+        image = _to_channels(_open(data, where), where)[0]
+    if image.mode == "F":
+        image = Image.fromarray((np.asarray(image) * 255 + 0.5).astype(np.uint8))
+    return image.convert("RGB")
+
+
+def image_size(data: bytes, where: str = "the image") -> int:
+    """Return the side of the middle square of an image file, without decoding it."""
+    return min(_identify(data, where).size)
+
+
+def image_facts(data: bytes, where: str = "the image") -> dict[str, str | int]:
+    """Return ``format``, ``width``, ``height`` and ``mode`` of an image file, without decoding it.
+
+    Raises:
+        FileFormatError: not an image.
+    """
+    image = _identify(data, where)
+    return {
+        "format": image.format or "",
+        "width": image.width,
+        "height": image.height,
+        "mode": image.mode,
+    }
+
+
+def _identify(data: bytes, where: str) -> Image.Image:
+    too_large = (
+        f"{where} has more than {MAX_PIXELS // 1_000_000} million pixels, too many to decode; "
+        "scale it down first"
+    )
+    if not data:
+        raise FileFormatError(f"{where} is empty, expected an image")
+    try:
+        Image.init()
+        # A list, because some of Pillow's other readers start programs (EPS: Ghostscript).
+        formats = [f for f in FORMATS if f in Image.OPEN]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(io.BytesIO(data), formats=formats)
+    except Image.DecompressionBombError:
+        raise FileFormatError(too_large) from None
+    except UnidentifiedImageError:
+        if data.startswith((b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*", b"MM")):
+            raise FileFormatError(f"{where} is a truncated or broken image") from None
+        raise FileFormatError(
+            f"{where} is not an image that comet can read (PNG, JPEG, WebP, GIF, TIFF, BMP …)"
+        ) from None
+    except Exception as error:  # Pillow raises many kinds on hostile files
+        raise FileFormatError(f"{where} is a broken image: {_reason(error)}") from None
+    if image.width * image.height > MAX_PIXELS:
+        raise FileFormatError(too_large)
+    return image
+
+
+def _open(data: bytes, where: str) -> Image.Image:
+    """Decode an image and rotate it by its EXIF entry."""
+    image = _identify(data, where)
+    try:
+        image.load()
+    except Exception as error:
+        text = str(error)
+        kind = "truncated" if "truncated" in text or isinstance(error, EOFError) else "broken"
+        raise FileFormatError(f"{where} is a {kind} image: {_reason(error)}") from None
+    with contextlib.suppress(Exception):  # a broken EXIF block says nothing about the pixels
+        ImageOps.exif_transpose(image, in_place=True)
+    return image
+
+
+def _middle_square(image: Image.Image) -> Image.Image:
+    side = min(image.size)
+    if image.size == (side, side):  # large pictures are not copied for nothing
+        return image
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    square = image.crop((left, top, left + side, top + side))
+    square.format = image.format
+    return square
+
+
+def _to_channels(image: Image.Image, where: str) -> list[Image.Image]:
+    """Return an RGB image, or one mode-F image in [0, 1] where 8 bits would lose precision."""
+    if image.mode.startswith("I") or image.mode == "F":
+        return [Image.fromarray(_deep_values(image, where))]
+    if image.mode == "CMYK":
+        image = _from_cmyk(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return [image if image.mode == "RGB" else image.convert("RGB")]
+
+
+def _deep_values(image: Image.Image, where: str) -> np.ndarray:
+    values = np.asarray(image).astype(np.float64)
+    if not np.isfinite(values).all():
+        raise FileFormatError(f"{where} holds pixels that are not finite")
+    low, high = values.min(), values.max()
+    if image.mode == "F" and high <= 1:
+        scale = 1.0
+    elif image.mode == "F" and high <= 255:
+        scale = 255.0
+    else:
+        scale = 65535.0
+    if low < 0 or high > scale:
+        raise FileFormatError(
+            f"{where} holds pixel values from {low:g} to {high:g}; expected 0 to 1, 255 or 65535"
+        )
+    return (values / scale).astype(np.float32)
+
+
+def _from_cmyk(image: Image.Image) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    if profile:
+        try:
+            converted = ImageCms.profileToProfile(
+                image, io.BytesIO(profile), ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
+            if converted is not None:
+                return converted
+        except (ImageCms.PyCMSError, ImportError, OSError, ValueError):
+            pass
+    return image.convert("RGB")
+
+
+def _resize(channels: list[Image.Image], size: int) -> np.ndarray:
+    # Pillow's filters widen with the reduction, so this is antialiased.
+    resized = [c.resize((size, size), Image.Resampling.BICUBIC) for c in channels]
+    if len(resized) == 1 and resized[0].mode == "RGB":
+        values = np.asarray(resized[0], dtype=np.float32).transpose(2, 0, 1) / np.float32(255)
+    else:
+        values = np.stack([np.asarray(r, dtype=np.float32) for r in resized * 3])
+    return np.ascontiguousarray(values.clip(0, 1))
+
+
+def _reason(error: Exception) -> str:
+    return show(str(error).strip().rstrip(".") or type(error).__name__)
+
+
+def to_bytes(picture: Any) -> np.ndarray:
+    """Round a picture (3,R,R) in [0, 1], array or tensor, to (R,R,3) uint8.
+
+    Raises:
+        ValueError: another shape, or values that are not finite.
+    """
+    if hasattr(picture, "detach"):
+        picture = picture.detach().cpu().float().numpy()
+    values = np.asarray(picture, dtype=np.float32)
+    if values.ndim != 3 or values.shape[0] != 3:
+        raise ValueError(f"a picture is (3, R, R), not {values.shape}")
+    if not np.isfinite(values).all():
+        raise ValueError("the picture holds values that are not finite")
+    return np.ascontiguousarray((values.clip(0, 1) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0))
+
+
+def from_bytes(pixels: np.ndarray) -> np.ndarray:
+    """Return (R,R,3) uint8 as a picture (3,R,R) float32 in [0, 1]."""
+    picture = pixels.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+    return np.ascontiguousarray(picture)
+
+
+def encode_png(pixels: np.ndarray, recipe: Recipe | None = None) -> bytes:
+    """Return a PNG file of (H,W,3) uint8, with a recipe if one is given."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", optimize=False)
+    data = buffer.getvalue()
+    return data if recipe is None else embed_recipe(data, recipe)
+
+
+def decode_png(data: bytes, where: str = "the picture") -> np.ndarray:
+    """Return the pixels (H,W,3) uint8 of a PNG that comet wrote.
+
+    Raises:
+        FileFormatError: not such a PNG.
+    """
+    image = _identify(data, where)
+    if image.format != "PNG" or image.mode != "RGB":
+        raise FileFormatError(f"{where} is not an RGB PNG")
+    try:
+        return np.array(image)
+    except Exception as error:
+        raise FileFormatError(f"{where} is a broken image: {_reason(error)}") from None
+
+
+def save_png(picture: Any, path: str | Path, recipe: Recipe | None = None) -> None:
+    """Write a picture (3,R,R) in [0, 1], array or tensor, as an 8-bit PNG; whole or not at all."""
+    write_png(to_bytes(picture), path, recipe)
+
+
+def write_png(pixels: np.ndarray, path: str | Path, recipe: Recipe | None = None) -> None:
+    """Write (H,W,3) uint8 as a PNG; whole or not at all."""
+    write_output(path, encode_png(pixels, recipe))
+
+
+def enlarge(pixels: np.ndarray, side: int) -> np.ndarray:
+    """Enlarge (R,R,3) uint8 to at least ``side`` by repeating pixels, so that edges stay sharp."""
+    factor = max(1, math.ceil(side / pixels.shape[0]))
+    return pixels.repeat(factor, 0).repeat(factor, 1)

@@ -1,0 +1,334 @@
+"""Recipes: what was done to make a picture, embedded in its PNG, enough to make it again.
+
+A recipe holds the latents themselves, so no ``.z`` is needed, and no path, user or host name. It
+is sorted JSON in one uncompressed iTXt entry ``comet``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from comet_cli.errors import FileFormatError, UsageError
+from comet_cli.formats.components import MAX_COMPONENTS, MAX_LATENT_DIM, parse_json
+
+FORMAT = "comet-recipe"
+VERSION = 1
+KEYWORD = b"comet"
+MAX_RECIPE_BYTES = 64 << 20
+VERBS = ("compose", "decompose", "gradients", "recombine")
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+Setting = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class ModelReference:
+    """A model by name and by the hash of its weights."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class RecipeTerm:
+    """One component of a composition.
+
+    Attributes:
+        model: position in the recipe's models.
+        z: (D,) float32.
+        weight: its weight.
+        component: which component of its picture it was.
+        label: what sheets call it ("" for its number).
+        mask: a PNG of where it acts (white) and where not (black), or b"" for everywhere.
+    """
+
+    model: int
+    z: np.ndarray
+    weight: float
+    component: int
+    label: str = ""
+    mask: bytes = b""
+
+
+@dataclass(frozen=True)
+class RecipeRow:
+    """The terms of one input, and the input itself where the picture shows it.
+
+    Attributes:
+        name: base name of the input.
+        terms: its components.
+        picture: a PNG of the input as the model saw it, or b"".
+    """
+
+    name: str
+    terms: tuple[RecipeTerm, ...]
+    picture: bytes = b""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a picture was made.
+
+    Attributes:
+        verb: the verb that made it.
+        models: the models that its terms speak of.
+        rows: one for ``compose``, one an input for sheets.
+        settings: seed, steps, step size, size …, by name.
+        versions: of comet and torch.
+    """
+
+    verb: str
+    models: tuple[ModelReference, ...]
+    rows: tuple[RecipeRow, ...]
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Return sorted JSON; the same recipe gives the same text."""
+        facts = {
+            "format": FORMAT,
+            "version": VERSION,
+            "verb": self.verb,
+            "models": [{"name": m.name, "sha256": m.sha256} for m in self.models],
+            "rows": [_row_facts(row) for row in self.rows],
+            "settings": dict(self.settings),
+            "versions": dict(self.versions),
+        }
+        return json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, data: bytes, where: str = "the recipe") -> Recipe:
+        """Read a recipe; nothing in it is trusted.
+
+        Raises:
+            FileFormatError: not a recipe of this version, or a broken one.
+        """
+        facts = parse_json(data, where)
+        if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+            raise FileFormatError(f"{where} is not of the format '{FORMAT}'")
+        if facts.get("version") != VERSION:
+            raise FileFormatError(
+                f"{where} has version {facts.get('version')!r:.40}, this comet reads {VERSION}; "
+                "update comet"
+            )
+        try:
+            return _from_facts(cls, facts)
+        except (KeyError, TypeError, ValueError) as error:
+            reason = f"key {error} is missing" if isinstance(error, KeyError) else str(error)
+            raise FileFormatError(f"{where} is malformed: {reason}") from None
+
+    def setting(self, name: str, kind: type, *, low: float, high: float) -> Any:
+        """Return a numeric setting, checked.
+
+        Raises:
+            FileFormatError: absent, of another type, or outside [low, high].
+        """
+        value: Any = self.settings.get(name)
+        if kind is float and type(value) is int:
+            value = float(value)
+        fits = type(value) is kind
+        if not fits or not low <= value <= high:
+            raise FileFormatError(
+                f"the recipe's setting '{name}' is {value!r:.40}, expected {kind.__name__} "
+                f"from {low:g} to {high:g}"
+            )
+        return value
+
+    def choice(self, name: str, choices: tuple[str, ...]) -> str:
+        """Return a setting that is one of a few words.
+
+        Raises:
+            FileFormatError: absent, or another word.
+        """
+        value = self.settings.get(name)
+        if not isinstance(value, str) or value not in choices:
+            raise FileFormatError(
+                f"the recipe's setting '{name}' is {value!r:.40}, "
+                f"expected one of {', '.join(choices)}"
+            )
+        return value
+
+
+def _row_facts(row: RecipeRow) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "picture": base64.b64encode(row.picture).decode(),
+        "terms": [_term_facts(term) for term in row.terms],
+    }
+
+
+def _term_facts(term: RecipeTerm) -> dict[str, Any]:
+    facts = {
+        "model": term.model,
+        "z": base64.b64encode(np.asarray(term.z, "<f4").tobytes()).decode(),
+        "weight": term.weight,
+        "component": term.component,
+        "label": term.label,
+    }
+    return {**facts, "mask": base64.b64encode(term.mask).decode()} if term.mask else facts
+
+
+def _need(holds: bool, sentence: str) -> None:
+    if not holds:
+        raise ValueError(sentence)
+
+
+def _text(value: Any, what: str) -> str:
+    _need(
+        isinstance(value, str) and (value.isprintable()) and len(value) <= 1024,
+        f"{what} must be text",
+    )
+    return str(value)
+
+
+def _base64(value: Any, what: str) -> bytes:
+    _need(isinstance(value, str), f"{what} must be base64 text")
+    try:
+        return base64.b64decode(value, validate=True)
+    except binascii.Error:
+        raise ValueError(f"{what} is not base64") from None
+
+
+def _from_facts(cls: type[Recipe], facts: dict[str, Any]) -> Recipe:
+    unknown = set(facts) - {"format", "version", "verb", "models", "rows", "settings", "versions"}
+    _need(not unknown, f"unknown keys {', '.join(sorted(unknown))[:100]!r}")
+    _need(facts["verb"] in VERBS, f"the verb must be one of {', '.join(VERBS)}")
+    _need(isinstance(facts["models"], list), "models must be a list")
+    models = tuple(
+        ModelReference(_text(m["name"], "a model's name"), _text(m["sha256"], "a model's hash"))
+        for m in facts["models"]
+    )
+    _need(isinstance(facts["rows"], list) and bool(facts["rows"]), "rows must be a list")
+    rows = tuple(_parse_row(row, len(models)) for row in facts["rows"])
+    settings, versions = facts["settings"], facts["versions"]
+    _need(isinstance(settings, dict) and isinstance(versions, dict), "settings must be an object")
+    for name, value in settings.items():
+        _text(name, "a setting's name")
+        _need(value is None or isinstance(value, str | int | float), f"setting {name} is no value")
+        _need(not isinstance(value, str) or value.isprintable(), f"setting {name} must be text")
+    versions = {_text(n, "a version"): _text(v, "a version") for n, v in versions.items()}
+    return cls(facts["verb"], models, rows, settings, versions)
+
+
+def _parse_row(facts: dict[str, Any], models: int) -> RecipeRow:
+    _need(isinstance(facts["terms"], list) and bool(facts["terms"]), "terms must be a list")
+    _need(len(facts["terms"]) <= MAX_COMPONENTS, "there are too many terms")
+    terms = tuple(_parse_term(term, models) for term in facts["terms"])
+    picture = _base64(facts["picture"], "a picture")
+    return RecipeRow(_text(facts["name"], "a name"), terms, picture)
+
+
+def _parse_term(facts: dict[str, Any], models: int) -> RecipeTerm:
+    data = _base64(facts["z"], "a latent")
+    _need(0 < len(data) <= 4 * MAX_LATENT_DIM and len(data) % 4 == 0, "a latent must be float32")
+    z = np.frombuffer(data, "<f4")
+    _need(bool(np.isfinite(z).all()), "a latent holds a number that is not finite")
+    model, component, weight = facts["model"], facts["component"], facts["weight"]
+    _need(type(model) is int and 0 <= model < models, "a term names a model that is not listed")
+    _need(type(component) is int and 0 <= component < MAX_COMPONENTS, "component must be a number")
+    _need(type(weight) in (int, float) and math.isfinite(weight), "weight must be a number")
+    label = _text(facts["label"], "a label")
+    mask = _base64(facts.get("mask", ""), "a mask")
+    return RecipeTerm(model, z, float(weight), component, label, mask)
+
+
+def _chunks(png: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (type, start, end) of each chunk's data; stop where the file ends or makes no sense."""
+    at = len(SIGNATURE)
+    while png.startswith(SIGNATURE) and at + 12 <= len(png):
+        (length,) = struct.unpack(">I", png[at : at + 4])
+        kind, start = png[at + 4 : at + 8], at + 8
+        if start + length + 4 > len(png):
+            return
+        yield kind, start, start + length
+        if kind == b"IEND":
+            return
+        at = start + length + 4
+
+
+def embed_recipe(png: bytes, recipe: Recipe) -> bytes:
+    """Return a PNG with the recipe in an iTXt entry, right after its header."""
+    text = recipe.to_json().encode("utf-8")
+    body = b"iTXt" + KEYWORD + b"\0" + b"\0\0" + b"\0" + b"\0" + text
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    for kind, _, end in _chunks(png):
+        if kind == b"IHDR":
+            return png[: end + 4] + chunk + png[end + 4 :]
+    raise FileFormatError("a recipe can be written into a PNG only")
+
+
+def recipe_text(png: bytes, where: str = "the image") -> bytes | None:
+    """Return the raw text of a PNG's ``comet`` entry, None where there is none.
+
+    Raises:
+        FileFormatError: the entry is broken, or unpacks to more than 64 MiB.
+    """
+    for kind, start, end in _chunks(png):
+        if kind != b"iTXt" or png[start : start + len(KEYWORD) + 1] != KEYWORD + b"\0":
+            continue
+        if zlib.crc32(png[start - 4 : end]) != struct.unpack(">I", png[end : end + 4])[0]:
+            raise FileFormatError(f"the recipe in {where} is damaged: its checksum is wrong")
+        rest = png[start + len(KEYWORD) + 1 : end]
+        packed, parts = rest[:1], rest[2:].split(b"\0", 2)
+        if len(parts) < 3:
+            raise FileFormatError(f"the recipe in {where} is damaged")
+        return _unpack(parts[2], where) if packed == b"\1" else parts[2]
+    return None
+
+
+def _unpack(data: bytes, where: str) -> bytes:
+    unpacker = zlib.decompressobj()
+    try:
+        text = unpacker.decompress(data, MAX_RECIPE_BYTES)
+    except zlib.error:
+        raise FileFormatError(f"the recipe in {where} is damaged") from None
+    if unpacker.unconsumed_tail:
+        raise FileFormatError(f"the recipe in {where} unpacks to more than 64 MiB")
+    return text
+
+
+def has_recipe(png: bytes) -> bool:
+    """Say whether a PNG carries a ``comet`` entry, whatever is in it."""
+    return any(
+        kind == b"iTXt" and png.startswith(KEYWORD + b"\0", start)
+        for kind, start, _ in _chunks(png)
+    )
+
+
+def read_recipe(png: bytes, where: str = "the image") -> Recipe:
+    """Read the recipe of a PNG.
+
+    Raises:
+        FileFormatError: no PNG, no recipe in it, or a broken one.
+    """
+    if not png.startswith(SIGNATURE):
+        raise FileFormatError(f"{where} is not a PNG, so it holds no recipe")
+    text = recipe_text(png, where)
+    if text is None:
+        raise FileFormatError(
+            f"{where} holds no recipe: comet did not make it, or was told --no-metadata"
+        )
+    return Recipe.from_json(text, where=f"the recipe in {where}")
+
+
+def replayed_path(path: str, output: str | None) -> str:
+    """Return where a replay goes: ``-o``, or ``out-replay.png`` beside ``out.png``.
+
+    Raises:
+        UsageError: standard input without an output.
+    """
+    if output is not None:
+        return output
+    if path == "-":
+        raise UsageError("a picture from standard input needs an output: -o out.png")
+    stem = path[:-4] if path.lower().endswith(".png") else path
+    return f"{stem}-replay.png"

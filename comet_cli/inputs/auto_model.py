@@ -1,0 +1,133 @@
+"""``-m auto``: the model that reconstructs a picture best, remembered a picture.
+
+What was found is kept in the cache folder under the hash of all that it follows from (the picture,
+the weights of every installed model, the arithmetic, the version of comet), so that a picture is
+judged once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+
+from comet_cli import __version__
+from comet_cli.energy.composition import Term, render
+from comet_cli.errors import CometError, FileFormatError, UnknownModelError
+from comet_cli.formats.cache import cache_home
+from comet_cli.formats.files import write_output
+from comet_cli.formats.images import image_size, load_image
+from comet_cli.models import library
+from comet_cli.models.comet_model import CometModel
+
+if TYPE_CHECKING:
+    from comet_cli.inputs.session import Bench
+
+MAX_CHOICE_BYTES = 1 << 20
+
+
+def choose_model(bench: Bench, data: bytes, where: str) -> CometModel:
+    """Return the installed model that reconstructs a picture best.
+
+    Args:
+        bench: loads the models, and is told the choice; a ``fresh`` one judges anew.
+        data: the picture's file.
+        where: named in messages.
+
+    Raises:
+        UnknownModelError: no model is installed, or none can be loaded.
+    """
+    entries = library.list_models()
+    if not entries:
+        raise UnknownModelError(
+            f"no model is installed (looked in {library.shipped_root()} and "
+            f"{library.local_root()}); give a model folder with -m"
+        )
+    if len(entries) == 1:
+        bench.note(f"model '{entries[0].name}' (the only one installed) encodes {where}")
+        return bench.load(str(entries[0].folder))
+    memory = _memory(bench, data, entries)
+    errors = {} if bench.fresh else _recall(memory, entries)
+    if not errors:
+        errors = _judge(bench, data, where, entries)
+        if len(errors) == len(entries):  # a model that was left out may be mended
+            _remember(memory, errors)
+    ranked = sorted((error, name) for name, error in errors.items())
+    found = ", ".join(f"{name} {-10 * math.log10(max(e, 1e-10)):.1f} dB" for e, name in ranked)
+    best = next(entry for entry in entries if entry.name == ranked[0][1])
+    bench.note(f"model '{best.name}' reconstructs {where} best ({found})")
+    return bench.load(str(best.folder))
+
+
+def _judge(
+    bench: Bench, data: bytes, where: str, entries: Sequence[library.ModelEntry]
+) -> dict[str, float]:
+    """Return the mean squared error of each model's reconstruction, by the model's name."""
+    # All candidates are judged at one size, or the smallest would have the easiest task.
+    size = min(image_size(data, where), max(e.card.image_size for e in entries))
+    target = torch.from_numpy(load_image(data, size, where=where))
+    errors = {}
+    for entry in entries:
+        try:
+            model = bench.load(str(entry.folder))
+        except FileFormatError as error:
+            bench.note(f"model '{entry.name}' is left out: {error}")
+            continue
+        errors[entry.name] = _error(bench, model, data, target)
+    if not errors:
+        raise UnknownModelError("no installed model can be loaded; see comet doctor")
+    return errors
+
+
+def _error(bench: Bench, model: CometModel, data: bytes, target: torch.Tensor) -> float:
+    # Restarts would take longest where a picture is strange to a model.
+    z = bench.infer(model, load_image(data, model.card.image_size), restarts=False)
+    terms = [
+        Term(model, torch.from_numpy(z[k]).to(model.device), 1.0, k, str(k)) for k in range(len(z))
+    ]
+    try:
+        with bench.arithmetic():
+            image = render(terms)
+    except CometError:
+        return math.inf
+    size = target.shape[-1]
+    image = F.interpolate(image.float().cpu(), (size, size), mode="bilinear", antialias=True)
+    return float((image[0] - target).square().mean())
+
+
+def _memory(bench: Bench, data: bytes, entries: Sequence[library.ModelEntry]) -> Path:
+    facts = {
+        "picture": hashlib.sha256(data).hexdigest(),
+        "models": [(entry.name, entry.card.to_json()) for entry in entries],
+        "versions": [__version__, str(torch.__version__)],
+        **bench.environment(),
+    }
+    name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return cache_home() / "choices" / f"{name}.json"
+
+
+def _recall(memory: Path, entries: Sequence[library.ModelEntry]) -> dict[str, float]:
+    """Return what is remembered, nothing where it is not there or damaged."""
+    try:
+        with open(memory, "rb") as file:
+            errors = json.loads(file.read(MAX_CHOICE_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    sound = isinstance(errors, dict) and set(errors) == {entry.name for entry in entries}
+    if not sound or not all(type(error) is float and error >= 0 for error in errors.values()):
+        return {}
+    return errors
+
+
+def _remember(memory: Path, errors: dict[str, float]) -> None:
+    try:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        write_output(memory, json.dumps(errors, sort_keys=True).encode())
+    except (OSError, CometError):  # a cache that cannot be written costs time only
+        return

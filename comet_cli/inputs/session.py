@@ -1,0 +1,341 @@
+"""From arguments to components: opening files, encoding pictures, finding the right model."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from comet_cli import __version__
+from comet_cli.energy.composition import Term
+from comet_cli.errors import FileFormatError, UnknownModelError, UsageError
+from comet_cli.formats.components import ComponentSet, is_components, parse_components
+from comet_cli.formats.files import base_name, check_inputs, read_input, show
+from comet_cli.formats.images import decode_png, from_bytes, image_facts, load_image, to_bytes
+from comet_cli.formats.picture_recipe import ModelReference, Recipe, RecipeRow, RecipeTerm
+from comet_cli.inputs.auto_model import choose_model
+from comet_cli.inputs.reuse import matching_latents, path_beside
+from comet_cli.inputs.selection import Selection, parse_selection
+from comet_cli.models import library
+from comet_cli.models.card import ModelCard
+from comet_cli.models.comet_model import CometModel
+from comet_cli.models.hub_reference import PREFIX as HUB_PREFIX
+
+Note = Callable[[str], None]
+Progress = Callable[[int, int], None]
+AUTO = "auto"
+MAX_MASK = 4096  # the largest canvas
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An input: a picture that was encoded, or a ``.z`` file.
+
+    Attributes:
+        path: as typed.
+        model: the model its components belong to.
+        components: the components.
+        picture: (R,R,3) uint8 as the model saw it; None for a ``.z``.
+        reused: a ``.z`` that matches the picture was read instead of encoding it.
+    """
+
+    path: str
+    model: CometModel
+    components: ComponentSet
+    picture: np.ndarray | None = None
+    reused: bool = False
+
+    @property
+    def name(self) -> str:
+        """Base name."""
+        return base_name(self.path)
+
+    def label(self, component: int) -> str:
+        """Return the component's label, "" if it has none."""
+        return self.components.labels[component] if self.components.labels else ""
+
+
+class Bench:
+    """The models of one command, each opened once, and what they make of its files."""
+
+    def __init__(
+        self,
+        *,
+        model: str = AUTO,
+        device: str = "auto",
+        precision: str = "auto",
+        fresh: bool = False,
+        note: Note | None = None,
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            model: name or folder of the model that encodes pictures; ``auto`` for the one that
+                reconstructs each picture best.
+            device: ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``.
+            precision: ``auto`` (float32), ``float32`` or ``bfloat16`` (autocast).
+            fresh: encode pictures whose ``.z`` is there already, and choose their model anew.
+            note: told what was chosen.
+
+        Raises:
+            UsageError: a device or precision that does not exist here.
+        """
+        if precision not in PRECISIONS:
+            raise UsageError(f"unknown precision '{precision}'; use {', '.join(PRECISIONS)}")
+        self.device = library.pick_device(device)
+        self.precision = "float32" if precision == "auto" else precision
+        self.fresh = fresh
+        self.note: Note = note or (lambda sentence: None)
+        self._requested = model
+        self._folders: dict[str, Path] = {}
+        self._models: dict[str, CometModel] = {}
+
+    @contextlib.contextmanager
+    def arithmetic(self) -> Iterator[None]:
+        """Compute in the chosen precision."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            yield
+
+    def environment(self) -> dict[str, str]:
+        """Return the settings that a recipe records about the machine: no names of its own."""
+        return {"device": self.device.type, "precision": self.precision}
+
+    def load(self, name: str) -> CometModel:
+        """Return the model of a name, folder or ``hf:org/name``, found and loaded once."""
+        if name not in self._folders:
+            self._folders[name] = library.find(name)
+        sha256 = ModelCard.read(self._folders[name]).weights_sha256
+        if sha256 not in self._models:
+            self._models[sha256] = library.load(self._folders[name], str(self.device))
+        return self._models[sha256]
+
+    def requested(self) -> CometModel | None:
+        """Return the model given with ``-m``, None for ``auto``."""
+        return None if self._requested == AUTO else self.load(self._requested)
+
+    def model_of(self, name: str, sha256: str, where: str) -> CometModel:
+        """Return the model that made some components.
+
+        Args:
+            name: what the model was called.
+            sha256: hash of its weights.
+            where: named in error messages.
+
+        Raises:
+            UnknownModelError: no such model is installed (lists the known).
+            FileFormatError: a model of that name is, but with other weights.
+        """
+        self.requested()
+        if sha256 in self._models:
+            return self._models[sha256]
+        entries = library.list_models()
+        for entry in entries:
+            if entry.card.weights_sha256 == sha256:
+                return self.load(str(entry.folder))
+        if name.startswith(HUB_PREFIX):
+            self.note(f"{where} was made with '{show(name)}', which is taken from the Hub")
+            model = self.load(name)
+            if model.card.weights_sha256 == sha256:
+                return model
+            raise FileFormatError(
+                f"{where} was made with other weights than '{show(name)}' has (sha256 "
+                f"{sha256[:12]}…, there is {model.card.weights_sha256[:12]}…); encode the picture "
+                "again"
+            )
+        for entry in entries:
+            if name in (entry.name, entry.card.name):
+                raise FileFormatError(
+                    f"{where} was made with another version of model '{show(name)}' (sha256 "
+                    f"{sha256[:12]}…, installed is {entry.card.weights_sha256[:12]}…); encode the "
+                    "picture again, or give that version's folder with -m"
+                )
+        known = ", ".join(entry.name for entry in entries) or "none"
+        raise UnknownModelError(
+            f"{where} was made with model '{show(name)}', which is not installed "
+            f"(known: {known}); give its folder with -m"
+        )
+
+    def open(self, path: str, *, literal: bool = False) -> Opened:
+        """Open a ``.z`` file, or a picture, which is encoded; ``-`` is standard input."""
+        data = read_input("./-" if literal and path == "-" else path)
+        where = f"'{show(path)}'"
+        if is_components(data) or path.endswith(".z"):
+            components = parse_components(data, where)
+            model = self.model_of(components.model, components.model_sha256, where)
+            _check_fit(components, model, where)
+            return Opened(path, model, components)
+        return self.encode(data, path)
+
+    def encode(
+        self,
+        data: bytes,
+        path: str,
+        *,
+        model: CometModel | None = None,
+        also: Sequence[Path] = (),
+    ) -> Opened:
+        """Infer the components of a picture.
+
+        A ``.z`` beside the picture is read instead where it matches (:mod:`.reuse`); nothing
+        but the time taken tells.
+
+        Args:
+            data: the picture's file.
+            path: as typed.
+            model: to encode it with; default the requested or the best one.
+            also: further files that may hold its components.
+        """
+        where = f"'{show(path)}'"
+        model = model or self.requested() or choose_model(self, data, where)
+        card = model.card
+        picture = load_image(data, card.image_size, where=where)
+        sha256 = hashlib.sha256(data).hexdigest()
+        z = None if self.fresh else self._latents_beside(card, sha256, path, also)
+        components = ComponentSet(
+            z=self.infer(model, picture) if z is None else z,
+            model=card.name,
+            model_sha256=card.weights_sha256,
+            image_size=card.image_size,
+            labels=tuple(card.labels),
+            source=base_name(path),
+            source_sha256=sha256,
+        )
+        return Opened(path, model, components, to_bytes(picture), reused=z is not None)
+
+    def infer(self, model: CometModel, picture: np.ndarray, *, restarts: bool = True) -> np.ndarray:
+        """Return the latents (K,D) float32 that a model infers from a picture (3,R,R)."""
+        x = torch.from_numpy(picture)[None].to(model.device)
+        with torch.no_grad(), self.arithmetic():
+            z = model.encode(x, restarts=restarts)[0]
+        return z.float().cpu().numpy()
+
+    def _latents_beside(
+        self, card: ModelCard, sha256: str, path: str, also: Sequence[Path]
+    ) -> np.ndarray | None:
+        beside = path_beside(path)
+        places = [*also, *([] if beside is None else [beside])]
+        z, others = matching_latents(dict.fromkeys(places), card, sha256, precision=self.precision)
+        if beside in others and beside not in also:  # else it is about to be replaced
+            self.note(
+                f"'{show(str(beside))}' was not made from '{show(path)}' as it is, which is "
+                "encoded again"
+            )
+        return z
+
+    def terms(self, recipe: Recipe, row: RecipeRow, where: str = "the recipe") -> list[Term]:
+        """Return the terms of a recipe's row.
+
+        Raises:
+            UnknownModelError, FileFormatError: see :meth:`model_of`; or latents that do not fit.
+        """
+        terms = []
+        for t in row.terms:
+            reference = recipe.models[t.model]
+            model = self.model_of(reference.name, reference.sha256, where)
+            if len(t.z) != model.card.latent_dim:
+                raise FileFormatError(
+                    f"{where} holds a latent of {len(t.z)} numbers, model '{model.card.name}' "
+                    f"takes {model.card.latent_dim}"
+                )
+            z = torch.from_numpy(np.array(t.z, np.float32)).to(model.device)
+            region = _region(t.mask, f"a mask in {where}") if t.mask else None
+            name = t.label or str(t.component)
+            terms.append(Term(model, z, t.weight, t.component, name, region))
+        return terms
+
+
+def _region(mask: bytes, where: str) -> torch.Tensor:
+    """Return a recipe's mask as (R,R) in [0, 1]."""
+    facts = image_facts(mask, where)
+    if max(int(facts["width"]), int(facts["height"])) > MAX_MASK:
+        raise FileFormatError(f"{where} is larger than {MAX_MASK} pixels")
+    pixels = decode_png(mask, where)
+    if pixels.shape[0] != pixels.shape[1]:
+        raise FileFormatError(f"{where} is not square")
+    return torch.from_numpy(from_bytes(pixels)[0])
+
+
+def _check_fit(components: ComponentSet, model: CometModel, where: str) -> None:
+    card = model.card
+    if components.z.shape[1] != card.latent_dim or components.image_size != card.image_size:
+        raise FileFormatError(
+            f"{where} holds components (K, {components.z.shape[1]}) for pictures of "
+            f"{components.image_size} pixels, its model '{card.name}' takes "
+            f"(K, {card.latent_dim}) and {card.image_size}"
+        )
+
+
+def term_of(opened: Opened, component: int, weight: float = 1.0) -> Term:
+    """Return one component of an input as a term."""
+    z = torch.from_numpy(opened.components.z[component].copy()).to(opened.model.device)
+    return Term(opened.model, z, weight, component, f"{opened.name}:{component}")
+
+
+class RecipeDraft:
+    """Collects the models and rows of a recipe."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.models: list[ModelReference] = []
+        self.rows: list[RecipeRow] = []
+
+    def term(self, opened: Opened, component: int, weight: float = 1.0) -> RecipeTerm:
+        """Return one component of an input as a recipe's term."""
+        reference = ModelReference(opened.model.card.name, opened.components.model_sha256)
+        if reference not in self.models:
+            self.models.append(reference)
+        return RecipeTerm(
+            self.models.index(reference),
+            opened.components.z[component],
+            float(weight),
+            component,
+            opened.label(component),
+        )
+
+    def finish(self, verb: str, settings: dict[str, str | int | float | bool | None]) -> Recipe:
+        """Return the recipe."""
+        versions = {"comet": __version__, "torch": str(torch.__version__)}
+        return Recipe(verb, tuple(self.models), tuple(self.rows), settings, versions)
+
+
+def open_selections(
+    bench: Bench, texts: Sequence[str], *, literal: bool = False
+) -> list[tuple[Opened, list[tuple[int, float]]]]:
+    """Open the files of selection arguments.
+
+    A file that several selections speak of is opened, and encoded, once.
+
+    Returns:
+        The input and its selected (component, weight) pairs, an argument each.
+
+    Raises:
+        SelectionError: see :mod:`comet_cli.inputs.selection`.
+        UsageError, FileFormatError: files that are not there, or not what they should be.
+    """
+    selections = parse_selections(bench, texts, literal=literal)
+    opened: dict[str, Opened] = {}
+    found = []
+    for selection in selections:
+        if selection.path not in opened:
+            opened[selection.path] = bench.open(selection.path, literal=literal)
+        source = opened[selection.path]
+        found.append((source, selection.pick(len(source.components), source.components.labels)))
+    return found
+
+
+def parse_selections(
+    bench: Bench, texts: Sequence[str], *, literal: bool = False
+) -> list[Selection]:
+    """Parse selection arguments and check that their files exist, before any work."""
+    selections = [parse_selection(text, literal=literal) for text in texts]
+    for selection in selections:
+        if selection.note:
+            bench.note(selection.note)
+    check_inputs(dict.fromkeys(s.path for s in selections))
+    return selections

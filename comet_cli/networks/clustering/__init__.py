@@ -1,0 +1,1 @@
+"""Objects found by clustering colours."""

@@ -1,0 +1,207 @@
+"""Networks for global factors that keep positions: an encoder and a quadratic energy of our own.
+
+The paper's global encoder averages its features over space, and so forgets where things are; for
+pictures that are aligned, such as faces, positions are most of what there is to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from comet_cli.networks.paper_encoders import ResidualBlock
+from comet_cli.networks.quadratic_energy import (
+    LOG_CONFIDENCE_LIMIT,
+    BoundQuadraticEnergy,
+    BoundRespondingEnergy,
+    bound_energy,
+)
+
+BASE = 4  # side of the map that a latent is decoded to first
+READ_SIDE = 64  # pixels; pictures of twice this side or more are shrunk to be encoded
+SEEN_SIDE = 16  # pixels; what an energy that sees the picture sees of it
+SEEN_FEATURES, SEEN_HIDDEN = 128, 256
+
+
+class SpatialEncoder(nn.Module):
+    """From a picture to K latents, through a feature map that is read as a whole.
+
+    Symbols: B batch, F filters, K components, D latent dimension, R image size.
+    """
+
+    def __init__(self, filter_dim: int, components: int, latent_dim: int, image_size: int) -> None:
+        """Build the network of one card; R must be a multiple of 8."""
+        super().__init__()
+        self.components = components
+        self.shrink = max(1, image_size // READ_SIDE)
+        width = 2 * filter_dim
+        self.stem = nn.Conv2d(3, width, kernel_size=4, stride=2, padding=1)
+        side, blocks = image_size // self.shrink // 2, []
+        while side > 8:
+            blocks.append(ResidualBlock(width))
+            side = -(-side // 2)
+        self.blocks = nn.Sequential(*blocks)
+        self.narrow = nn.Conv2d(width, filter_dim, kernel_size=1)
+        self.hidden = nn.Linear(filter_dim * side * side, 256)
+        self.to_latents = nn.Linear(256, components * latent_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Infer z (B,K,D) from x (B,3,R,R)."""
+        if self.shrink > 1:
+            x = F.avg_pool2d(x, self.shrink)
+        x = (2 * x - 1).contiguous(memory_format=torch.channels_last)  # faster on a CPU
+        features = F.silu(self.narrow(self.blocks(F.silu(self.stem(x))))).flatten(1)
+        return self.to_latents(F.silu(self.hidden(features))).unflatten(1, (self.components, -1))
+
+
+class PictureReader(nn.Module):
+    """What an energy sees of the picture: features (B,128) of 16×16 pixels (B,3,16,16)."""
+
+    def __init__(self, width: int = 32) -> None:
+        """Build."""
+        super().__init__()
+        self.wide = nn.Conv2d(3, width, 3, padding=1)
+        self.narrow = nn.Conv2d(width, width, 3, stride=2, padding=1)
+        self.hidden = nn.Linear(width * (SEEN_SIDE // 2) ** 2, SEEN_FEATURES)
+
+    def forward(self, small: Tensor) -> Tensor:
+        """Return the features."""
+        h = F.silu(self.narrow(F.silu(self.wide(2 * small - 1))))
+        return F.silu(self.hidden(h.flatten(1)))
+
+
+class BoundLaggedEnergy:
+    """½ Σ_p m_p(x̄) ‖x_p − f_p(x̄)‖² with the coarse picture x̄, which a step holds fixed.
+
+    Components see what the others made of the picture, and a lamp can stand in the same place of a
+    room that is looked at from elsewhere. Confidence and proposal lag by one step (as coefficients
+    do in lagged-diffusivity iterations): the gradient with respect to x̄ is left out, so that a step
+    needs no gradient of the network, and is as stable as that of a fixed quadratic energy.
+    """
+
+    def __init__(self, network: SpatialQuadraticEnergy, z: Tensor) -> None:
+        """Fix latents z (B,J,D); the network computes in the precision of the caller's autocast."""
+        self._network, self._z = network, z
+        self._low = torch.is_autocast_enabled(z.device.type)
+        self._last: tuple[Tensor, bool, BoundQuadraticEnergy] | None = None
+
+    def of(self, z: Tensor) -> BoundLaggedEnergy:
+        """Return the energy of other latents (B,J,D)."""
+        with torch.autocast(z.device.type, torch.bfloat16, enabled=self._low):
+            return BoundLaggedEnergy(self._network, z)
+
+    def at(self, x: Tensor) -> BoundQuadraticEnergy:
+        """Return what a step from x (B,3,R,R) descends on: confidence and proposal for that x.
+
+        Energy and preconditioner of one step share it: it is computed once for one picture.
+        """
+        seen, graph = seen_pixels(x.detach()), torch.is_grad_enabled()
+        if self._last is None or self._last[1] != graph or not torch.equal(self._last[0], seen):
+            with torch.autocast(x.device.type, torch.bfloat16, enabled=self._low):
+                confidence, proposal = self._network(self._z, seen)
+            self._last = (seen, graph, BoundQuadraticEnergy(confidence, proposal))
+        return self._last[2]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return energies (B,J) of x (B,3,R,R)."""
+        return self.at(x)(x)
+
+    def curvature(self, x: Tensor) -> Tensor:
+        """Return m (B,J,1,R,R), the diagonal of the Hessian at a fixed x̄."""
+        return self.at(x).confidence
+
+
+def seen_pixels(x: Tensor) -> Tensor:
+    """Return what an energy sees of pictures (B,3,R,R): (B,3,16,16)."""
+    return F.interpolate(x, (SEEN_SIDE, SEEN_SIDE), mode="area")
+
+
+class SpatialQuadraticEnergy(nn.Module):
+    """Confidence m = exp(a) and proposal f decoded from z, from 4×4 pixels to R×R.
+
+    Every level doubles the side and is modulated by z (FiLM). With ``responds``, the proposal
+    responds to the mean colour of the picture as well (see :class:`BoundRespondingEnergy`); with
+    ``sees_image``, a coarse picture first changes z (:class:`BoundLaggedEnergy`).
+    """
+
+    def __init__(
+        self,
+        filter_dim: int,
+        latent_dim: int,
+        image_size: int,
+        *,
+        responds: bool = False,
+        sees_image: bool = False,
+    ) -> None:
+        """Build the network of one card."""
+        super().__init__()
+        self.sees_image = sees_image
+        self.responds = responds
+        sides = [BASE]
+        while sides[-1] < image_size:
+            sides.append(min(2 * sides[-1], image_size))
+        self.sides = sides[1:]
+        shares = [4.0, 4.0, 3.0, 2.0, 2 / 3]
+        widths = [max(8, round(s * filter_dim)) for s in shares[: len(sides)]]
+        widths += [widths[-1]] * (len(sides) - len(widths))
+        self.widths = widths
+        self.base = nn.Linear(latent_dim, widths[0] * BASE * BASE)
+        self.grow = nn.ModuleList(
+            [nn.Conv2d(a, b, 3, padding=1) for a, b in zip(widths[:-1], widths[1:], strict=True)]
+        )
+        self.refine = nn.ModuleList([nn.Conv2d(b, b, 3, padding=1) for b in widths[1:]])
+        self.modulation = nn.Sequential(
+            nn.Linear(latent_dim, 64), nn.SiLU(), nn.Linear(64, 4 * sum(widths[1:]))
+        )
+        if sees_image:
+            # At first nothing that is seen makes a difference.
+            self.reader = PictureReader()
+            self.seen_hidden = nn.Linear(latent_dim + SEEN_FEATURES, SEEN_HIDDEN)
+            self.seen_change = nn.Linear(SEEN_HIDDEN, latent_dim, bias=False)
+            nn.init.zeros_(self.seen_change.weight)
+        self.out = nn.Conv2d(widths[-1], 7 if responds else 4, 3, padding=1)
+        nn.init.normal_(self.out.weight, std=0.02)
+        if self.out.bias is not None:
+            nn.init.zeros_(self.out.bias)
+
+    def forward(self, z: Tensor, seen: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Return m (B,J,1,R,R), f (B,J,3,R,R) and, if there is one, the response g (B,J,3,R,R).
+
+        Args:
+            z: (B,J,D).
+            seen: coarse pictures (B,3,16,16), if they are seen.
+        """
+        batch, count, dim = z.shape
+        flat = z.reshape(batch * count, dim)
+        sizes = [2 * w for w in self.widths[1:] for _ in range(2)]
+        if seen is not None:
+            features = self.reader(seen).repeat_interleave(count, 0)
+            hidden = self.seen_hidden(torch.cat([flat, features], -1))
+            flat = flat + self.seen_change(F.silu(hidden))
+        modulations = iter(self.modulation(flat).split(sizes, -1))
+
+        def film(h: Tensor) -> Tensor:
+            gain, bias = next(modulations)[..., None, None].chunk(2, 1)
+            return F.silu(h * (1 + gain) + bias)
+
+        h = F.silu(self.base(flat)).unflatten(1, (-1, BASE, BASE))
+        h = h.contiguous(memory_format=torch.channels_last)
+        for side, grow, refine in zip(self.sides, self.grow, self.refine, strict=True):
+            h = film(grow(F.interpolate(h, (side, side), mode="bilinear")))
+            h = h + film(refine(h))
+        out = self.out(h).float().unflatten(0, (batch, count))
+        limit = LOG_CONFIDENCE_LIMIT
+        confidence = (limit * torch.tanh(out[:, :, :1] * 4 / limit)).exp()
+        proposal = torch.sigmoid(out[:, :, 1:4] * 4)
+        return (confidence, proposal, *([out[:, :, 4:] * 4] if self.responds else []))
+
+    def bind(
+        self, z: Tensor, positional: Sequence[bool]
+    ) -> BoundQuadraticEnergy | BoundRespondingEnergy | BoundLaggedEnergy:
+        """Fix latents z (B,J,D); positions are part of what is decoded, whatever the flags."""
+        if self.sees_image:
+            return BoundLaggedEnergy(self, z)
+        return bound_energy(*self(z))

@@ -1,0 +1,1 @@
+"""The released code's checkpoints: import and export."""

@@ -1,0 +1,343 @@
+"""``comet compose``: selected components of any pictures and models, rendered as one picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from comet_cli import __version__
+from comet_cli.drawing.sheets import Sheet, draw_sheet
+from comet_cli.energy.composition import (
+    Composition,
+    Term,
+    canvas_size,
+    compose,
+    default_start,
+    render,
+)
+from comet_cli.energy.descent import Callback, Settling
+from comet_cli.energy.solvers import SOLVERS
+from comet_cli.errors import FileFormatError, UsageError
+from comet_cli.formats.files import check_inputs, read_input, show
+from comet_cli.formats.images import decode_png, encode_png, from_bytes, load_image, to_bytes
+from comet_cli.formats.picture_recipe import ModelReference, Recipe, RecipeRow, RecipeTerm, Setting
+from comet_cli.ingredients import draw_mask, in_canonical_order, open_ingredients
+from comet_cli.inputs.seed_lists import parse_seeds
+from comet_cli.inputs.session import Bench, Progress
+from comet_cli.models.card import STARTS
+
+MAX_SIZE = 4096
+MAX_STEPS = 100_000
+MAX_SEED = 2**63 - 1
+
+
+def check_settings(
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    step_size: float = 1.0,
+    size: int | None = None,
+    solver: str = "gd",
+    tolerance: float | None = None,
+) -> None:
+    """Check what the descent is told, before any work.
+
+    Raises:
+        UsageError: out of range.
+    """
+    if not 0 <= seed <= MAX_SEED:
+        raise UsageError(f"--seed is {seed}, expected 0 to {MAX_SEED}")
+    if steps is not None and not 1 <= steps <= MAX_STEPS:
+        raise UsageError(f"--steps is {steps}, expected 1 to {MAX_STEPS}")
+    if not 0 < step_size <= 1e6:
+        raise UsageError(f"--step-size is {step_size:g}, expected a positive number up to 1e6")
+    if size is not None and not 8 <= size <= MAX_SIZE:
+        raise UsageError(f"--size is {size}, expected 8 to {MAX_SIZE} pixels")
+    if solver not in SOLVERS:
+        raise UsageError(f"--solver is '{show(solver)}', expected one of {', '.join(SOLVERS)}")
+    if tolerance is not None and not 0 < tolerance < 1:
+        raise UsageError(f"--tolerance is {tolerance:g}, expected a part of 1, such as 0.001")
+
+
+def start_of(terms: Sequence[Term]) -> str:
+    """Return where a rendering starts (see :func:`comet_cli.energy.composition.default_start`).
+
+    A term with a region does not count as a component that is there: beyond its region it is not.
+    """
+    models = {id(t.model): t.model for t in terms}
+    partial = any(
+        {t.component for t in terms if t.model is model and t.region is None}
+        < set(range(model.card.components))
+        for model in models.values()
+    )
+    return default_start([model.card for model in models.values()], partial=partial)
+
+
+def plan_composition(
+    selections: Sequence[str],
+    bench: Bench,
+    *,
+    seed: int = 0,
+    seeds: str | None = None,
+    steps: int | None = None,
+    step_size: float = 1.0,
+    size: int | None = None,
+    init: str | None = None,
+    solver: str = "gd",
+    tolerance: float | None = None,
+    literal: bool = False,
+) -> Recipe:
+    """Turn selection arguments into the recipe of their picture; encodes, but renders nothing.
+
+    Args:
+        selections: see :mod:`comet_cli.inputs.selection` and :mod:`comet_cli.inputs.modifiers`.
+        bench: the models.
+        seed: of the noise.
+        seeds: a list such as ``0-15``: one sheet of a picture a seed.
+        steps: N; default the largest that the models' cards recommend.
+        step_size: multiplies every model's own λ.
+        size: R of the canvas; default the largest of the models.
+        init: ``noise``, ``grey``, ``black``, or an image file to start from.
+        solver: see :func:`comet_cli.energy.solvers.solve`.
+        tolerance: stop when the energy has settled (:class:`comet_cli.energy.descent.Settling`).
+        literal: the arguments are file names.
+
+    Raises:
+        UsageError: settings out of range, nothing selected, files that do not exist.
+    """
+    every = [seed] if seeds is None else parse_seeds(seeds)
+    for one in every:
+        check_settings(
+            seed=one,
+            steps=steps,
+            step_size=step_size,
+            size=size,
+            solver=solver,
+            tolerance=tolerance,
+        )
+    if init is not None and init not in STARTS:
+        check_inputs([init])
+    models, ingredients = open_ingredients(selections, bench, literal=literal)
+    if size is None:
+        size = max(bench.model_of(m.name, m.sha256, "an input").card.image_size for m in models)
+    picture = b""
+    if init is not None and init not in STARTS:
+        # Eight bits a channel, so that the recipe holds exactly what was used.
+        data = read_input(init)
+        picture = encode_png(to_bytes(load_image(data, size, where=f"'{show(init)}'")))
+    further: dict[str, Setting] = {}
+    if seeds is not None:
+        further["seeds"] = ",".join(map(str, every))
+    if solver != "gd":
+        further["solver"] = solver
+    if tolerance is not None:
+        further["tolerance"] = float(tolerance)
+    return compose_recipe(
+        models,
+        [
+            t if region is None else replace(t, mask=draw_mask(region, size))
+            for t, region in ingredients
+        ],
+        bench,
+        seed=every[0],
+        steps=steps,
+        step_size=step_size,
+        size=size,
+        init=init,
+        picture=picture,
+        further=further,
+    )
+
+
+def compose_recipe(
+    models: Sequence[ModelReference],
+    terms: Sequence[RecipeTerm],
+    bench: Bench,
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    step_size: float = 1.0,
+    size: int | None = None,
+    init: str | None = None,
+    picture: bytes = b"",
+    further: dict[str, Setting] | None = None,
+) -> Recipe:
+    """Return the recipe of a composition, in canonical order: permuted terms change no bit of it.
+
+    Args:
+        models: that the terms speak of.
+        terms: the terms.
+        bench: the models themselves.
+        seed: of the noise.
+        steps: N; default the largest that the models' cards recommend.
+        step_size: multiplies every model's own λ.
+        size: R of the canvas; default the largest of the models.
+        init: where it starts; default :func:`start_of`.
+        picture: a PNG to start from instead, or b"".
+        further: settings that are not the usual ones.
+    """
+    models, terms = in_canonical_order(models, terms)
+    row = RecipeRow("", terms, picture)
+    live = bench.terms(Recipe("compose", models, (row,)), row)
+    settings: dict[str, Setting] = {
+        "seed": seed,
+        "steps": steps or max(t.model.card.render_steps for t in live),
+        "step_size": float(step_size),
+        "size": canvas_size(live) if size is None else size,
+        "init": "picture" if picture else init or start_of(live),
+        **(further or {}),
+        **bench.environment(),
+    }
+    versions = {"comet": __version__, "torch": str(torch.__version__)}
+    return Recipe("compose", models, (row,), settings, versions)
+
+
+def descent_settings(recipe: Recipe) -> tuple[int, int | None, float]:
+    """Return seed, steps (None: what the models' cards recommend) and step size, checked."""
+    steps = recipe.settings.get("steps")
+    return (
+        recipe.setting("seed", int, low=0, high=MAX_SEED),
+        None if steps is None else recipe.setting("steps", int, low=1, high=MAX_STEPS),
+        recipe.setting("step_size", float, low=0, high=1e6),
+    )
+
+
+def draw_composition(recipe: Recipe, bench: Bench, callback: Callback | None = None) -> np.ndarray:
+    """Render a ``compose`` recipe; see :func:`finish_composition`.
+
+    Returns:
+        (R,R,3) uint8, or the sheet of a recipe with several seeds.
+    """
+    return finish_composition(recipe, bench, callback)[0]
+
+
+def finish_composition(
+    recipe: Recipe, bench: Bench, callback: Callback | None = None
+) -> tuple[np.ndarray, Recipe]:
+    """Render a ``compose`` recipe.
+
+    Args:
+        recipe: from :func:`plan_composition`, or read back from a picture.
+        bench: the models.
+        callback: see :func:`comet_cli.energy.descent.descend`.
+
+    Returns:
+        The picture, (R,R,3) uint8, or the sheet of several; and the recipe with what only the
+        rendering could tell: the steps that a tolerance left.
+
+    Raises:
+        DivergenceError: the descent diverged.
+        FileFormatError: a recipe that cannot be.
+    """
+    seeds = recipe.settings.get("seeds")
+    if seeds is None:
+        ((_, pixels, finished),) = finish_compositions(recipe, bench, None, callback)
+        return pixels, finished
+    if not isinstance(seeds, str):
+        raise FileFormatError("the recipe's setting 'seeds' is no list of seeds")
+    every = parse_seeds(seeds)
+    drawn = list(finish_compositions(recipe, bench, every, callback))
+    columns = math.ceil(math.sqrt(len(every)))
+    lines = [drawn[n : n + columns] for n in range(0, len(drawn), columns)]
+    sheet = Sheet(
+        columns=[""] * columns,
+        rows=[""] * len(lines),
+        cells=[[pixels for _, pixels, _ in line] for line in lines],
+        captions=[[f"seed {seed}" for seed, _, _ in line] for line in lines],
+    )
+    taken = [finished.settings.get("steps_taken") for _, _, finished in drawn]
+    if taken[0] is not None:
+        recipe = replace(
+            recipe, settings={**recipe.settings, "steps_taken": ",".join(map(str, taken))}
+        )
+    return draw_sheet(sheet), recipe
+
+
+def finish_compositions(
+    recipe: Recipe, bench: Bench, seeds: Sequence[int] | None, callback: Callback | None = None
+) -> Iterator[tuple[int, np.ndarray, Recipe]]:
+    """Render a ``compose`` recipe with one seed after the other, its energy composed once.
+
+    Args:
+        recipe: the recipe.
+        bench: the models.
+        seeds: default the recipe's own.
+        callback: called with the steps of all seeds counted on.
+
+    Yields:
+        The seed, its picture (R,R,3) uint8 and the recipe of that picture alone.
+    """
+    terms = bench.terms(recipe, recipe.rows[0])
+    seed, steps, step_size = descent_settings(recipe)
+    steps = steps or max(t.model.card.render_steps for t in terms)
+    size = recipe.setting("size", int, low=1, high=MAX_SIZE)
+    solver = recipe.choice("solver", SOLVERS) if "solver" in recipe.settings else "gd"
+    every = [seed] if seeds is None else list(seeds)
+    taken = _steps_taken(recipe, len(every))
+    energy: Composition | None = None
+    for n, one in enumerate(every):
+        settling = None
+        if "tolerance" in recipe.settings and taken is None:
+            settling = Settling(recipe.setting("tolerance", float, low=0, high=1))
+        follow = None if callback is None else _counted_on(callback, n * steps)
+        with bench.arithmetic():
+            # Inside, because what a composition computes once is part of the arithmetic too.
+            energy = compose(terms, size=size) if energy is None else energy
+            image = render(
+                terms,
+                seed=one,
+                num_steps=steps if taken is None else taken[n],
+                step_size=step_size,
+                size=size,
+                init=_start(recipe, size),
+                callback=follow,
+                solver=solver,
+                settling=settling,
+                energy=energy,
+            )
+        settings = {k: v for k, v in recipe.settings.items() if k not in ("seeds", "steps_taken")}
+        settings["seed"] = one
+        if settling is not None:
+            settings["steps_taken"] = settling.steps[0]
+        elif taken is not None:
+            settings["steps_taken"] = taken[n]
+        yield one, to_bytes(image[0]), replace(recipe, settings=settings)
+
+
+def _start(recipe: Recipe, size: int) -> str | torch.Tensor:
+    init = recipe.choice("init", (*STARTS, "picture"))
+    if init != "picture":
+        return init
+    pixels = decode_png(recipe.rows[0].picture, "the start in the recipe")
+    if pixels.shape[:2] != (size, size):
+        raise UsageError("the start in the recipe does not have the recipe's size")
+    return torch.from_numpy(from_bytes(pixels))[None]
+
+
+def _steps_taken(recipe: Recipe, count: int) -> list[int] | None:
+    """Return how many steps a finished recipe with a tolerance took, one number a picture."""
+    found = recipe.settings.get("steps_taken")
+    if found is None:
+        return None
+    parts = str(found).split(",")
+    fits = all(part.isdecimal() and int(part) <= MAX_STEPS for part in parts)
+    if not fits or len(parts) != count:
+        raise FileFormatError(
+            f"the recipe's setting 'steps_taken' is {found!r:.40}, expected {count} numbers"
+        )
+    return [int(part) for part in parts]
+
+
+def _counted_on(callback: Callback, before: int) -> Callback:
+    return lambda n, x: callback(before + n, x)
+
+
+def counting(progress: Progress | None, total: int) -> Callback | None:
+    """Return a descent callback that reports progress."""
+    if progress is None:
+        return None
+    return lambda n, x: progress(n, total)

@@ -1,0 +1,164 @@
+"""``comet decompose``: each component of a picture alone, and all of them together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from comet_cli.drawing.sheets import Sheet, draw_sheet
+from comet_cli.energy.composition import Term, default_start, render
+from comet_cli.errors import UsageError
+from comet_cli.formats.images import decode_png, encode_png, to_bytes, write_png
+from comet_cli.formats.picture_recipe import Recipe, RecipeRow
+from comet_cli.inputs.session import Bench, Opened, Progress, RecipeDraft, open_selections
+from comet_cli.models.card import STARTS
+from comet_cli.verbs.compose_recipe import check_settings, descent_settings
+
+START_CHOICES = ("auto", *STARTS)
+
+
+def plan_decomposition(
+    inputs: Sequence[str],
+    bench: Bench,
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    step_size: float = 1.0,
+    init: str = "auto",
+    literal: bool = False,
+) -> Recipe:
+    """Turn images and ``.z`` files (or selections) into the recipe of their sheet.
+
+    Args:
+        inputs: a row each.
+        bench: the models.
+        seed: of the noise.
+        steps: N; default each model's own recommendation.
+        step_size: multiplies every model's own λ.
+        init: where single components start: ``grey``, ``noise``, or ``auto``: grey for quadratic
+            models, whatever the card says for the others.
+        literal: the arguments are file names.
+    """
+    check_settings(seed=seed, steps=steps, step_size=step_size)
+    if init not in START_CHOICES:
+        raise UsageError(f"--init is '{init}', expected one of {', '.join(START_CHOICES)}")
+    draft = RecipeDraft()
+    for opened, picked in open_selections(bench, inputs, literal=literal):
+        terms = tuple(draft.term(opened, k, w) for k, w in picked)
+        draft.rows.append(RecipeRow(row_name(opened), terms, embedded_picture(opened)))
+    return draft.finish(
+        "decompose",
+        {
+            "seed": seed,
+            "steps": steps,
+            "step_size": float(step_size),
+            "init": init,
+            **bench.environment(),
+        },
+    )
+
+
+def row_name(opened: Opened) -> str:
+    """Return a row's label: the input's base name without its ending."""
+    return opened.name.rsplit(".", 1)[0] or opened.name
+
+
+def embedded_picture(opened: Opened) -> bytes:
+    """Return an input picture as a PNG for a recipe, b"" for a ``.z``."""
+    return b"" if opened.picture is None else encode_png(opened.picture)
+
+
+def draw_decomposition(
+    recipe: Recipe, bench: Bench, progress: Progress | None = None
+) -> np.ndarray:
+    """Render a ``decompose`` recipe: (H,W,3) uint8.
+
+    Raises:
+        DivergenceError: a descent diverged.
+        FileFormatError: a recipe that cannot be.
+    """
+    rows = [bench.terms(recipe, row) for row in recipe.rows]
+    total = sum(len(terms) + 1 for terms in rows)
+    done = 0
+    pictures = []
+    for terms in rows:
+        drawn = []
+        for part in [terms, *([term] for term in terms)]:
+            drawn.append(_draw_part(recipe, bench, part, alone=part is not terms))
+            done += 1
+            if progress is not None:
+                progress(done, total)
+        pictures.append(drawn)
+    return draw_sheet(_lay_out(recipe, pictures))
+
+
+def _draw_part(recipe: Recipe, bench: Bench, terms: list[Term], *, alone: bool) -> np.ndarray:
+    seed, steps, step_size = descent_settings(recipe)
+    card = terms[0].model.card
+    init = recipe.choice("init", START_CHOICES)
+    if not alone:
+        init = card.init
+    elif init == "auto":
+        init = default_start([card], partial=True)
+    with bench.arithmetic():
+        image = render(terms, seed=seed, num_steps=steps, step_size=step_size, init=init)
+    return to_bytes(image[0])
+
+
+def _lay_out(recipe: Recipe, pictures: list[list[np.ndarray]]) -> Sheet:
+    inputs = [
+        decode_png(row.picture, "an input in the recipe") if row.picture else None
+        for row in recipe.rows
+    ]
+    has_inputs = any(picture is not None for picture in inputs)
+    most = max(len(row.terms) for row in recipe.rows)
+    lead = (["input"] if has_inputs else []) + ["all components"]
+    cells: list[list[np.ndarray | None]] = []
+    for picture, drawn in zip(inputs, pictures, strict=True):
+        cells.append(([picture] if has_inputs else []) + list(drawn))
+    return Sheet(
+        columns=lead + component_columns(recipe, most),
+        rows=[row.name for row in recipe.rows],
+        cells=cells,
+        breaks=frozenset({len(lead)}),
+    )
+
+
+def component_columns(recipe: Recipe, most: int, word: str = "component ") -> list[str]:
+    """Return a label a component column: its number, or its label where all rows agree."""
+    labels = []
+    for k in range(most):
+        terms = [row.terms[k] for row in recipe.rows if k < len(row.terms)]
+        names = {t.label or f"{word}{t.component}" for t in terms}
+        labels.append(names.pop() if len(names) == 1 else f"{word}{k}")
+    return labels
+
+
+def write_decomposition(
+    inputs: Sequence[str],
+    output: str,
+    bench: Bench,
+    *,
+    metadata: bool = True,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Recipe:
+    """Render and write the picture, whole or not at all.
+
+    Args:
+        inputs: images and ``.z`` files.
+        output: the PNG; ``-`` for standard output.
+        bench: the models.
+        metadata: write the recipe into the picture.
+        progress: called with (done, total) renderings.
+        settings: see :func:`plan_decomposition`.
+
+    Returns:
+        The recipe.
+    """
+    recipe = plan_decomposition(inputs, bench, **settings)
+    pixels = draw_decomposition(recipe, bench, progress)
+    write_png(pixels, output, recipe if metadata else None)
+    return recipe

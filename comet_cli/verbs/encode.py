@@ -1,0 +1,156 @@
+"""``comet encode``: pictures to ``.z`` files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from comet_cli.errors import CometError, FileFormatError, UsageError
+from comet_cli.formats.components import ComponentSet, components_bytes, is_components
+from comet_cli.formats.files import (
+    STANDARD,
+    check_distinct,
+    check_inputs,
+    check_output,
+    read_input,
+    show,
+    write_output,
+)
+from comet_cli.inputs.face_alignment import align_faces, load_finder
+from comet_cli.inputs.session import Bench, Progress
+
+ALIGNMENTS = ("face",)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What became of one picture: components in ``output``, or an error.
+
+    Attributes:
+        source: the picture, as typed.
+        output: its ``.z``.
+        components: what that holds.
+        reused: they were there already, and match.
+        error: why there are none.
+    """
+
+    source: str
+    output: Path
+    components: ComponentSet | None = None
+    reused: bool = False
+    error: CometError | None = None
+
+
+def encoded_path(source: str, output: str | None, *, alone: bool) -> Path:
+    """Return where the components of a picture go.
+
+    Args:
+        source: the picture; ``-`` is standard input.
+        output: what ``-o`` said: a file, a folder, ``-``, or None for beside the picture, and for
+            standard output where the picture comes from standard input.
+        alone: it is the only picture.
+
+    Raises:
+        UsageError: several pictures and one output file, or standard input among files without an
+            output.
+    """
+    name = Path(source).stem + ".z"
+    if output is None:
+        if source == STANDARD and not alone:
+            raise UsageError(
+                "standard input ('-') among other pictures needs an output: an existing folder, "
+                "-o DIR/"
+            )
+        return Path(STANDARD) if source == STANDARD else Path(source).with_name(name)
+    if os.path.isdir(output):
+        return Path(output) / ("stdin.z" if source == STANDARD else name)
+    if output.endswith(("/", os.sep)):
+        raise UsageError(
+            f"the output folder '{show(output)}' does not exist; make it: mkdir -p '{show(output)}'"
+        )
+    if not alone:
+        raise UsageError(
+            f"several pictures cannot be written to one file '{show(output)}'; "
+            "give an existing folder: -o DIR/"
+        )
+    return Path(output)
+
+
+def encode_files(
+    sources: Sequence[str],
+    bench: Bench,
+    *,
+    output: str | None = None,
+    align: str | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> list[Encoded]:
+    """Encode pictures and write a ``.z`` file each.
+
+    Everything that can be checked beforehand is, before any work. With several pictures, one that
+    cannot be read does not stop the others. A ``.z`` that is there already, where it is to go or
+    beside the picture, and matches (:mod:`comet_cli.inputs.reuse`), is what encoding would give, so
+    nothing is computed. Pictures are encoded one by one, because in a batch the last bits of their
+    latents would depend on the others.
+
+    Args:
+        sources: the pictures.
+        bench: opens models.
+        output: see :func:`encoded_path`.
+        align: ``face`` to crop and rotate each photo to its largest face; None to encode the
+            pictures as they are.
+        force: replace files that comet did not make.
+        progress: told how many pictures are done.
+
+    Raises:
+        UsageError: an input that does not exist, outputs that collide or may not be written, an
+            unknown alignment.
+        MissingExtraError: what finds faces is not installed.
+        CometError: the only picture cannot be encoded.
+    """
+    if align is not None and align not in ALIGNMENTS:
+        raise UsageError(f"unknown alignment '{show(align)}'; use {', '.join(ALIGNMENTS)}")
+    check_inputs(sources)
+    alone = len(sources) == 1
+    plan = [(source, encoded_path(source, output, alone=alone)) for source in sources]
+    check_distinct(plan)
+    for _, target in plan:
+        check_output(target, force=force, inputs=sources)
+    bench.requested()
+    prepare = _face_alignment(bench) if align == "face" else None
+    results = []
+    for n, (source, target) in enumerate(plan):
+        try:
+            data = read_input(source)
+            if is_components(data):
+                raise FileFormatError(
+                    f"'{show(source)}' holds components already, expected an image"
+                )
+            if prepare is not None:
+                data = prepare(data, f"'{show(source)}'")
+            places = [] if str(target) == STANDARD else [target]
+            opened = bench.encode(data, source, also=places)
+            _write(target, opened.components)
+            results.append(Encoded(source, target, opened.components, opened.reused))
+        except CometError as error:
+            if alone:
+                raise
+            results.append(Encoded(source, target, error=error))
+        if progress is not None:
+            progress(n + 1, len(plan))
+    return results
+
+
+def _write(target: Path, components: ComponentSet) -> None:
+    """Write a ``.z``, unless that very file is there."""
+    data = components_bytes(components)
+    there = str(target) != STANDARD and target.is_file() and target.stat().st_size == len(data)
+    if not there or read_input(target) != data:
+        write_output(target, data)
+
+
+def _face_alignment(bench: Bench) -> Callable[[bytes, str], bytes]:
+    find = load_finder()
+    return lambda data, where: align_faces(data, where, find, bench.note)

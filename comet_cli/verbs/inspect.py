@@ -1,0 +1,163 @@
+"""``comet inspect``: what a file is and holds; without torch."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import numpy as np
+
+from comet_cli.errors import UsageError
+from comet_cli.formats.components import ComponentSet, is_components, parse_components
+from comet_cli.formats.files import read_input, show
+from comet_cli.formats.picture_recipe import SIGNATURE, Recipe, RecipeRow, read_recipe, recipe_text
+
+
+def inspect_file(path: str) -> dict[str, Any]:
+    """Return what a ``.z`` file, an image or a model folder holds, as JSON values.
+
+    ``kind`` says which: ``components``, ``picture`` (with ``recipe``, None where comet did not
+    write it) or ``model``.
+
+    Raises:
+        UsageError: no such file.
+        FileFormatError: none of these, or broken.
+    """
+    if os.path.isdir(path):
+        return _inspect_model(path)
+    if path != "-" and not os.path.exists(path):
+        raise UsageError(f"there is no file '{show(path)}'; for a model use comet models show")
+    data = read_input(path)
+    where = f"'{show(path)}'"
+    if is_components(data) or path.endswith(".z"):
+        return _inspect_components(path, parse_components(data, where))
+    from comet_cli.formats.images import image_facts
+
+    found: dict[str, Any] = {"kind": "picture", "path": path, **image_facts(data, where)}
+    has_recipe = data.startswith(SIGNATURE) and recipe_text(data, where) is not None
+    found["recipe"] = recipe_facts(read_recipe(data, where)) if has_recipe else None
+    return found
+
+
+def _inspect_model(path: str) -> dict[str, Any]:
+    from pathlib import Path
+
+    from comet_cli.models.card import ModelCard
+
+    card = json.loads(ModelCard.read(Path(path)).to_json())
+    return {"kind": "model", "path": path, **card}
+
+
+def _inspect_components(path: str, components: ComponentSet) -> dict[str, Any]:
+    rows = [
+        {
+            "component": k,
+            "label": components.labels[k] if components.labels else "",
+            "norm": round(float(np.linalg.norm(z.astype(np.float64))), 6),
+            "min": float(z.min()),
+            "max": float(z.max()),
+        }
+        for k, z in enumerate(components.z)
+    ]
+    return {
+        "kind": "components",
+        "path": path,
+        **components.facts(),
+        "latent_dim": components.z.shape[1],
+        "components": rows,
+    }
+
+
+def recipe_facts(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe as JSON values for people: latents by their size, pictures by theirs."""
+    return {
+        "verb": recipe.verb,
+        "models": [{"name": m.name, "sha256": m.sha256} for m in recipe.models],
+        "settings": dict(recipe.settings),
+        "versions": dict(recipe.versions),
+        "rows": [_row_facts(recipe, row) for row in recipe.rows],
+    }
+
+
+def _row_facts(recipe: Recipe, row: RecipeRow) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "picture": bool(row.picture),
+        "terms": [
+            {
+                "model": recipe.models[t.model].name,
+                "component": t.component,
+                "label": t.label,
+                "weight": t.weight,
+                "latent_dim": len(t.z),
+            }
+            for t in row.terms
+        ],
+    }
+
+
+def describe(facts: dict[str, Any]) -> str:
+    """Return what :func:`inspect_file` found as lines of text."""
+    writers = {"components": _describe_components, "picture": _describe_picture}
+    lines = writers.get(facts["kind"], _describe_model)(facts)
+    return "\n".join(show(line) for line in lines)
+
+
+def _table(pairs: list[tuple[str, object]]) -> list[str]:
+    width = max(len(name) for name, _ in pairs)
+    return [f"{name:<{width}}  {value}" for name, value in pairs]
+
+
+def _describe_components(facts: dict[str, Any]) -> list[str]:
+    lines = _table(
+        [
+            ("components of", facts["source"] or "(unnamed)"),
+            ("model", f"{facts['model']} (sha256 {facts['model_sha256'][:12]}…)"),
+            ("picture size", f"{facts['image_size']} × {facts['image_size']}"),
+            ("latent", f"{len(facts['components'])} × {facts['latent_dim']}"),
+            ("made by", f"comet {facts['comet_version']}"),
+        ]
+    )
+    width = max(len("label"), *(len(row["label"]) for row in facts["components"]))
+    lines += ["", f"{'':>4}  {'label':<{width}}  {'norm':>9}  {'min':>9}  {'max':>9}"]
+    for row in facts["components"]:
+        numbers = "  ".join(f"{row[name]:>9.4f}" for name in ("norm", "min", "max"))
+        lines.append(f"{row['component']:>4}  {row['label']:<{width}}  {numbers}")
+    return lines
+
+
+def _describe_picture(facts: dict[str, Any]) -> list[str]:
+    pairs: list[tuple[str, object]] = [
+        ("picture", f"{facts['format']}, {facts['width']} × {facts['height']}, {facts['mode']}")
+    ]
+    recipe = facts["recipe"]
+    if recipe is None:
+        return _table([*pairs, ("recipe", "none: not made by comet, or with --no-metadata")])
+    pairs.append(("made by", f"comet {recipe['verb']}, version {recipe['versions'].get('comet')}"))
+    for model in recipe["models"]:
+        pairs.append(("model", f"{model['name']} (sha256 {model['sha256'][:12]}…)"))
+    for name, value in sorted(recipe["settings"].items()):
+        pairs.append((name.replace("_", " "), "default" if value is None else value))
+    for row in recipe["rows"]:
+        for term in row["terms"]:
+            label = f" ({term['label']})" if term["label"] else ""
+            place = f"{row['name']}: " if row["name"] else ""
+            pairs.append(
+                (
+                    "term",
+                    f"{place}{term['model']} component {term['component']}{label} "
+                    f"× {term['weight']:g}",
+                )
+            )
+    return _table(pairs)
+
+
+def _describe_model(facts: dict[str, Any]) -> list[str]:
+    hidden = {"kind", "path", "format", "version", "name"}
+    pairs: list[tuple[str, object]] = [("model", facts["name"])]
+    for name, value in sorted(facts.items()):
+        if name not in hidden and value not in ("", [], {}):
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            pairs.append((name.replace("_", " "), text))
+    return _table(pairs)

@@ -1,0 +1,243 @@
+"""``comet recombine``: swaps between pictures, all mixtures, additive series, interpolations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from comet_cli.drawing.sheets import Sheet, draw_sheet
+from comet_cli.energy.composition import default_start, render
+from comet_cli.errors import UsageError
+from comet_cli.formats.files import check_distinct, check_output, show
+from comet_cli.formats.images import decode_png, to_bytes, write_png
+from comet_cli.formats.picture_recipe import Recipe, RecipeRow, Setting
+from comet_cli.inputs.selection import parse_listing, parse_selection
+from comet_cli.inputs.session import Bench, Progress, RecipeDraft, open_selections
+from comet_cli.models.card import STARTS
+from comet_cli.verbs.compose_recipe import (
+    check_settings,
+    compose_recipe,
+    descent_settings,
+    draw_composition,
+)
+from comet_cli.verbs.decompose import embedded_picture
+from comet_cli.verbs.recombine_grid import Cell, Grid, lay_out_cells
+
+START_CHOICES = ("auto", *STARTS)
+Drawn = dict[tuple[tuple[int, bytes, int, float], ...], np.ndarray]  # by the key of a cell
+
+
+def plan_recombination(
+    inputs: Sequence[str],
+    bench: Bench,
+    *,
+    add: bool = False,
+    all_mixtures: bool = False,
+    interpolate: int | None = None,
+    components: str | None = None,
+    seed: int = 0,
+    steps: int | None = None,
+    step_size: float = 1.0,
+    init: str = "auto",
+    literal: bool = False,
+) -> Recipe:
+    """Turn images and ``.z`` files into the recipe of a grid.
+
+    Args:
+        inputs: two or more for swaps (figures 4, 7, 8, 10); one or more to ``add``; two for
+            ``all_mixtures`` and ``interpolate``.
+        bench: the models.
+        add: the additive series (figure 5): components one after the other, a row an input.
+        all_mixtures: every one of the 2^n mixtures of two pictures.
+        interpolate: columns from one picture's value of a component to the other's, a row a
+            component.
+        components: the components that are exchanged, as in ``0,2`` or by label; default all.
+        seed: of the noise.
+        steps: N; default the models' own recommendation.
+        step_size: multiplies every model's own λ.
+        init: ``noise``, ``grey``, ``black`` or ``auto``.
+        literal: the arguments are file names.
+
+    Raises:
+        UsageError: settings or inputs that do not go together.
+        SelectionError: components that an input does not have.
+    """
+    check_settings(seed=seed, steps=steps, step_size=step_size)
+    if init not in START_CHOICES:
+        raise UsageError(f"--init is '{init}', expected one of {', '.join(START_CHOICES)}")
+    layout = _layout(add=add, all_mixtures=all_mixtures, interpolate=interpolate)
+    if len(inputs) < 2 and not add:
+        raise UsageError("swaps need two pictures or more; --add makes the series of one")
+    if layout in ("all", "interpolate") and len(inputs) != 2:
+        raise UsageError(f"--{layout} takes two pictures, not {len(inputs)}")
+    if interpolate is not None and not 2 <= interpolate <= 64:
+        raise UsageError(f"--interpolate is {interpolate}, expected 2 to 64 steps")
+    if components is not None:
+        parse_listing(components, "--components")
+    draft = RecipeDraft()
+    for opened, picked in open_selections(bench, inputs, literal=literal):
+        terms = tuple(draft.term(opened, k, w) for k, w in picked)
+        draft.rows.append(RecipeRow(opened.name, terms, embedded_picture(opened)))
+    settings: dict[str, Setting] = {
+        "layout": layout,
+        "captions": True,
+        "seed": seed,
+        "steps": steps,
+        "step_size": float(step_size),
+        "init": init,
+        **bench.environment(),
+    }
+    if components is not None:
+        settings["components"] = components
+    if interpolate is not None:
+        settings["interpolate"] = interpolate
+    recipe = draft.finish("recombine", settings)
+    lay_out_cells(recipe)  # its mistakes, before any work
+    return recipe
+
+
+def _layout(*, add: bool, all_mixtures: bool, interpolate: int | None) -> str:
+    chosen = {"add": add, "all": all_mixtures, "interpolate": interpolate is not None}
+    names = [name for name, given in chosen.items() if given]
+    if len(names) > 1:
+        raise UsageError(f"--{names[0]} and --{names[1]} are two layouts; give one of them")
+    return names[0] if names else "swap"
+
+
+def draw_recombination(
+    recipe: Recipe, bench: Bench, progress: Progress | None = None
+) -> np.ndarray:
+    """Render a ``recombine`` recipe: (H,W,3) uint8; cells: :mod:`.recombine_grid`."""
+    grid = lay_out_cells(recipe)
+    return draw_sheet(_sheet(recipe, grid, _render_cells(recipe, grid, bench, progress)))
+
+
+def _render_cells(recipe: Recipe, grid: Grid, bench: Bench, progress: Progress | None) -> Drawn:
+    """Render each different composition once."""
+    cells = {cell.key: cell for row in grid.cells for cell in row}
+    drawn = {}
+    for done, (key, cell) in enumerate(cells.items(), 1):
+        drawn[key] = _draw(recipe, bench, cell)
+        if progress is not None:
+            progress(done, len(cells))
+    return drawn
+
+
+def _draw(recipe: Recipe, bench: Bench, cell: Cell) -> np.ndarray:
+    if recipe.settings.get("captions") is True:
+        return draw_composition(cell_recipe(recipe, cell, bench), bench)
+    # Recipes of version 0.1 before there were captions: a part was what had too few terms.
+    terms = bench.terms(recipe, RecipeRow("", cell.terms))
+    seed, steps, step_size = descent_settings(recipe)
+    init = recipe.choice("init", START_CHOICES)
+    if init == "auto":
+        cards = [t.model.card for t in terms]
+        partial = len(terms) < max(card.components for card in cards)
+        init = default_start(cards, partial=partial)
+    with bench.arithmetic():
+        image = render(terms, seed=seed, num_steps=steps, step_size=step_size, init=init)
+    return to_bytes(image[0])
+
+
+def cell_recipe(recipe: Recipe, cell: Cell, bench: Bench) -> Recipe:
+    """Return the recipe of a single cell: what ``comet compose`` of its selection records."""
+    seed, steps, step_size = descent_settings(recipe)
+    init = recipe.choice("init", START_CHOICES)
+    return compose_recipe(
+        recipe.models,
+        cell.terms,
+        bench,
+        seed=seed,
+        steps=steps,
+        step_size=step_size,
+        init=None if init == "auto" else init,
+    )
+
+
+def _sheet(recipe: Recipe, grid: Grid, drawn: Drawn) -> Sheet:
+    inputs = [
+        decode_png(row.picture, "an input in the recipe") if row.picture else None
+        for row in recipe.rows
+    ]
+    lead = grid.inputs or [()] * len(grid.cells)
+    cells: list[list[np.ndarray | None]] = []
+    captions = []
+    for before, row in zip(lead, grid.cells, strict=True):
+        cells.append([*(inputs[n] for n in before), *(drawn[c.key] for c in row)])
+        captions.append([*("" for _ in before), *(c.selection for c in row)])
+    layout = recipe.settings["layout"]
+    first = len(grid.lead)
+    breaks = {"swap": {first, first + 1}, "add": {first}}.get(str(layout), set())
+    return Sheet(
+        columns=[*grid.lead, *grid.columns],
+        rows=grid.rows,
+        cells=cells,
+        breaks=frozenset(breaks),
+        captions=captions if recipe.settings.get("captions") is True else (),
+    )
+
+
+def cell_paths(recipe: Recipe, folder: str) -> list[tuple[Cell, Path]]:
+    """Return each different cell of a grid with a file for it: ``a-0,2+b-1.png``.
+
+    Raises:
+        UsageError: no such folder, or two pictures that would get one name.
+    """
+    if not Path(folder).is_dir():
+        raise UsageError(
+            f"the folder '{show(folder)}' does not exist; make it: mkdir -p '{show(folder)}'"
+        )
+    cells = {cell.key: cell for row in lay_out_cells(recipe).cells for cell in row}
+    paths: dict[Path, Cell] = {}
+    for cell in cells.values():
+        text = re.sub(r"\.\w+:", "-", cell.selection.replace("'", "")).replace(" ", "+")
+        path = Path(folder) / (re.sub(r"[^\w.,+%-]", "_", text) + ".png")
+        if path in paths:
+            raise UsageError(f"two pictures would be written to '{show(path)}'; rename an input")
+        paths[path] = cell
+    return [(cell, path) for path, cell in paths.items()]
+
+
+def write_recombination(
+    inputs: Sequence[str],
+    output: str,
+    bench: Bench,
+    *,
+    each: str | None = None,
+    metadata: bool = True,
+    force: bool = False,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Recipe:
+    """Render and write the grid, and its single pictures if asked; each whole or not at all.
+
+    Args:
+        inputs: images and ``.z`` files.
+        output: the PNG; ``-`` for standard output.
+        bench: the models.
+        each: an existing folder for the single pictures, each with a recipe of its own.
+        metadata: write recipes into the pictures.
+        force: replace files of that folder that comet did not make.
+        progress: called with (done, total) renderings.
+        settings: see :func:`plan_recombination`.
+
+    Returns:
+        The recipe of the grid; :func:`cell_paths` says where the single pictures are.
+    """
+    recipe = plan_recombination(inputs, bench, **settings)
+    singles = [] if each is None else cell_paths(recipe, each)
+    literal = bool(settings.get("literal"))
+    read = [parse_selection(text, literal=literal).path for text in inputs]
+    for _, path in singles:
+        check_output(path, force=force, inputs=read)
+    check_distinct([(output, Path(output)), *((c.selection, path) for c, path in singles)])
+    grid = lay_out_cells(recipe)
+    drawn = _render_cells(recipe, grid, bench, progress)
+    write_png(draw_sheet(_sheet(recipe, grid, drawn)), output, recipe if metadata else None)
+    for cell, path in singles:
+        write_png(drawn[cell.key], path, cell_recipe(recipe, cell, bench) if metadata else None)
+    return recipe

@@ -1,0 +1,153 @@
+"""``comet replay``: a picture made again from the recipe that it carries."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from comet_cli import __version__
+from comet_cli.formats.files import read_input, show
+from comet_cli.formats.images import decode_png
+from comet_cli.formats.picture_recipe import ModelReference, Recipe, read_recipe
+from comet_cli.inputs.session import AUTO, PRECISIONS, Bench, Note, Progress
+from comet_cli.models import library
+from comet_cli.verbs.compose_recipe import counting, descent_settings, draw_composition
+from comet_cli.verbs.decompose import draw_decomposition
+from comet_cli.verbs.gradients import attribute_rows, draw_gradients
+from comet_cli.verbs.recombine import draw_recombination
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A picture made again.
+
+    Attributes:
+        recipe: what it was made from; where it differs, what it is made from now, so that the
+            new picture does not claim weights and versions that did not make it.
+        pixels: (H,W,3) uint8.
+        before: (H,W,3) uint8, the picture that the recipe came from.
+        changes: what is not as it was when the recipe was written.
+    """
+
+    recipe: Recipe
+    pixels: np.ndarray
+    before: np.ndarray
+    changes: tuple[str, ...]
+
+    def figures(self) -> dict[str, int | float | None]:
+        """Return ``difference``, ``mean_difference`` (units of 1/255) and ``pixels_differing``."""
+        distances = self._distances()
+        if distances is None:
+            return {"difference": None, "mean_difference": None, "pixels_differing": None}
+        return {
+            "difference": int(distances.max()),
+            "mean_difference": float(distances.mean()),
+            "pixels_differing": int(distances.any(-1).sum()),
+        }
+
+    def verdict(self) -> str:
+        """Return one sentence: is it the same picture."""
+        found = self.figures()
+        if found["difference"] is None:
+            then, now = (f"{p.shape[1]} × {p.shape[0]}" for p in (self.before, self.pixels))
+            return f"the replay has another size: {now}, was {then}"
+        if found["difference"] == 0:
+            return "the replay has the same pixels"
+        return (
+            f"the replay differs by at most {found['difference']}/255 (on average "
+            f"{found['mean_difference']:.2g}/255, in {found['pixels_differing']} of "
+            f"{self.pixels.shape[0] * self.pixels.shape[1]} pixels)"
+        )
+
+    def _distances(self) -> np.ndarray | None:
+        if self.before.shape != self.pixels.shape:
+            return None
+        return np.abs(self.before.astype(np.int16) - self.pixels.astype(np.int16))
+
+
+def draw(recipe: Recipe, bench: Bench, progress: Progress | None = None) -> np.ndarray:
+    """Make the picture of a recipe, whatever its verb: (H,W,3) uint8.
+
+    Every verb that writes a picture makes it through here, so a replay takes the same path.
+    """
+    if recipe.verb == "compose":
+        steps = descent_settings(recipe)[1] or 1
+        return draw_composition(recipe, bench, counting(progress, steps))
+    if recipe.verb == "decompose":
+        return draw_decomposition(recipe, bench, progress)
+    if recipe.verb == "gradients":
+        return draw_gradients(recipe, attribute_rows(recipe, bench, progress))
+    return draw_recombination(recipe, bench, progress)
+
+
+def replay_picture(
+    path: str,
+    *,
+    model: str = AUTO,
+    device: str = "auto",
+    precision: str = "auto",
+    note: Note | None = None,
+    progress: Progress | None = None,
+) -> Replay:
+    """Make the picture of a PNG's recipe again, and compare.
+
+    A model whose weights have changed since is replaced by the installed one of that name, which
+    is told as a change; the latents stay those of the recipe.
+
+    Args:
+        path: the PNG; ``-`` for standard input.
+        model: a model folder to look in as well.
+        device: see :class:`comet_cli.inputs.session.Bench`.
+        precision: ``auto`` for the recipe's own.
+        note: told what was chosen.
+        progress: called with (done, total).
+
+    Raises:
+        UsageError: no such file.
+        FileFormatError: no recipe in it, or latents that do not fit the installed model.
+        UnknownModelError: a model that is not installed.
+    """
+    where = f"'{show(path)}'"
+    data = read_input(path)
+    recipe = read_recipe(data, where)
+    before = decode_png(data, where)
+    if precision == "auto":
+        precision = recipe.choice("precision", PRECISIONS)
+    bench = Bench(model=model, device=device, precision=precision, note=note)
+    versions = {"comet": __version__, "torch": str(torch.__version__)}
+    now = {**versions, **bench.environment()}
+    was = {**recipe.settings, **recipe.versions}
+    models = tuple(_present(reference, bench, where) for reference in recipe.models)
+    changes = [
+        f"{name} is {now[name]}, was {was.get(name)}" for name in now if was.get(name) != now[name]
+    ] + [
+        f"the weights of model '{new.name}' are {new.sha256[:12]}…, were {old.sha256[:12]}…"
+        for new, old in zip(models, recipe.models, strict=True)
+        if new != old
+    ]
+    today = dataclasses.replace(
+        recipe,
+        models=models,
+        settings={**recipe.settings, **bench.environment()},
+        versions={**recipe.versions, **versions},
+    )
+    pixels = draw(today, bench, progress)
+    same = np.array_equal(before, pixels)
+    return Replay(recipe if same else today, pixels, before, tuple(changes))
+
+
+def _present(reference: ModelReference, bench: Bench, where: str) -> ModelReference:
+    """Return a model of a recipe, or the installed one of its name where the weights differ."""
+    requested = bench.requested()
+    cards = [] if requested is None else [requested.card]
+    cards += [entry.card for entry in library.list_models()]
+    if all(card.weights_sha256 != reference.sha256 for card in cards):
+        for card in cards:
+            if card.name == reference.name:
+                reference = ModelReference(card.name, card.weights_sha256)
+                break
+    bench.model_of(reference.name, reference.sha256, where)
+    return reference

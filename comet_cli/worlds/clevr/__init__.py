@@ -1,0 +1,1 @@
+"""Tables with objects, as in CLEVR."""

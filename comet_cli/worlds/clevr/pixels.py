@@ -1,0 +1,270 @@
+"""Pixels of a CLEVR-like scene, by path tracing with mitsuba.
+
+The strength of the lamps, the constant environment and the reflectance of the ground were fitted to
+the look of CLEVR's own pictures: a light ground, darker towards the top, soft shadows, no horizon.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from comet_cli.errors import MissingExtraError
+from comet_cli.worlds.clevr.scene import COLOURS, FACES, FIELD_OF_VIEW, Scene, Thing, face_mask
+from comet_cli.worlds.clevr.toy_scene import Toy
+from comet_cli.worlds.clevr.toy_shapes import PAINTS
+
+GROUND = 0.80
+# Rays are traced on a grid finer than the picture by this factor, and averaged after denoising.
+SUPERSAMPLING = 4
+SAMPLES_PER_PIXEL = 16
+# Reflectances of a toy's parts that are not of the object's colour.
+_FIXED = {"white": [0.8, 0.8, 0.8], "black": [0.02, 0.02, 0.02], "glass": [0.05, 0.08, 0.12]}
+
+
+def load_mitsuba() -> Any:
+    """Import mitsuba, choose its plain CPU variant, and keep it to one thread.
+
+    Pictures are small: they are made in parallel by processes, not by threads.
+
+    Raises:
+        MissingExtraError: mitsuba is not installed.
+    """
+    try:
+        import drjit
+        import mitsuba
+    except ImportError as error:
+        raise MissingExtraError(
+            "rendering CLEVR scenes needs mitsuba, which is not installed; "
+            "install it: pip install 'comet-cli[render]'"
+        ) from error
+    if mitsuba.variant() != "scalar_rgb":
+        mitsuba.set_variant("scalar_rgb")
+        mitsuba.set_log_level(mitsuba.LogLevel.Error)
+    drjit.set_thread_count(1)
+    return mitsuba
+
+
+def render(scene: Scene, size: int, seed: int, samples: int = SAMPLES_PER_PIXEL) -> np.ndarray:
+    """Render a scene by path tracing.
+
+    Args:
+        scene: what to render.
+        size: R, pixels a side.
+        seed: of the sampler, within [0, 2^32): the same seed gives the same pixels.
+        samples: rays a pixel; the cost is proportional to it.
+
+    Returns:
+        (R, R, 3) uint8 sRGB.
+
+    Raises:
+        MissingExtraError: mitsuba is not installed.
+    """
+    mi = load_mitsuba()
+    fine = size * SUPERSAMPLING
+    # Optimising would order the lamps at random, and with them the random numbers.
+    world = mi.load_dict(_describe(mi, scene, fine), parallel=False, optimize=False)
+    rays = max(1, samples // SUPERSAMPLING**2)
+    light = np.array(mi.render(world, seed=seed, spp=rays), dtype=np.float32)[..., :3]
+    faces = face_mask(scene.things, scene.camera, fine)
+    mirrors = {
+        number
+        for number, thing in enumerate(scene.things, start=1)
+        if thing.material == "metal" and thing.shape == "sphere"
+    }
+    return to_srgb(_reduce(light, faces, mirrors))
+
+
+def _reduce(light: np.ndarray, faces: np.ndarray, mirrors: set[int]) -> np.ndarray:
+    """Average a fine picture down, smoothing the noise inside each face and never across edges.
+
+    Args:
+        light: (R f, R f, 3) linear radiance, f the factor of SUPERSAMPLING.
+        faces: (R f, R f) as of `face_mask`.
+        mirrors: numbers of the things whose reflections are finely drawn: smoothed less.
+
+    Returns:
+        (R, R, 3) linear radiance.
+    """
+    # Nothing brighter than white is shown: one caustic ray must not outweigh its neighbours.
+    light = np.minimum(light, 1.0)
+    f = SUPERSAMPLING
+    total = np.zeros((light.shape[0] // f, light.shape[1] // f, 3), np.float32)
+    for face in np.flatnonzero(np.bincount(faces.ravel())):
+        inside = faces == face
+        window = tuple(slice(*_extent(inside.any(1 - axis))) for axis in (0, 1))
+        fine = tuple(slice(part.start * f, part.stop * f) for part in window)
+        part = inside[fine][..., None].astype(np.float32)
+        share = weight = _block_mean(part)
+        colour = _block_mean(light[fine] * part)
+        passes = 4 if face == 0 else 1 if face // FACES in mirrors else 2
+        for _ in range(passes):
+            colour, weight = _blur(colour), _blur(weight)
+        total[window] += share * colour / np.maximum(weight, 1e-9)
+    return total
+
+
+def _extent(fine: np.ndarray) -> tuple[int, int]:
+    """The blocks from the first to the last true entry, as a half-open interval."""
+    places = np.flatnonzero(fine)
+    return int(places[0]) // SUPERSAMPLING, int(places[-1]) // SUPERSAMPLING + 1
+
+
+def _block_mean(fine: np.ndarray) -> np.ndarray:
+    f = SUPERSAMPLING
+    rows = np.sum([fine[start::f] for start in range(f)], axis=0)
+    return np.sum([rows[:, start::f] for start in range(f)], axis=0) / f**2
+
+
+def _blur(image: np.ndarray) -> np.ndarray:
+    """Smooth with 1 2 1 in both directions, repeating the border."""
+    for axis in (0, 1):
+        line = image.swapaxes(0, axis)
+        wide = np.concatenate([line[:1], line, line[-1:]])
+        image = ((wide[:-2] + wide[2:]) / 4 + line / 2).swapaxes(0, axis)
+    return image
+
+
+def _describe(mi: Any, scene: Scene, size: int) -> dict[str, Any]:
+    transform = mi.ScalarTransform4f
+    world: dict[str, Any] = {
+        "type": "scene",
+        "integrator": {"type": "path", "max_depth": 3, "hide_emitters": True},
+        "sensor": {
+            "type": "perspective",
+            "fov": FIELD_OF_VIEW,
+            "fov_axis": "y",
+            "to_world": transform().look_at(list(scene.camera), [0, 0, 0], [0, 0, 1]),
+            "sampler": {"type": "independent"},
+            # The box filter keeps every sample in its own pixel, so threads cannot reorder sums.
+            "film": {
+                "type": "hdrfilm",
+                "width": size,
+                "height": size,
+                "pixel_format": "rgb",
+                "rfilter": {"type": "box"},
+            },
+        },
+        "ambient": {
+            "type": "constant",
+            "radiance": _rgb([scene.ambient / GROUND] * 3),
+            "sampling_weight": 0.7,
+        },
+        "ground": {
+            "type": "rectangle",
+            "to_world": transform().scale(1000),
+            "bsdf": {"type": "diffuse", "reflectance": _rgb([GROUND] * 3)},
+        },
+    }
+    for name, place in scene.lights.items():
+        # A rectangle emits from its front only, which faces the scene. The fit was made with a
+        # ground of reflectance 1, lamps of radiance 10 and area 1.
+        edge = scene.lamp_sizes[name]
+        radiance = [10 * strength / (GROUND * edge**2) for strength in scene.lamps[name]]
+        world[name] = {
+            "type": "rectangle",
+            "to_world": transform().look_at(list(place), [0, 0, 0], [0, 0, 1])
+            @ transform().scale(edge / 2),
+            "emitter": {
+                "type": "area",
+                "radiance": _rgb(radiance),
+                "sampling_weight": 0.2 + scene.lamps[name][1],
+            },
+        }
+    for number, thing in enumerate(scene.things):
+        name = f"thing{number}"
+        world.update(
+            _meshes(mi, thing, name) if isinstance(thing, Toy) else _shape(transform, thing, name)
+        )
+    return world
+
+
+def _meshes(mi: Any, toy: Toy, name: str) -> dict[str, Any]:
+    """A mesh for each paint of a toy."""
+    vertices, normals = (part.astype(np.float32) for part in toy.placed())
+    shapes = {}
+    for paint in np.unique(toy.model.paints):
+        # Vertices of one paint lie side by side.
+        triangles = toy.model.triangles[toy.model.paints == paint]
+        first, last = triangles.min(), triangles.max() + 1
+        surface = mi.Properties()
+        surface["bsdf"] = mi.load_dict(_paint(toy, PAINTS[paint]))
+        mesh = mi.Mesh(
+            name + PAINTS[paint],
+            vertex_count=last - first,
+            face_count=len(triangles),
+            has_vertex_normals=True,
+            props=surface,
+        )
+        fields = mi.traverse(mesh)
+        fields["vertex_positions"] = vertices[first:last].ravel()
+        fields["vertex_normals"] = normals[first:last].ravel()
+        fields["faces"] = (triangles - first).astype(np.uint32).ravel()
+        fields.update()
+        shapes[name + PAINTS[paint]] = mesh
+    return shapes
+
+
+def _shape(transform: Any, thing: Thing, name: str) -> dict[str, Any]:
+    """The mitsuba shapes of a thing; a cylinder needs its lid."""
+    surface = _surface(_reflectance(thing), thing.material)
+    place = transform().translate(list(thing.position)).rotate([0, 0, 1], thing.rotation)
+    place = place.scale(thing.radius)
+    if thing.shape == "sphere":
+        return {name: {"type": "sphere", "to_world": place, "bsdf": surface}}
+    if thing.shape == "cube":
+        return {name: {"type": "cube", "to_world": place, "bsdf": surface}}
+    return {
+        name: {
+            "type": "cylinder",
+            "p0": [0, 0, -1],
+            "p1": [0, 0, 1],
+            "radius": 1.0,
+            "to_world": place,
+            "bsdf": surface,
+        },
+        name + "lid": {"type": "disk", "to_world": place.translate([0, 0, 1]), "bsdf": surface},
+    }
+
+
+def _reflectance(thing: Thing) -> list[float]:
+    # As in the CLEVR generator, the sRGB numbers are taken for linear reflectances.
+    return [channel / 255 for channel in COLOURS[thing.colour]]
+
+
+def _paint(toy: Toy, paint: str) -> dict[str, Any]:
+    own = _reflectance(toy)
+    if paint == "own":
+        return _surface(own, toy.material)
+    if paint == "light":
+        return _surface([0.5 + 0.5 * channel for channel in own], toy.material)
+    return _surface(_FIXED[paint], "rubber")
+
+
+def _surface(colour: list[float], material: str) -> dict[str, Any]:
+    if material == "metal":
+        surface = {
+            "type": "roughconductor",
+            "alpha": 0.1,
+            "distribution": "ggx",
+            "material": "none",
+            "specular_reflectance": _rgb(colour),
+        }
+    else:
+        surface = {
+            "type": "principled",
+            "base_color": _rgb(colour),
+            "roughness": 0.7,
+            "specular": 0.5,
+        }
+    return {"type": "twosided", "bsdf": surface}
+
+
+def _rgb(values: list[float]) -> dict[str, Any]:
+    return {"type": "rgb", "value": values}
+
+
+def to_srgb(linear: np.ndarray) -> np.ndarray:
+    """Return linear light as sRGB bytes: values are clipped to [0, 1]."""
+    linear = np.clip(linear, 0, 1)
+    encoded = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.round(encoded * 255).astype(np.uint8)

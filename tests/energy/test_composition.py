@@ -1,0 +1,441 @@
+"""The algebra of section 4, on energies whose minima are known in closed form."""
+
+from __future__ import annotations
+
+import itertools
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from comet_cli.energy.composition import QUADRATIC_REST, Term, compose, render, start_picture
+from comet_cli.energy.descent import descend
+from comet_cli.energy.solvers import SOLVERS
+from comet_cli.errors import CometError, DivergenceError
+from comet_cli.models.card import ModelCard
+from comet_cli.models.comet_model import CometModel
+
+R = 4
+
+
+class Bound:
+    """A bound energy from two functions of (x, z)."""
+
+    def __init__(self, model: ToyModel, z: Tensor) -> None:
+        self._model, self._z = model, z
+
+    def __call__(self, x: Tensor) -> Tensor:
+        energies = [self._model.one(x, self._z[:, j]) for j in range(self._z.shape[1])]
+        return torch.stack(energies, 1)
+
+    def curvature(self, x: Tensor) -> Tensor | None:
+        if self._model.confidence is None:
+            return None
+        maps = [self._model.confidence(x, self._z[:, j]) for j in range(self._z.shape[1])]
+        return torch.stack(maps, 1)
+
+
+class ToyModel:
+    """What a composition needs of a model, around any energy one(x, z) of (B,3,R,R) and (B,D)."""
+
+    device = torch.device("cpu")
+
+    def __init__(
+        self, one, confidence=None, *, name="toy", size=R, step_size=1.0, init="noise", steps=50
+    ) -> None:
+        self.one, self.confidence = one, confidence
+        self.card = SimpleNamespace(
+            name=name,
+            weights_sha256=name,
+            image_size=size,
+            render_step_size=step_size,
+            render_steps=steps,
+            init=init,
+            sees_image=False,
+        )
+
+    def bind(self, z: Tensor, components=None) -> Bound:
+        return Bound(self, z)
+
+
+def square(x: Tensor, z: Tensor) -> Tensor:
+    """E(x, a) = (x − a)² in every pixel."""
+    return (x - z[:, 0, None, None, None]).square().sum((1, 2, 3))
+
+
+def quartic(x: Tensor, z: Tensor) -> Tensor:
+    """¼ (x − a)⁴ in every pixel: convex and not quadratic."""
+    return 0.25 * (x - z[:, 0, None, None, None]).pow(4).sum((1, 2, 3))
+
+
+def weighted_square(x: Tensor, z: Tensor) -> Tensor:
+    """½ m (x − f)² in every pixel, z = (f, m)."""
+    f, m = z[:, 0, None, None, None], z[:, 1, None, None, None]
+    return 0.5 * (m * (x - f).square()).sum((1, 2, 3))
+
+
+def weighted_confidence(x: Tensor, z: Tensor) -> Tensor:
+    return z[:, 1, None, None, None].expand(-1, 1, *x.shape[-2:])
+
+
+def quadratic_model(**settings) -> ToyModel:
+    return ToyModel(weighted_square, weighted_confidence, **{"name": "quadratic", **settings})
+
+
+def term(model: ToyModel, *z: float, **settings) -> Term:
+    return Term(model, torch.tensor(z), **settings)  # type: ignore[arg-type]
+
+
+def pooled(size: int, energy: str = "pooled-64", **settings) -> CometModel:
+    """A tiny pooled network with random weights."""
+    card = ModelCard(
+        name=f"pooled-{size}",
+        encoder="global",
+        energy=energy,
+        filter_dim=4,
+        components=2,
+        latent_dim=2,
+        image_size=size,
+        positional=[False] * 2,
+        **{
+            "step_size": 10.0,
+            "num_steps": 2,
+            "render_step_size": 10.0,
+            "render_steps": 2,
+            **settings,
+        },
+    )
+    torch.manual_seed(size)
+    return CometModel(card).requires_grad_(False)
+
+
+def gradient(energy, x: Tensor) -> Tensor:
+    x = x.clone().requires_grad_(True)
+    return torch.autograd.grad(energy(x).sum(), x)[0]
+
+
+@pytest.mark.parametrize(
+    ("targets", "weights", "minimum"),
+    [
+        ((2.0, 3.0), (1, 1), 2.5),
+        ((2.0, 4.0), (1, 1), 3.0),
+        ((2.0, 4.0), (3, 1), 2.5),  # (3·2 + 1·4) / 4
+        ((2.0, 4.0), (1, -0.5), 0.0),  # (2 − 0.5·4) / 0.5: pushed away from 4
+    ],
+)
+def test_minimum_of_a_sum_of_squares(targets, weights, minimum) -> None:
+    toy = ToyModel(square)
+    terms = [term(toy, a, weight=w) for a, w in zip(targets, weights, strict=True)]
+    x0 = torch.rand(1, 3, R, R)
+    x = descend(compose(terms), x0, step_size=0.1, num_steps=300, bounds=None)
+    assert torch.allclose(x, torch.full_like(x, minimum), atol=1e-4)
+
+
+def test_a_mask_composition_written_as_an_energy_gives_the_masked_picture() -> None:
+    """Remark 1: with E_k = m_k (x − f_k)² and masks that sum to 1, arg min Σ E_k = Σ m_k f_k."""
+    generator = torch.Generator().manual_seed(1)
+    masks = torch.rand(3, 1, R, R, generator=generator)
+    masks = masks / masks.sum(0)
+    pictures = torch.rand(3, 3, R, R, generator=generator)
+
+    def masked(x: Tensor, z: Tensor) -> Tensor:
+        k = int(z[0, 0])
+        return (masks[k] * (x - pictures[k]).square()).sum((1, 2, 3))
+
+    toy = ToyModel(masked)
+    terms = [term(toy, k) for k in range(3)]
+    x = render(terms, step_size=0.5, num_steps=1)  # ∇ = 2(x − Σ m f): one step of ½ is exact
+    assert torch.allclose(x[0], (masks * pictures).sum(0), atol=1e-6)
+
+
+@pytest.mark.parametrize("terms", [[(0.2, 8.0)], [(0.2, 8.0), (0.6, 24.0)], [(0.1, 1e3)] * 4])
+def test_quadratic_terms_are_rendered_to_the_weighted_mean_whatever_their_confidence(terms) -> None:
+    toy = quadratic_model(init="grey")
+    x = render([term(toy, *t) for t in terms], num_steps=12)
+    mean = sum(f * m for f, m in terms) / sum(m for _, m in terms)
+    assert torch.allclose(x, torch.full_like(x, mean), atol=1e-4)
+
+
+def test_where_nothing_cares_the_start_shows_through() -> None:
+    x = render([term(quadratic_model(init="grey"), 0.9, 1e-6)], num_steps=5)
+    assert torch.allclose(x, torch.full_like(x, 0.5), atol=1e-3)
+
+
+@pytest.mark.parametrize("confidence", [0.5, 20.0, 400.0])
+def test_quadratic_and_other_terms_meet_where_the_summed_gradient_is_zero(confidence) -> None:
+    stiff, soft = quadratic_model(), ToyModel(quartic, step_size=0.7)
+    terms = [term(stiff, 0.4, confidence), term(soft, 0.9), term(soft, 0.8, weight=0.5)]
+    energy = compose(terms)
+    x0 = start_picture(1, R, init="noise", seed=0)
+    x = descend(energy, x0, step_size=1.0, num_steps=3000)
+    slope = gradient(energy, x)
+    assert slope.abs().max() < 1e-4 * confidence
+    assert 0.4 < float(x.min()) and float(x.max()) < 0.9  # between the proposals, not clamped
+    by_hand = confidence * (x - 0.4) + 0.7 * ((x - 0.9) ** 3 + 0.5 * (x - 0.8) ** 3)
+    assert torch.allclose(slope, by_hand, atol=1e-4 * confidence)
+
+
+def test_a_term_that_is_not_quadratic_keeps_its_trained_step() -> None:
+    x = torch.rand(1, 3, R, R)
+    assert torch.equal(compose([term(ToyModel(square), 0.5)]).curvature(x), torch.ones(1, 1, R, R))
+
+
+def test_every_term_is_scaled_by_its_models_own_step_size() -> None:
+    slow, fast = ToyModel(square, step_size=2.0), ToyModel(square, name="b", step_size=5.0)
+    x = torch.rand(2, 3, R, R)
+    terms = [
+        Term(slow, torch.zeros(2, 1)),  # type: ignore[arg-type]
+        Term(fast, torch.ones(2, 1), weight=-0.5),  # type: ignore[arg-type]
+    ]
+    wanted = 2.0 * square(x, torch.zeros(2, 1)) - 2.5 * square(x, torch.ones(2, 1))
+    assert torch.allclose(compose(terms)(x), wanted)
+
+
+def test_one_pooled_model_alone_is_the_papers_descent() -> None:
+    model = pooled(16)
+    z = torch.randn(1, 2, 2)
+    found = render([Term(model, z[:, k], component=k) for k in range(2)], seed=5, num_steps=3)
+    x = start_picture(1, 16, init="noise", seed=5)
+    for _ in range(3):
+        slope = gradient(lambda x: model.energy(x, z).sum(1), x)
+        x = (x - 10.0 * slope).clamp(0, 1)
+    assert torch.allclose(found, x, atol=1e-6)
+
+
+def test_permuting_terms_gives_identical_bytes() -> None:
+    a, b = pooled(16, render_step_size=1e3), pooled(24, render_step_size=3e3)
+    z = torch.randn(4, 2)
+    terms = [
+        Term(a, z[0], component=0),
+        Term(b, z[1], component=0, weight=0.7),
+        Term(a, z[2], component=1),
+        Term(a, z[2], component=1),
+        Term(b, z[3], component=1, weight=-0.2),
+    ]
+    pictures = {
+        render(list(order), num_steps=2).numpy().tobytes()
+        for order in itertools.islice(itertools.permutations(terms), 0, 120, 17)
+    }
+    assert len(pictures) == 1
+
+
+def test_weight_zero_is_as_if_absent() -> None:
+    model = pooled(16)
+    z = torch.randn(2, 2)
+    alone = render([Term(model, z[0])], num_steps=2)
+    beside = render([Term(model, z[0]), Term(pooled(24), z[1], weight=0.0)], num_steps=2, size=16)
+    assert torch.equal(alone, beside)
+
+
+def test_weight_two_is_the_term_twice() -> None:
+    model, z, x = pooled(16), torch.randn(2), torch.rand(1, 3, 16, 16)
+    twice, doubled = compose([Term(model, z)] * 2), compose([Term(model, z, weight=2.0)])
+    assert torch.allclose(twice(x), doubled(x), rtol=1e-5)
+
+
+def test_gradient_of_a_composition_is_the_sum_of_its_terms_gradients() -> None:
+    small, large = pooled(16), pooled(24)
+    z = torch.randn(3, 2)
+    terms = [Term(small, z[0]), Term(large, z[1], weight=-0.5), Term(large, z[2])]
+    x = torch.rand(1, 3, 24, 24)
+    summed = sum(gradient(compose([t], size=24), x) for t in terms)
+    whole = gradient(compose(terms), x)
+    assert torch.allclose(whole, summed, atol=1e-5 * float(whole.abs().max()))
+
+
+def test_models_of_different_sizes_meet_on_the_largest_canvas() -> None:
+    small, large = pooled(64), pooled(128, "pooled-128")
+    z = torch.randn(2, 2)
+    energy = compose([Term(small, z[0]), Term(large, z[1])])
+    x = torch.rand(1, 3, 128, 128)
+
+    def by_hand(x: Tensor) -> Tensor:
+        seen = F.interpolate(x, (64, 64), mode="bilinear", antialias=True)
+        of_small = small.energy(seen, z[None, :1]).sum(1) * (128 / 64) ** 2
+        return 10.0 * (of_small + large.energy(x, z[None, 1:]).sum(1))
+
+    assert torch.allclose(energy(x), by_hand(x))
+    wanted = gradient(by_hand, x)
+    assert torch.allclose(gradient(energy, x), wanted, atol=1e-6 * float(wanted.abs().max()))
+    assert render([Term(small, z[0]), Term(large, z[1])], num_steps=1).shape == (1, 3, 128, 128)
+
+
+def test_quadratic_terms_of_different_sizes_meet_where_the_summed_gradient_is_zero() -> None:
+    small, large = quadratic_model(size=2), quadratic_model(size=R, name="large")
+    terms = [term(small, 0.25, 9.0), term(large, 0.75, 9.0)]
+    x = render(terms, num_steps=200, init="grey")
+    # The resize weighs border pixels otherwise than inner ones, so only the mean is half way.
+    assert float(x.mean()) == pytest.approx(0.5, abs=0.02)
+    assert gradient(compose(terms), x).abs().max() < 1e-4
+
+
+def test_a_quadratic_term_on_a_larger_canvas_is_rendered_to_its_proposal() -> None:
+    x = render([term(quadratic_model(), 0.25, 9.0)], size=6, num_steps=60, init="grey")
+    assert x.shape == (1, 3, 6, 6)
+    seen = F.interpolate(x, (R, R), mode="bilinear", antialias=True)
+    assert torch.allclose(seen, torch.full_like(seen, 0.25), atol=1e-3)
+
+
+def test_more_components_than_trained_and_one_alone_both_render() -> None:
+    model = pooled(16)
+    z = torch.randn(7, 2)
+    many = render([Term(model, z[j], component=j) for j in range(7)], num_steps=1)
+    one = render([Term(model, z[0], component=0)], num_steps=1)
+    assert many.shape == one.shape == (1, 3, 16, 16)
+    assert not torch.equal(many, one)
+
+
+def test_an_energy_that_is_not_finite_names_the_term() -> None:
+    def breaks(x: Tensor, z: Tensor) -> Tensor:
+        return square(x, z) / z[:, 0]
+
+    toy = ToyModel(breaks)
+    terms = [term(toy, 1.0, name="good.z:0"), term(toy, 0.0, name="bad.z:1")]
+    with pytest.raises(DivergenceError, match=r"energy of bad\.z:1 is not finite") as caught:
+        render(terms)
+    assert "good.z" not in str(caught.value)
+    assert "--step-size" in str(caught.value)
+
+
+def test_nothing_to_compose_and_unequal_batches_are_errors() -> None:
+    toy = ToyModel(square)
+    for terms in ([], [term(toy, 1.0, weight=0.0)]):
+        with pytest.raises(CometError, match="nothing to compose"):
+            compose(terms)
+    with pytest.raises(CometError, match=r"different batch sizes: \[1, 2\]"):
+        compose([term(toy, 1.0), Term(toy, torch.zeros(2, 1))])  # type: ignore[arg-type]
+
+
+def test_noise_is_uniform_seeded_and_independent_of_the_batch() -> None:
+    one = start_picture(1, 32, init="noise", seed=3)
+    many = start_picture(5, 32, init="noise", seed=3)
+    assert torch.equal(many, one.expand(5, -1, -1, -1))
+    assert not torch.equal(one, start_picture(1, 32, init="noise", seed=4))
+    assert 0 <= one.min() and one.max() < 1
+    assert float(one.mean()) == pytest.approx(0.5, abs=0.02)
+    assert float(one.var()) == pytest.approx(1 / 12, abs=0.005)
+
+
+def test_noise_leaves_the_global_random_state_alone() -> None:
+    torch.manual_seed(0)
+    wanted = torch.rand(3)
+    torch.manual_seed(0)
+    start_picture(2, 8, init="noise", seed=9)
+    assert torch.equal(torch.rand(3), wanted)
+
+
+def test_a_picture_rendered_in_a_batch_is_the_picture_rendered_alone() -> None:
+    model = pooled(16)
+    z = torch.randn(3, 2)
+    together = render([Term(model, z)], num_steps=2)
+    for b in range(3):
+        assert torch.allclose(together[b], render([Term(model, z[b])], num_steps=2)[0], atol=1e-5)
+
+
+def test_grey_is_the_start_only_if_all_cards_ask_for_it() -> None:
+    grey = quadratic_model(init="grey")
+    noise = ToyModel(square, name="noise")
+    starts = []
+    for terms in ([term(grey, 0.1, 1.0)], [term(grey, 0.1, 1.0), term(noise, 0.5)]):
+        render(terms, num_steps=1, callback=lambda n, x: starts.append(x) if n == 0 else None)
+    assert torch.equal(starts[0], torch.full((1, 3, R, R), 0.5))
+    assert torch.equal(starts[1], start_picture(1, R, init="noise", seed=0))
+    with pytest.raises(CometError, match="'noise', 'grey' or 'black'"):
+        render([term(grey, 0.1, 1.0)], init="white")
+
+
+def test_a_given_picture_is_the_start() -> None:
+    x0 = torch.rand(1, 3, R, R)
+    x = render([term(ToyModel(square), 0.5)], init=x0, num_steps=1, step_size=0.25)
+    assert torch.allclose(x, x0 + 0.5 * (0.5 - x0))
+
+
+def left_half() -> Tensor:
+    region = torch.zeros(R, R)
+    region[:, : R // 2] = 1
+    return region
+
+
+def test_outside_its_region_a_term_is_absent_and_inside_it_is_there() -> None:
+    model = quadratic_model()
+    ground, patch = term(model, 0.2, 8.0), term(model, 0.8, 24.0)
+    masked = term(model, 0.8, 24.0, region=left_half())
+    settings = {"num_steps": 3, "seed": 4}
+    x = render([ground, masked], **settings)
+    without, everywhere = render([ground], **settings), render([ground, patch], **settings)
+    half = R // 2
+    assert torch.equal(x[..., half:], without[..., half:])
+    assert torch.allclose(x[..., :half], everywhere[..., :half])
+    assert float((x - without)[..., :half].abs().min()) > 0.1
+
+
+def test_outside_the_region_of_a_term_that_is_not_quadratic_the_step_stays_what_it_was() -> None:
+    """Its ρ = 1 slows the quadratic terms down where it acts, and nowhere else."""
+    ground = term(quadratic_model(), 0.2, 0.5)
+    masked = term(ToyModel(quartic, name="quartic"), 0.9, region=left_half())
+    x = render([ground, masked], num_steps=1, seed=4)
+    without = render([ground], num_steps=1, seed=4)
+    assert torch.equal(x[..., R // 2 :], without[..., R // 2 :])
+    energy = compose([ground, masked])
+    rest = energy.curvature(x)[0, 0] - 0.5
+    assert torch.allclose(rest, torch.where(left_half() > 0, 1.0, QUADRATIC_REST))
+
+
+def test_the_gradient_of_a_masked_term_is_its_gradient_times_the_mask() -> None:
+    region = torch.rand(R, R)
+    for size in (R, 2 * R):  # seen as it is, and through a resize
+        model = ToyModel(quartic, size=size)
+        terms = [term(model, 0.3), term(model, 0.3, region=region)]
+        x = torch.rand(1, 3, R, R)
+        plain, masked = (gradient(compose([t], size=R), x) for t in terms)
+        assert torch.allclose(masked, plain * region, atol=1e-6)
+        assert torch.equal(compose(terms[:1], size=R)(x), compose(terms[1:], size=R)(x))
+
+
+def test_the_preconditioner_is_masked_like_the_gradient() -> None:
+    model = quadratic_model()
+    region = torch.rand(R, R)
+    x = torch.rand(1, 3, R, R)
+    curvature = compose([term(model, 0.2, 8.0, region=region)]).curvature(x)
+    assert torch.allclose(curvature[0, 0], 8.0 * region + QUADRATIC_REST)
+
+
+def test_permuting_masked_terms_gives_identical_bytes() -> None:
+    model = pooled(8)
+    z = torch.randn(3, 2, generator=torch.Generator().manual_seed(1))
+    regions = [None, torch.ones(8, 8).triu(), torch.ones(8, 8).tril()]
+    terms = [Term(model, z[0], 1.0, 0, "", r) for r in regions]
+    terms += [Term(model, z[k], 1.0, k % 2, "", regions[1]) for k in (1, 2)]
+    first, *others = (render(list(order), num_steps=2) for order in itertools.permutations(terms))
+    assert all(torch.equal(first, other) for other in others)
+
+
+def test_a_region_everywhere_is_no_region() -> None:
+    model = pooled(8)
+    z = torch.tensor([0.5, -1.0])
+    plain = render([Term(model, z, component=0)], num_steps=3)
+    masked = render([Term(model, z, component=0, region=torch.ones(8, 8))], num_steps=3)
+    assert torch.equal(plain, masked)
+
+
+def test_a_region_of_another_size_is_an_error() -> None:
+    with pytest.raises(CometError, match=r"region of a is \(2, 2\), expected \(4, 4\)"):
+        compose([term(ToyModel(square), 0.5, name="a", region=torch.ones(2, 2))])
+
+
+def test_solvers_have_names_and_gradient_descent_is_the_default() -> None:
+    terms = [term(ToyModel(square), 0.3), term(ToyModel(square), 0.5)]
+    found = {name: render(terms, num_steps=3, step_size=0.1, solver=name) for name in SOLVERS}
+    assert torch.equal(found["gd"], render(terms, num_steps=3, step_size=0.1))
+    assert len({x.numpy().tobytes() for x in found.values()}) == len(SOLVERS)
+    with pytest.raises(CometError, match="one of gd, momentum, adam, langevin, not 'newton'"):
+        render(terms, solver="newton")
+
+
+def test_an_energy_that_is_composed_already_gives_the_same_picture() -> None:
+    terms = [term(quadratic_model(), 0.2, 8.0), term(ToyModel(quartic), 0.9)]
+    energy = compose(terms)
+    for seed in (1, 2):
+        assert torch.equal(render(terms, seed=seed, energy=energy), render(terms, seed=seed))
