@@ -10,7 +10,7 @@ from pathlib import Path
 
 from comet_cli.data.dataset_folder import load_folder
 from comet_cli.evaluation.measure import measure
-from comet_cli.models import library
+from comet_cli.models import comet_model
 
 FIGURES = [
     ("PSNR (dB)", "reconstruction", "psnr"),
@@ -33,7 +33,7 @@ def main() -> None:
     cells = [[name] for name, _, _ in FIGURES]
     facts = [["energy"], ["iterations"], ["training time (minutes)"]]
     for name in options.models:
-        model = library.load(name, device="cpu")
+        model = comet_model.load(name, device="cpu")
         card = model.card
         split = "test" if (options.data / "test").is_dir() else None
         pictures = load_folder(options.data, split, card.image_size, options.count)

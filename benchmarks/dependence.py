@@ -15,8 +15,8 @@ import torch
 
 from comet_cli.data.dataset_folder import load_folder
 from comet_cli.evaluation.probe import as_pictures
-from comet_cli.evaluation.recomposition import encode_all
-from comet_cli.models import library
+from comet_cli.evaluation.reconstruction import encode_all
+from comet_cli.models import comet_model
 from comet_cli.training.losses import dependence_loss
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=500, help="pictures, at most")
     options = parser.parse_args()
     for name in options.models:
-        model = library.load(name, device="cpu")
+        model = comet_model.load(name, device="cpu")
         size = model.card.image_size
         data = load_folder(options.data, split=options.split, size=size, limit=options.count)
         z = encode_all(model, as_pictures(data.images))

@@ -23,7 +23,7 @@ from comet_cli.data.mapped import map_pictures
 from comet_cli.data.packing import pack_dataset
 from comet_cli.formats.files import read_input
 from comet_cli.formats.images import load_image, to_bytes
-from comet_cli.training.loop import draw_batch
+from comet_cli.training.batches import draw_batch
 from comet_cli.training.recipe import parse_recipe
 from comet_cli.worlds.catalogue import make_generator
 

@@ -11,7 +11,8 @@ import time
 
 import torch
 
-from comet_cli.energy.composition import Term, render
+from comet_cli.energy.composition import Term
+from comet_cli.energy.render import render
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 

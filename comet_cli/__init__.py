@@ -9,25 +9,25 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from comet_cli.version import __version__
 
 if TYPE_CHECKING:
-    from comet_cli.energy.composition import Term, compose, render
+    from comet_cli.energy.composition import Term, compose
     from comet_cli.energy.descent import descend
+    from comet_cli.energy.render import render
     from comet_cli.errors import CometError
     from comet_cli.formats.components import ComponentSet, read_components, write_components
     from comet_cli.formats.images import load_image, save_png
     from comet_cli.models.card import ModelCard
-    from comet_cli.models.comet_model import CometModel
-    from comet_cli.models.library import load
+    from comet_cli.models.comet_model import CometModel, load
 
 _HOMES = {
-    "load": "comet_cli.models.library",
+    "load": "comet_cli.models.comet_model",
     "CometModel": "comet_cli.models.comet_model",
     "ModelCard": "comet_cli.models.card",
     "Term": "comet_cli.energy.composition",
     "compose": "comet_cli.energy.composition",
-    "render": "comet_cli.energy.composition",
+    "render": "comet_cli.energy.render",
     "descend": "comet_cli.energy.descent",
     "ComponentSet": "comet_cli.formats.components",
     "read_components": "comet_cli.formats.components",

@@ -56,10 +56,10 @@ def test_all_components_together_are_the_input() -> None:
     import torch
 
     from comet_cli.evaluation.reconstruction import psnr, reconstruct
-    from comet_cli.models import library
+    from comet_cli.models import comet_model
 
     for name, least in (("clevr", 30.0), ("tetris", 25.0)):
-        model = library.load(name, device="cpu")
+        model = comet_model.load(name, device="cpu")
         for letter in "ab":
             picture = load_image(
                 str(ROOT / "examples" / f"{name}-{letter}.png"), model.card.image_size
@@ -71,10 +71,10 @@ def test_all_components_together_are_the_input() -> None:
 def test_gradients_of_tetris_find_the_blocks() -> None:
     import torch
 
-    from comet_cli.evaluation.segmentation import gradient_strength, segment
-    from comet_cli.models import library
+    from comet_cli.energy.gradients import gradient_strength, segment
+    from comet_cli.models import comet_model
 
-    model = library.load("tetris", device="cpu")
+    model = comet_model.load("tetris", device="cpu")
     for letter in "ab":
         picture = load_image(str(ROOT / "examples" / f"tetris-{letter}.png"), 35)
         colours = (picture > 0.5).astype(int)

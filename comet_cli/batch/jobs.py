@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from comet_cli.errors import CometError
-from comet_cli.formats.files import check_output, made_by_comet, read_input, show
+from comet_cli.formats.files import read_input, show
 from comet_cli.formats.images import write_png
+from comet_cli.formats.overwriting import check_output, made_by_comet
 from comet_cli.formats.picture_recipe import Recipe, RecipeRow, RecipeTerm, Setting, read_recipe
 from comet_cli.inputs.session import Bench, Note, Opened
-from comet_cli.verbs.compose_recipe import plan_composition
+from comet_cli.verbs.compose import plan_composition
 
 MAX_BENCHES = 4
 MAX_OPEN = 64
@@ -42,7 +43,7 @@ class Job:
         device: see :class:`comet_cli.inputs.session.Bench`.
         precision: see :class:`comet_cli.inputs.session.Bench`.
         fresh: see :class:`comet_cli.inputs.session.Bench`.
-        settings: further arguments of :func:`comet_cli.verbs.compose_recipe.plan_composition`.
+        settings: further arguments of :func:`comet_cli.verbs.compose.plan_composition`.
         metadata: write the recipe into the picture.
         force: replace a file that comet did not make.
         reads: every file that is read.

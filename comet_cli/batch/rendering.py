@@ -11,7 +11,8 @@ import torch
 
 from comet_cli.batch.jobs import Planned
 from comet_cli.batch.memory import BatchSize, is_out_of_memory
-from comet_cli.energy.composition import Term, render, start_picture
+from comet_cli.energy.composition import Term
+from comet_cli.energy.render import render, start_picture
 from comet_cli.errors import FileFormatError
 from comet_cli.formats.images import decode_png, from_bytes, to_bytes
 from comet_cli.formats.picture_recipe import Recipe

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from comet_cli import __version__
 from comet_cli.cli import (
     batch,
     compose,
@@ -32,6 +31,7 @@ from comet_cli.cli import (
 )
 from comet_cli.cli.completion import words
 from comet_cli.cli.console import print_result, run
+from comet_cli.version import __version__
 
 app = typer.Typer(
     name="comet",

@@ -17,8 +17,8 @@ from comet_cli.cli.checks import check_picture_output
 from comet_cli.cli.compose import compose
 from comet_cli.cli.console import protect
 from comet_cli.errors import CometError, UsageError
-from comet_cli.formats.components import parse_json
 from comet_cli.formats.files import STANDARD, show
+from comet_cli.formats.strict_json import parse_json
 from comet_cli.inputs.modifiers import split_arguments
 from comet_cli.inputs.seed_lists import parse_seeds, seed_paths
 from comet_cli.inputs.selection import parse_selection

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from comet_cli.cli.console import check_stdout
 from comet_cli.errors import UsageError
-from comet_cli.formats.files import check_distinct, check_inputs, check_output, show
+from comet_cli.formats.files import check_distinct, check_inputs, show
+from comet_cli.formats.overwriting import check_output
 from comet_cli.inputs.selection import parse_selection
 
 
@@ -34,7 +35,7 @@ def check_picture_output(
 
     Raises:
         UsageError: inputs that do not exist, an output that is not a name for a PNG, or that may
-            not be written (:func:`comet_cli.formats.files.check_output`).
+            not be written (:func:`comet_cli.formats.overwriting.check_output`).
     """
     check_stdout(output, as_json)
     inputs = [parse_selection(text, literal=literal).path for text in selections]

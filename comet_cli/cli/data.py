@@ -151,7 +151,7 @@ def pack(
     from comet_cli.cli.console import Report
     from comet_cli.data.pack import is_pack
     from comet_cli.data.packing import pack_dataset
-    from comet_cli.formats.files import check_output
+    from comet_cli.formats.overwriting import check_output
 
     check_output(out, force=force or is_pack(out), inputs=[str(folder)])
     with Report(as_json=as_json, quiet=quiet) as report:

@@ -26,9 +26,9 @@ Count = Annotated[int | None, typer.Option(min=1, help="Pictures to use.", show_
 
 def _load(model: str, data: Path, split: str, count: int | None, device: str) -> tuple[Any, Any]:
     from comet_cli.data.dataset_folder import load_folder, splits_in
-    from comet_cli.models import library
+    from comet_cli.models import comet_model
 
-    loaded = library.load(model, device=device)
+    loaded = comet_model.load(model, device=device)
     # A plain folder has no splits; of a data set nothing but the split asked for will do.
     chosen = None if split == "test" and not splits_in(data) else split
     return loaded, load_folder(data, split=chosen, size=loaded.card.image_size, limit=count)
@@ -113,10 +113,10 @@ def swaps(
     """
     from comet_cli.evaluation.measure import rounded
     from comet_cli.evaluation.swaps import measure_swaps
-    from comet_cli.models import library
+    from comet_cli.models import comet_model
 
     with Report(as_json=as_json) as report:
-        loaded = library.load(model, device=device)
+        loaded = comet_model.load(model, device=device)
         figures = measure_swaps(
             loaded,
             data,

@@ -66,8 +66,8 @@ def gradients(
             literal=literal,
             also_writes=[npz],
         )
-        from comet_cli.attribution_files import write_gradients
         from comet_cli.inputs.session import Bench
+        from comet_cli.verbs.gradients import write_gradients
 
         bench = Bench(
             model=model, device=device, precision=precision, fresh=fresh, note=report.note

@@ -110,8 +110,9 @@ def export(
     quiet: Quiet = False,
 ) -> None:
     """Write a model as a checkpoint that the code of the paper's authors loads."""
-    from comet_cli.formats.files import check_output, write_output
-    from comet_cli.models import library
+    from comet_cli.formats.files import write_output
+    from comet_cli.formats.overwriting import check_output
+    from comet_cli.models import comet_model
     from comet_cli.official.exporting import LOST, official_bytes
 
     if format_ != "official":
@@ -119,7 +120,7 @@ def export(
     check_stdout(output, as_json)
     with Report(as_json=as_json, quiet=quiet) as report:
         check_output(output, force=force)
-        model = library.load(name, "cpu")
+        model = comet_model.load(name, "cpu")
         write_output(output, official_bytes(model))
         report.note(f"their format has no place for {LOST}")
         report.wrote(output)
@@ -134,8 +135,8 @@ def pull(
     quiet: Quiet = False,
 ) -> None:
     """Get a model from the Hugging Face Hub, to be used by its name and without a network."""
-    from comet_cli.models.hub import pull as pull_model
     from comet_cli.models.hub import silence
+    from comet_cli.models.library import pull as pull_model
 
     with Report(as_json=as_json, quiet=quiet) as report:
         if quiet or as_json:
@@ -175,6 +176,7 @@ def verify(
     as_json: options.Json = False,
 ) -> None:
     """Compare weights with the hashes in their cards; exit code 1 if any differs."""
+    from comet_cli.models import folder as model_folder
     from comet_cli.models import library
 
     with Report(as_json=as_json) as report:
@@ -186,7 +188,7 @@ def verify(
         results: dict[str, str] = {}
         for key, folder in folders.items():
             try:
-                library.verify(folder)
+                model_folder.verify(folder)
                 results[key] = "ok"
             except CometError as error:
                 results[key] = str(error)

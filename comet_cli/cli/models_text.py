@@ -55,7 +55,7 @@ def _aligned(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _row(entry: ModelEntry) -> tuple[str, ...]:
-    from comet_cli.models import library
+    from comet_cli.models import folder as model_folder
 
     card = entry.card
     return (
@@ -66,7 +66,7 @@ def _row(entry: ModelEntry) -> tuple[str, ...]:
         card.attention if card.encoder == "recurrent" else card.encoder,
         card.energy,
         _data(card.dataset) or "-",
-        f"{library.weights_size(entry.folder) / 1e6:.1f} MB",
+        f"{model_folder.weights_size(entry.folder) / 1e6:.1f} MB",
         re.sub(r"(?<=@[0-9a-f]{8})[0-9a-f]{32}$", "", entry.origin),
         card.weights_sha256[:12] or "-",
         headline(card.figures),

@@ -44,8 +44,6 @@ def replay(
     """
     failed = []
     with Report(as_json=as_json, quiet=quiet) as report:
-        from comet_cli.formats.picture_recipe import replayed_path
-
         if len(pictures) > 1 and output is not None:
             raise UsageError(
                 "several replays cannot be written to one file; leave -o away, and each goes "
@@ -108,3 +106,17 @@ def _replay(
         **result.figures(),
         changes=list(result.changes),
     )
+
+
+def replayed_path(path: str, output: str | None) -> str:
+    """Return where a replay goes: ``-o``, or ``out-replay.png`` beside ``out.png``.
+
+    Raises:
+        UsageError: standard input without an output.
+    """
+    if output is not None:
+        return output
+    if path == "-":
+        raise UsageError("a picture from standard input needs an output: -o out.png")
+    stem = path[:-4] if path.lower().endswith(".png") else path
+    return f"{stem}-replay.png"

@@ -152,7 +152,7 @@ def _write_recipe(
 ) -> tuple[str, str]:
     """Return the recipe of the options, and the model's name."""
     from comet_cli.inputs.selection import parse_listing
-    from comet_cli.models import library
+    from comet_cli.models import comet_model
     from comet_cli.training.presets import Wishes, preset_recipe, recipe_name, tuning_recipe
 
     if data is None:
@@ -168,7 +168,7 @@ def _write_recipe(
     if preset is not None:
         return preset_recipe(preset, wishes), title
     assert start is not None
-    card = library.load(start, device="cpu").card
+    card = comet_model.load(start, device="cpu").card
     if keep is not None:
         picked = parse_listing(keep, "--keep").pick(card.components, card.labels)
         wishes = dataclasses.replace(wishes, keep=tuple(k for k, _ in picked))

@@ -9,7 +9,8 @@ from PIL import Image, PngImagePlugin
 from comet_cli.data import dataset_folder
 from comet_cli.drawing.sheets import Sheet, draw_sheet
 from comet_cli.errors import CometError, UsageError
-from comet_cli.formats.files import STANDARD, check_output, show, write_output
+from comet_cli.formats.files import STANDARD, show, write_output
+from comet_cli.formats.overwriting import check_output
 from comet_cli.worlds.generator import SPLITS
 
 COLUMNS, ROWS = 6, 4

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from comet_cli import __version__
 from comet_cli.errors import CometError, UsageError
-from comet_cli.formats.files import TRACE_MARK, show
+from comet_cli.formats.files import show
 from comet_cli.formats.images import encode_png, enlarge, to_bytes
+from comet_cli.formats.overwriting import TRACE_MARK
 from comet_cli.formats.picture_recipe import Recipe, embed_recipe
+from comet_cli.version import __version__
 
 FORMATS = {".apng": "PNG", ".png": "PNG", ".gif": "GIF", ".webp": "WEBP", ".mp4": "MP4"}
 SIDE = 256

@@ -8,13 +8,13 @@ import html
 import os
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from comet_cli import __version__
 from comet_cli.formats.files import show
-from comet_cli.verbs.gallery import Exhibit, Thumbnail
+from comet_cli.version import __version__
 
 MARK = b'<meta name="generator" content="comet gallery '
 SMALL = 160  # pictures up to this size are enlarged with sharp pixels
@@ -250,3 +250,36 @@ def _dialog() -> Markup:
         id="comparison",
         aria_labelledby="side-by-side",
     )
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A picture to embed: ``image/png`` or ``image/jpeg``, its bytes and its size."""
+
+    kind: str
+    data: bytes
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One file of the folder.
+
+    Attributes:
+        path: relative to the folder, with slashes.
+        width: of the file's picture, in pixels.
+        height: of the file's picture, in pixels.
+        thumbnail: what is embedded of it; None where it cannot be read.
+        recipe: see :func:`comet_cli.verbs.inspect.recipe_facts`; None without a recipe.
+        sources: name and picture (None: the recipe holds none) of each input of a recipe.
+        error: why the picture or its recipe cannot be read, or "".
+    """
+
+    path: str
+    width: int = 0
+    height: int = 0
+    thumbnail: Thumbnail | None = None
+    recipe: dict[str, Any] | None = None
+    sources: tuple[tuple[str, Thumbnail | None], ...] = ()
+    error: str = ""

@@ -14,25 +14,6 @@ CELL = 144
 INK = (38, 43, 51)
 FAINT = (120, 127, 138)
 EDGE = (214, 218, 224)
-PALETTE = np.array(
-    [
-        (230, 85, 70),
-        (58, 134, 222),
-        (245, 184, 46),
-        (66, 170, 112),
-        (150, 96, 204),
-        (237, 125, 178),
-        (52, 184, 196),
-        (150, 110, 74),
-        (168, 196, 60),
-        (92, 100, 118),
-    ],
-    dtype=np.uint8,
-)
-_HEAT = np.array(
-    [(8, 6, 24), (62, 16, 88), (142, 38, 104), (214, 70, 72), (247, 142, 40), (252, 240, 176)],
-    dtype=np.float64,
-)
 
 
 @dataclass(frozen=True)
@@ -152,53 +133,3 @@ def _wrap(
             word = word[fits:]
         lines.append(word)
     return lines
-
-
-def palette(count: int) -> np.ndarray:
-    """Return a colour a component: (count,3) uint8; colours repeat after ten."""
-    return PALETTE[np.arange(count) % len(PALETTE)]
-
-
-def signed_map(values: np.ndarray) -> np.ndarray:
-    """Return signed values (3,R,R) as a picture around mid-grey.
-
-    The scale is the map's own: its 99.5th percentile of absolute values, so that one stray pixel
-    does not turn everything else grey.
-
-    Returns:
-        (R,R,3) uint8; zero is 128.
-    """
-    scale = max(float(np.quantile(np.abs(values), 0.995)), 1e-12)
-    scaled = 0.5 + 0.5 * (values / scale).clip(-1, 1)
-    return (scaled * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0)
-
-
-def heat_map(values: np.ndarray) -> np.ndarray:
-    """Return values ≥ 0 (R,R) as heat, from dark (0) to light (the 99.5th percentile).
-
-    Returns:
-        (R,R,3) uint8.
-    """
-    scale = max(float(np.quantile(values, 0.995)), 1e-12)
-    place = (values / scale).clip(0, 1) * (len(_HEAT) - 1)
-    low = np.minimum(place.astype(int), len(_HEAT) - 2)
-    part = (place - low)[..., None]
-    return (_HEAT[low] * (1 - part) + _HEAT[low + 1] * part + 0.5).astype(np.uint8)
-
-
-def overlay(pixels: np.ndarray, segments: np.ndarray, count: int) -> np.ndarray:
-    """Lay component colours over a picture.
-
-    Args:
-        pixels: (R,R,3) uint8.
-        segments: (R,R) component numbers, −1 for none.
-        count: K.
-
-    Returns:
-        (R,R,3) uint8: the picture in grey, tinted with its components' colours.
-    """
-    grey = pixels.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
-    light = 0.35 + 0.65 * grey[..., None] / 255
-    tinted = palette(count)[segments] * light
-    mixed = np.where(segments[..., None] >= 0, tinted, pixels.astype(np.float64))
-    return (mixed + 0.5).clip(0, 255).astype(np.uint8)

@@ -9,12 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from comet_cli.energy.descent import Callback, Settling
-from comet_cli.energy.solvers import solve
 from comet_cli.errors import CometError, DivergenceError
-from comet_cli.models.card import PLAIN_STARTS, ModelCard
-from comet_cli.models.comet_model import BoundEnergy, CometModel
-from comet_cli.networks.quadratic_energy import QUADRATIC_REST
+from comet_cli.models.comet_model import CometModel
+from comet_cli.networks.base import QUADRATIC_REST, BoundEnergy
 
 
 @dataclass(frozen=True)
@@ -204,88 +201,20 @@ def canvas_size(terms: Sequence[Term]) -> int:
     return max(t.model.card.image_size for t in terms)
 
 
-def default_start(cards: Sequence[ModelCard], *, partial: bool = False) -> str:
-    """Return where a rendering starts unless told otherwise.
+class TrainingEnergy:
+    """Σ_k E(x, z_k) of one model's own components, with its preconditioner: (B,3,R,R) -> (B,)."""
 
-    What all cards recommend. Where they differ, and for a part of the components of quadratic
-    models: grey rather than noise, because where no term cares the start shows through.
+    def __init__(self, bound: BoundEnergy) -> None:
+        """Wrap the bound components."""
+        self._bound = bound
 
-    Args:
-        cards: of the terms' models.
-        partial: some components of a picture are left out.
-    """
-    starts = {card.init for card in cards}
-    if starts == {"noise"}:
-        silent = partial and all(card.energy == "quadratic" for card in cards)
-        return "grey" if silent else "noise"
-    if len(starts) == 1:
-        return starts.pop()
-    return "noise" if "noise" in starts else "grey"
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the summed energies (B,)."""
+        return self._bound(x).sum(1)
 
-
-def start_picture(batch: int, size: int, *, init: str, seed: int) -> Tensor:
-    """Return x⁰ (B,3,R,R): ``noise`` U(0, 1), mid-``grey`` or ``black``.
-
-    Picture b of a batch has noise of its own generator, seeded by ``seed`` alone, so a picture
-    does not depend on the batch it is rendered in.
-    """
-    if init in PLAIN_STARTS:
-        return torch.full((batch, 3, size, size), PLAIN_STARTS[init])
-    if init != "noise":
-        raise CometError(f"a start is 'noise', 'grey' or 'black', not '{init}'")
-    noise = torch.rand(3, size, size, generator=torch.Generator().manual_seed(seed))
-    return noise.expand(batch, -1, -1, -1).clone()
-
-
-def render(
-    terms: Sequence[Term],
-    *,
-    seed: int = 0,
-    num_steps: int | None = None,
-    step_size: float = 1.0,
-    size: int | None = None,
-    init: str | Tensor | None = None,
-    callback: Callback | None = None,
-    solver: str = "gd",
-    settling: Settling | None = None,
-    energy: Composition | None = None,
-) -> Tensor:
-    """Render a composition: arg min_x Σ_i w_i E_i(x) by gradient descent (equation 2).
-
-    Args:
-        terms: see :func:`compose`.
-        seed: of the noise, and of Langevin dynamics.
-        num_steps: N; default the largest recommendation of the terms' cards.
-        step_size: multiplies every term's own λ.
-        size: R of the canvas; default the largest of the models.
-        init: ``noise``, ``grey``, ``black``, or a picture (B,3,R,R) to start from; default:
-            :func:`default_start`.
-        callback: see :func:`comet_cli.energy.descent.descend`.
-        solver: ``gd`` (the paper's), ``momentum``, ``adam`` or ``langevin``.
-        settling: see :func:`comet_cli.energy.descent.descend`.
-        energy: what :func:`compose` made of the same terms and size, if it was called already.
-
-    Returns:
-        (B,3,R,R) in [0, 1].
-    """
-    energy = compose(terms, size=size) if energy is None else energy
-    canvas = canvas_size(terms) if size is None else size
-    live = [t for t in terms if t.weight != 0]
-    steps = max(t.model.card.render_steps for t in live) if num_steps is None else num_steps
-    if init is None:
-        init = default_start([t.model.card for t in live])
-    if isinstance(init, str):
-        x0 = start_picture(live[0].latents().shape[0], canvas, init=init, seed=seed)
-    else:
-        x0 = init
-    x0 = x0.to(live[0].model.device)
-    return solve(
-        energy,
-        x0,
-        solver=solver,
-        step_size=step_size,
-        num_steps=steps,
-        callback=callback,
-        settling=settling,
-        seed=seed,
-    )
+    def curvature(self, x: Tensor) -> Tensor:
+        """Return ρ + Σ_k m_k where the energy is quadratic, 1 where it is not."""
+        diagonal = self._bound.curvature(x)
+        if diagonal is None:
+            return x.new_ones(1, 1, 1, 1)
+        return diagonal.sum(1) + QUADRATIC_REST

@@ -17,17 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from comet_cli.data.labels import FactorReader, are_classes, plain_values
 from comet_cli.errors import CometError
-from comet_cli.evaluation.probe import (
-    FactorReader,
-    Probe,
-    are_classes,
-    as_pictures,
-    fit,
-    plain_values,
-    soften,
-    sum_of_losses,
-)
+from comet_cli.evaluation.probe import Probe, as_pictures, fit, soften, sum_of_losses
 
 NOTHING = -1
 PASTED = 0.5  # share of training objects that are seen in another picture

@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from comet_cli.drawing.maps import strongest_segments
+from comet_cli.energy.gradients import gradient_strength, strongest_segments
 from comet_cli.errors import CometError
 from comet_cli.evaluation.object_probe import (
     NOTHING,
@@ -41,8 +41,7 @@ from comet_cli.evaluation.object_probe import (
     train_object_probe,
 )
 from comet_cli.evaluation.probe import as_pictures
-from comet_cli.evaluation.recomposition import draw_partners, encode_all, render_all
-from comet_cli.evaluation.segmentation import gradient_strength
+from comet_cli.evaluation.reconstruction import draw_partners, encode_all, render_all
 from comet_cli.evaluation.swap_plan import DONOR, GONE, HOST, draw_swaps, expected_readings
 from comet_cli.models.comet_model import CometModel
 

@@ -6,39 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from comet_cli.energy.composition import start_picture
-from comet_cli.evaluation.metrics import adjusted_rand_index
-from comet_cli.evaluation.segmentation_covering import segmentation_covering
+from comet_cli.energy.gradients import gradient_strength, segment
+from comet_cli.evaluation.metrics import adjusted_rand_index, segmentation_covering
 from comet_cli.models.comet_model import CometModel
-
-NOISE_STARTS = 4
-
-
-def gradient_strength(model: CometModel, z: Tensor, *, starts: int = NOISE_STARTS) -> Tensor:
-    """Return how strongly each component pulls at each pixel where a descent starts.
-
-    The root mean square, over colour channels and several noise starts x⁰ ~ U(0, 1), of ∇_x E_k.
-
-    Args:
-        model: the model.
-        z: (B,K,D).
-        starts: number of noise starts.
-
-    Returns:
-        (B,K,R,R), at least 0.
-    """
-    total = torch.zeros(())
-    for seed in range(starts):
-        x0 = start_picture(len(z), model.card.image_size, init="noise", seed=seed).to(z.device)
-        total = total.to(z.device) + model.gradients(x0, z).square().mean(2)
-    return (total / starts).sqrt()
-
-
-def segment(strength: Tensor) -> Tensor:
-    """Assign each pixel to the component that pulls hardest: (B,K,R,R) -> (B,R,R) int64."""
-    return strength.argmax(1)
 
 
 @dataclass(frozen=True)

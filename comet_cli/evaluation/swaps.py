@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from comet_cli.data.labels import FactorReader
 from comet_cli.errors import CometError
 from comet_cli.evaluation.object_probe import describes_objects
 from comet_cli.evaluation.object_swaps import ObjectSwapFigures, measure_object_swaps
-from comet_cli.evaluation.probe import FactorReader, Probe, as_pictures, train_probe
-from comet_cli.evaluation.recomposition import draw_partners, encode_all, render_all
+from comet_cli.evaluation.probe import Probe, as_pictures, train_probe
+from comet_cli.evaluation.reconstruction import draw_partners, encode_all, render_all
 from comet_cli.models.comet_model import CometModel
 
 # A factor that follows its component so often, and any other so seldom, names it.

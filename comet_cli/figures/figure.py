@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from comet_cli import __version__
 from comet_cli.errors import CometError, UnknownModelError, UsageError
 from comet_cli.figures.boxes import TITLE, Box, beside, padded, stack, text
 from comet_cli.figures.catalogue import FIGURES, Need, Panel
 from comet_cli.figures.studio import Studio
-from comet_cli.formats.files import STANDARD, check_output, show, write_output
+from comet_cli.formats.files import STANDARD, show, write_output
+from comet_cli.formats.overwriting import check_output
 from comet_cli.inputs.session import Progress
 from comet_cli.verbs.compose_recipe import check_settings
+from comet_cli.version import __version__
 
 TEXT_KEY = "comet-figure"
 MARGIN, BETWEEN = 24, 56
@@ -164,7 +165,7 @@ def check_figure_output(path: str, *, force: bool = False, inputs: list[str]) ->
     """Check that a figure may be written: in place of an earlier one, not of other files.
 
     Raises:
-        UsageError: see :func:`comet_cli.formats.files.check_output`.
+        UsageError: see :func:`comet_cli.formats.overwriting.check_output`.
     """
     check_output(path, force=force or (path != STANDARD and is_figure(path)), inputs=inputs)
 

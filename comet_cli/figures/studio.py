@@ -11,14 +11,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from comet_cli.drawing.sheets import signed_map
-from comet_cli.energy.composition import Term, default_start, render
+from comet_cli.drawing.maps import signed_map
+from comet_cli.energy.composition import Term
+from comet_cli.energy.gradients import attribute
+from comet_cli.energy.render import default_start, render
 from comet_cli.formats.files import base_name
 from comet_cli.formats.images import encode_png, from_bytes, to_bytes
 from comet_cli.inputs.session import Bench, Opened, term_of
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
-from comet_cli.verbs.gradients import attribute
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from comet_cli import __version__
 from comet_cli.errors import FileFormatError
 from comet_cli.formats.files import read_input, show, write_output
+from comet_cli.formats.strict_json import parse_json
+from comet_cli.version import __version__
 
 FORMAT = "comet-components"
 VERSION = 1
@@ -279,29 +280,3 @@ def _parse_tensor(entry: Any, body: bytes, where: str) -> np.ndarray:
             f"{where} is {problem}: tensor 'z' needs {size} bytes, {len(body)} are there"
         )
     return np.frombuffer(body, dtype="<f4").reshape(shape)
-
-
-def parse_json(data: bytes, where: str) -> Any:
-    """Parse JSON strictly: UTF-8, no NaN, no key given twice, no absurd nesting.
-
-    Raises:
-        FileFormatError: naming ``where``.
-    """
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            raise ValueError("a key is given twice")
-        return found
-
-    def refuse(constant: str) -> Any:
-        raise ValueError(f"{constant} is not a number")
-
-    try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=unique, parse_constant=refuse)
-    except UnicodeDecodeError:
-        raise FileFormatError(f"{where} is not UTF-8") from None
-    except RecursionError:
-        raise FileFormatError(f"{where} is nested too deeply") from None
-    except ValueError as error:
-        raise FileFormatError(f"{where} is not valid JSON: {error}") from None

@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from comet_cli.errors import FileFormatError, UsageError
-from comet_cli.formats.components import MAX_COMPONENTS, MAX_LATENT_DIM, parse_json
+from comet_cli.errors import FileFormatError
+from comet_cli.formats.components import MAX_COMPONENTS, MAX_LATENT_DIM
+from comet_cli.formats.strict_json import parse_json
 
 FORMAT = "comet-recipe"
 VERSION = 1
@@ -318,17 +319,3 @@ def read_recipe(png: bytes, where: str = "the image") -> Recipe:
             f"{where} holds no recipe: comet did not make it, or was told --no-metadata"
         )
     return Recipe.from_json(text, where=f"the recipe in {where}")
-
-
-def replayed_path(path: str, output: str | None) -> str:
-    """Return where a replay goes: ``-o``, or ``out-replay.png`` beside ``out.png``.
-
-    Raises:
-        UsageError: standard input without an output.
-    """
-    if output is not None:
-        return output
-    if path == "-":
-        raise UsageError("a picture from standard input needs an output: -o out.png")
-    stem = path[:-4] if path.lower().endswith(".png") else path
-    return f"{stem}-replay.png"

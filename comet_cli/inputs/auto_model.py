@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from comet_cli import __version__
-from comet_cli.energy.composition import Term, render
+from comet_cli.energy.composition import Term
+from comet_cli.energy.render import render
 from comet_cli.errors import CometError, FileFormatError, UnknownModelError
 from comet_cli.formats.cache import cache_home
 from comet_cli.formats.files import write_output
 from comet_cli.formats.images import image_size, load_image
 from comet_cli.models import library
 from comet_cli.models.comet_model import CometModel
+from comet_cli.version import __version__
 
 if TYPE_CHECKING:
     from comet_cli.inputs.session import Bench

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from comet_cli import __version__
 from comet_cli.errors import CometError
 from comet_cli.formats.components import MAX_HEADER_BYTES, ComponentSet, parse_components
 from comet_cli.formats.files import STANDARD, read_input
 from comet_cli.models.card import ModelCard
+from comet_cli.version import __version__
 
 
 def path_beside(picture: str) -> Path | None:

@@ -11,19 +11,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from comet_cli import __version__
 from comet_cli.energy.composition import Term
 from comet_cli.errors import FileFormatError, UnknownModelError, UsageError
 from comet_cli.formats.components import ComponentSet, is_components, parse_components
-from comet_cli.formats.files import base_name, check_inputs, read_input, show
+from comet_cli.formats.files import base_name, read_input, show
 from comet_cli.formats.images import decode_png, from_bytes, image_facts, load_image, to_bytes
-from comet_cli.formats.picture_recipe import ModelReference, Recipe, RecipeRow, RecipeTerm
+from comet_cli.formats.picture_recipe import Recipe, RecipeRow
 from comet_cli.inputs.auto_model import choose_model
 from comet_cli.inputs.reuse import matching_latents, path_beside
-from comet_cli.inputs.selection import Selection, parse_selection
-from comet_cli.models import library
+from comet_cli.models import comet_model, library
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
+from comet_cli.models.device import pick_device
 from comet_cli.models.hub_reference import PREFIX as HUB_PREFIX
 
 Note = Callable[[str], None]
@@ -88,7 +87,7 @@ class Bench:
         """
         if precision not in PRECISIONS:
             raise UsageError(f"unknown precision '{precision}'; use {', '.join(PRECISIONS)}")
-        self.device = library.pick_device(device)
+        self.device = pick_device(device)
         self.precision = "float32" if precision == "auto" else precision
         self.fresh = fresh
         self.note: Note = note or (lambda sentence: None)
@@ -112,7 +111,7 @@ class Bench:
             self._folders[name] = library.find(name)
         sha256 = ModelCard.read(self._folders[name]).weights_sha256
         if sha256 not in self._models:
-            self._models[sha256] = library.load(self._folders[name], str(self.device))
+            self._models[sha256] = comet_model.load(self._folders[name], str(self.device))
         return self._models[sha256]
 
     def requested(self) -> CometModel | None:
@@ -275,67 +274,3 @@ def term_of(opened: Opened, component: int, weight: float = 1.0) -> Term:
     """Return one component of an input as a term."""
     z = torch.from_numpy(opened.components.z[component].copy()).to(opened.model.device)
     return Term(opened.model, z, weight, component, f"{opened.name}:{component}")
-
-
-class RecipeDraft:
-    """Collects the models and rows of a recipe."""
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self.models: list[ModelReference] = []
-        self.rows: list[RecipeRow] = []
-
-    def term(self, opened: Opened, component: int, weight: float = 1.0) -> RecipeTerm:
-        """Return one component of an input as a recipe's term."""
-        reference = ModelReference(opened.model.card.name, opened.components.model_sha256)
-        if reference not in self.models:
-            self.models.append(reference)
-        return RecipeTerm(
-            self.models.index(reference),
-            opened.components.z[component],
-            float(weight),
-            component,
-            opened.label(component),
-        )
-
-    def finish(self, verb: str, settings: dict[str, str | int | float | bool | None]) -> Recipe:
-        """Return the recipe."""
-        versions = {"comet": __version__, "torch": str(torch.__version__)}
-        return Recipe(verb, tuple(self.models), tuple(self.rows), settings, versions)
-
-
-def open_selections(
-    bench: Bench, texts: Sequence[str], *, literal: bool = False
-) -> list[tuple[Opened, list[tuple[int, float]]]]:
-    """Open the files of selection arguments.
-
-    A file that several selections speak of is opened, and encoded, once.
-
-    Returns:
-        The input and its selected (component, weight) pairs, an argument each.
-
-    Raises:
-        SelectionError: see :mod:`comet_cli.inputs.selection`.
-        UsageError, FileFormatError: files that are not there, or not what they should be.
-    """
-    selections = parse_selections(bench, texts, literal=literal)
-    opened: dict[str, Opened] = {}
-    found = []
-    for selection in selections:
-        if selection.path not in opened:
-            opened[selection.path] = bench.open(selection.path, literal=literal)
-        source = opened[selection.path]
-        found.append((source, selection.pick(len(source.components), source.components.labels)))
-    return found
-
-
-def parse_selections(
-    bench: Bench, texts: Sequence[str], *, literal: bool = False
-) -> list[Selection]:
-    """Parse selection arguments and check that their files exist, before any work."""
-    selections = [parse_selection(text, literal=literal) for text in texts]
-    for selection in selections:
-        if selection.note:
-            bench.note(selection.note)
-    check_inputs(dict.fromkeys(s.path for s in selections))
-    return selections

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from comet_cli.models.card import ModelCard
 
@@ -10,7 +11,7 @@ from comet_cli.models.card import ModelCard
 def build_encoder(card: ModelCard) -> nn.Module:
     """Return the encoder of a card: (B,3,R,R) -> (B,K,D)."""
     if card.encoder == "global" and card.spatial:
-        from comet_cli.networks.spatial_energy import SpatialEncoder
+        from comet_cli.networks.spatial_encoder import SpatialEncoder
 
         return SpatialEncoder(card.filter_dim, card.components, card.latent_dim, card.image_size)
     if card.encoder == "global":
@@ -61,3 +62,10 @@ def build_energy_network(card: ModelCard) -> nn.Module:
     if card.energy == "pooled-64":
         return PooledEnergy64(card.filter_dim, card.latent_dim, positional=any(card.positional))
     return PooledEnergy128(card.filter_dim, card.latent_dim)
+
+
+def empty_state(card: ModelCard) -> dict[str, Tensor]:
+    """Return the names and shapes of a card's weights, as tensors without memory."""
+    with torch.device("meta"):
+        networks = {"encoder": build_encoder(card), "energy_network": build_energy_network(card)}
+    return nn.ModuleDict(networks).state_dict()

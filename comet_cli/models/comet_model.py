@@ -2,35 +2,114 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, cast
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from comet_cli.errors import CometError
 from comet_cli.models.card import ModelCard
-from comet_cli.models.pretrained import Pretrained
+from comet_cli.models.device import pick_device
+from comet_cli.models.folder import read_checked, save_state, write_folder
+from comet_cli.models.hub_reference import PREFIX, origin_of, parse_reference
+from comet_cli.models.library import find
+from comet_cli.networks.base import BoundEnergy, EnergyNetwork
 
 
-class BoundEnergy(Protocol):
-    """The energies of J given components as a function of the picture alone."""
+class Pretrained:
+    """What a model can be got from, and kept as."""
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Return (B,J) for x (B,3,R,R)."""
-        ...
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *,
+        revision: str | None = None,
+        device: str = "cpu",
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        force_download: bool = False,
+    ) -> CometModel:
+        """Load a model, in evaluation mode, its weights checked against the card's hash.
 
-    def curvature(self, x: Tensor) -> Tensor | None:
-        """Return the diagonal (B,J,1,R,R) of the Hessian in x where it is known, else None."""
-        ...
+        Args:
+            pretrained_model_name_or_path: a model folder, ``org/name`` on the Hub, or the name of
+                a shipped or local model. A folder goes before a repository.
+            revision: of the repository: a branch, a tag or a commit; default the newest.
+            device: ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``.
+            token: see :func:`comet_cli.models.hub.fetch`, like the rest.
+            cache_dir: default ``HF_HOME``'s.
+            local_files_only: take it from the cache or not at all.
+            force_download: download what is in the cache, too.
 
+        Raises:
+            CometError: no such model, or none that can be loaded.
+        """
+        from comet_cli.models import hub
 
-class EnergyNetwork(Protocol):
-    """What every energy network offers, whatever its architecture."""
+        name = str(pretrained_model_name_or_path)
+        is_path = isinstance(pretrained_model_name_or_path, Path) or Path(name).is_dir()
+        if is_path or "/" not in name:
+            return load(pretrained_model_name_or_path, device)
+        if revision is not None:
+            name = f"{name}@{revision}"
+        folder = hub.fetch(
+            name,
+            token=token,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+            force_download=force_download,
+        )
+        return load(folder, device)
 
-    def bind(self, z: Tensor, positional: Sequence[bool]) -> BoundEnergy:
-        """Fix latents z (B,J,D); ``positional`` says a component whether positions are seen."""
-        ...
+    def save_pretrained(self, save_directory: str | Path) -> None:
+        """Write a model folder, with ``config.json`` and a README; replaces what is there.
+
+        Raises:
+            CometError: it cannot be written.
+        """
+        from comet_cli.models import hub
+        from comet_cli.models.readme import model_readme
+
+        model = cast("CometModel", self)
+        card = model.card
+        if card.name.startswith(PREFIX):  # as loaded from there; a copy has a name of its own
+            card = card.replace(name=parse_reference(card.name).name)
+        card = save(model, save_directory, card=card, overwrite=True)
+        extra = {hub.CONFIG: card.to_json(), hub.README: model_readme(card)}
+        write_folder(Path(save_directory), {k: v.encode() for k, v in extra.items()})
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        token: str | None = None,
+        commit_message: str | None = None,
+        branch: str | None = None,
+    ) -> str:
+        """Upload the model to ``org/name`` and return the commit's address.
+
+        Raises:
+            CometError: see :func:`comet_cli.models.hub.push`.
+        """
+        from comet_cli.models import hub
+
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) / "model"
+            self.save_pretrained(folder)
+            return hub.push(
+                folder,
+                repo_id,
+                private=private,
+                token=token,
+                message=commit_message,
+                branch=branch,
+            )[1]
 
 
 class CometModel(Pretrained, nn.Module):
@@ -116,3 +195,62 @@ class CometModel(Pretrained, nn.Module):
                 for j in range(z.shape[1])
             ]
         return torch.stack(maps, 1).detach()
+
+
+def load(name: str | Path, device: str = "auto") -> CometModel:
+    """Load a model, ready to use: evaluation mode, float32, no gradients for its weights.
+
+    The weights are checked against the card's hash. torch's random state is left alone. A model
+    in the Hub's cache is called ``hf:org/name@commit``, by which it is found again anywhere.
+
+    Args:
+        name: see :func:`find`.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``.
+
+    Raises:
+        UnknownModelError: nothing of that name.
+        FileFormatError: damaged weights, or weights that do not fit the card.
+        UsageError: a device that does not exist here.
+    """
+    target = pick_device(device)
+    folder = find(name)
+    card, state = read_checked(folder)
+    hub = origin_of(folder, card.weights_sha256)
+    if hub and folder.resolve().name == hub.revision:
+        card = card.replace(name=str(hub))
+    with torch.random.fork_rng(devices=[]):
+        model = CometModel(card)
+    model.load_state_dict(state)
+    return model.eval().requires_grad_(False).to(target)
+
+
+def save(
+    model: CometModel,
+    folder: str | Path,
+    *,
+    card: ModelCard | None = None,
+    extra: Mapping[str, str | bytes] | None = None,
+    overwrite: bool = False,
+    dtype: torch.dtype | None = None,
+) -> ModelCard:
+    """Write a model folder.
+
+    Args:
+        model: the weights, on any device.
+        folder: made if need be. A new folder appears at once and complete; in an existing one
+            every file is replaced atomically, the card last.
+        card: facts to write; default ``model.card``.
+        extra: further files, name -> content (``README.md``, ``recipe.toml``).
+        overwrite: replace the model that the folder may hold.
+        dtype: of the weights on disk (torch.float16 halves the file); default as they are.
+
+    Returns:
+        The card as written, with the hash of the weights and the version of comet.
+
+    Raises:
+        CometError: the folder holds something else or, without ``overwrite``, a model; no space.
+    """
+    chosen = model.card if card is None else card
+    return save_state(
+        model.state_dict(), chosen, folder, extra=extra, overwrite=overwrite, dtype=dtype
+    )

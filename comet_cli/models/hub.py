@@ -11,24 +11,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from comet_cli import __version__
 from comet_cli.errors import CometError, FileFormatError, UsageError
 from comet_cli.formats.files import show
-from comet_cli.models import library
+from comet_cli.models import folder as model_folder
 from comet_cli.models.card import ModelCard
 from comet_cli.models.hub_reference import (
-    ORIGIN,
     PREFIX,
     HubReference,
-    origin_json,
-    origin_of,
     parse_reference,
 )
 from comet_cli.models.readme import model_readme
+from comet_cli.version import __version__
 
 README, RECIPE, CONFIG = "README.md", "recipe.toml", "config.json"
 # All that is ever downloaded; above all no pickle.
-FILES = (library.CARD, library.WEIGHTS, README, RECIPE)
+FILES = (model_folder.CARD, model_folder.WEIGHTS, README, RECIPE)
 _AGENT: dict[str, Any] = {"library_name": "comet-cli", "library_version": __version__}
 
 
@@ -72,7 +69,7 @@ def fetch(
             snapshot_download(
                 wanted.repository,
                 revision=wanted.revision,
-                allow_patterns=[library.CARD],
+                allow_patterns=[model_folder.CARD],
                 **settings,
             )
         )
@@ -82,8 +79,8 @@ def fetch(
                 wanted.repository, revision=folder.name, allow_patterns=list(FILES), **settings
             )
         )
-    if not (folder / library.WEIGHTS).is_file():
-        raise FileFormatError(_not_a_model(wanted, library.WEIGHTS, folder.name, token))
+    if not (folder / model_folder.WEIGHTS).is_file():
+        raise FileFormatError(_not_a_model(wanted, model_folder.WEIGHTS, folder.name, token))
     return folder
 
 
@@ -108,14 +105,14 @@ def _bars() -> Any:
 
 def _check_card(folder: Path, wanted: HubReference, token: str | bool | None) -> None:
     """Raise FileFormatError unless a snapshot has the card of a comet model."""
-    path = folder / library.CARD
+    path = folder / model_folder.CARD
     if not path.is_file():
-        raise FileFormatError(_not_a_model(wanted, library.CARD, folder.name, token))
+        raise FileFormatError(_not_a_model(wanted, model_folder.CARD, folder.name, token))
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         text = ""
-    ModelCard.from_json(text, where=f"{wanted}: {library.CARD}")
+    ModelCard.from_json(text, where=f"{wanted}: {model_folder.CARD}")
 
 
 def _not_a_model(wanted: HubReference, missing: str, commit: str, token: str | bool | None) -> str:
@@ -129,57 +126,6 @@ def _not_a_model(wanted: HubReference, missing: str, commit: str, token: str | b
         shown = listed[:6] + ["…"] * (len(listed) > 6)
         held = f" (it holds {show(', '.join(shown)) or 'nothing'})"
     return f"{wanted} has no {missing}{held}, so it is no comet model; only safetensors are read"
-
-
-def pull(
-    reference: str, name: str | None = None, *, overwrite: bool = False
-) -> tuple[ModelCard, Path, HubReference]:
-    """Copy a model of the Hub into the folder of local models, checked.
-
-    Args:
-        reference: ``[hf:]org/name[@revision]``.
-        name: of the local model; default the repository's.
-        overwrite: replace a local model of that name.
-
-    Returns:
-        The card, the folder, and the repository with the commit that it resolved to.
-
-    Raises:
-        UsageError: a name that a model cannot have, or a shipped one's.
-        FileFormatError: the repository is no comet model, or damaged.
-        CometError: see :func:`fetch`; or there is a model of that name.
-    """
-    wanted = parse_reference(reference)
-    name = library.check_name(wanted.name if name is None else name)
-    library.refuse_shipped_name(name)
-    target = library.local_root() / name
-    # What is there already needs no force, so that a script can pull again.
-    if not overwrite and not (target / library.CARD).is_file():
-        library.refuse_to_replace(target, overwrite)
-    folder = fetch(str(wanted))
-    card = library.check(folder)
-    origin = HubReference(wanted.repository, folder.name)
-    if (target / library.CARD).is_file() and not overwrite:
-        if _is_same(target, card, origin):
-            return card, target, origin
-        library.refuse_to_replace(target, overwrite)
-    files = {file: (folder / file).read_bytes() for file in FILES if (folder / file).is_file()}
-    files[ORIGIN] = origin_json(origin, card.weights_sha256).encode()
-    # The card last: it says that the rest is complete.
-    files[library.CARD] = files.pop(library.CARD)
-    library.write_folder(target, files)
-    for stale in set(FILES) - set(files):
-        (target / stale).unlink(missing_ok=True)
-    return card, target, origin
-
-
-def _is_same(target: Path, card: ModelCard, origin: HubReference) -> bool:
-    """Say whether a local model is this one, undamaged."""
-    try:
-        found = library.verify(target)
-    except FileFormatError:
-        return False
-    return found == card and origin_of(target, found.weights_sha256) == origin
 
 
 def push(
@@ -215,7 +161,7 @@ def push(
     wanted = parse_reference(repository)
     if wanted.revision:
         raise UsageError(f"'{wanted}' names a revision; a push makes one, so give {PREFIX}org/name")
-    card = library.check(folder)
+    card = model_folder.check(folder)
     with _sentences(wanted, writing=True):
         from huggingface_hub import CommitOperationAdd, HfApi, constants, get_token
 
@@ -227,9 +173,9 @@ def push(
                 "`hf auth login`"
             )
         files = {
-            library.CARD: (folder / library.CARD).read_bytes(),
-            CONFIG: (folder / library.CARD).read_bytes(),
-            library.WEIGHTS: (folder / library.WEIGHTS).read_bytes(),
+            model_folder.CARD: (folder / model_folder.CARD).read_bytes(),
+            CONFIG: (folder / model_folder.CARD).read_bytes(),
+            model_folder.WEIGHTS: (folder / model_folder.WEIGHTS).read_bytes(),
             README: model_readme(card, str(wanted)).encode(),
         }
         if (folder / RECIPE).is_file():

@@ -7,33 +7,38 @@ listing read cards only and import no torch.
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 import os
-import re
 import shutil
 import sys
-import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comet_cli import __version__
 from comet_cli.errors import CometError, FileFormatError, UnknownModelError, UsageError
-from comet_cli.formats.files import write_output
 from comet_cli.models.card import ModelCard
-from comet_cli.models.hub_reference import PREFIX, origin_of
+from comet_cli.models.folder import (
+    CARD,
+    NAME,
+    WEIGHTS,
+    check,
+    check_name,
+    refuse_to_replace,
+    verify,
+    weights_size,
+    write_folder,
+)
+from comet_cli.models.hub_reference import (
+    ORIGIN,
+    PREFIX,
+    HubReference,
+    origin_json,
+    origin_of,
+    parse_reference,
+)
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
-    from comet_cli.models.comet_model import CometModel
-
-WEIGHTS = "model.safetensors"
-CARD = "card.json"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+    pass
 
 
 @dataclass(frozen=True)
@@ -85,20 +90,6 @@ def shipped_root() -> Path:
     return package / "weights"
 
 
-def check_name(name: str) -> str:
-    """Return ``name`` if a model may be called so.
-
-    Raises:
-        UsageError: it could not be a folder name on every platform, or looks like a path.
-    """
-    if not _NAME.fullmatch(name) or name.endswith("."):
-        raise UsageError(
-            f"'{name}' is no model name; use letters, digits, '.', '_' and '-', "
-            "starting with a letter or digit"
-        )
-    return name
-
-
 def refuse_shipped_name(name: str) -> None:
     """Raise UsageError if ``name`` belongs to a shipped model, which would hide a local one."""
     if (shipped_root() / name / CARD).is_file():
@@ -126,7 +117,7 @@ def find(name_or_path: str | Path) -> Path:
     if not text:
         raise UnknownModelError(_unknown(text))
     path = Path(text).expanduser()
-    if isinstance(name_or_path, str) and _NAME.fullmatch(text):
+    if isinstance(name_or_path, str) and NAME.fullmatch(text):
         for root in (shipped_root(), local_root()):
             if (root / text / CARD).is_file():
                 return root / text
@@ -161,7 +152,7 @@ def list_models(problems: list[str] | None = None) -> list[ModelEntry]:
         folders = sorted(root.iterdir()) if root.is_dir() else []
         for folder in folders:
             hidden = any(known.name == folder.name for known in entries)
-            if hidden or not (folder / CARD).is_file() or not _NAME.fullmatch(folder.name):
+            if hidden or not (folder / CARD).is_file() or not NAME.fullmatch(folder.name):
                 continue
             try:
                 card = ModelCard.read(folder)
@@ -172,247 +163,6 @@ def list_models(problems: list[str] | None = None) -> list[ModelEntry]:
             hub = None if origin == "shipped" else origin_of(folder, card.weights_sha256)
             entries.append(ModelEntry(folder.name, folder, str(hub or origin), card))
     return entries
-
-
-def weights_hash(folder: Path) -> str:
-    """Return the sha256 of a model's weights as they lie on disk.
-
-    Raises:
-        FileFormatError: the file is missing or unreadable.
-    """
-    return hashlib.sha256(_read_weights(folder)).hexdigest()
-
-
-def verify(folder: Path) -> ModelCard:
-    """Check a model's weights against the hash in its card, and return the card.
-
-    Raises:
-        FileFormatError: they differ, or either file cannot be read.
-    """
-    card = ModelCard.read(folder)
-    _check_hash(_read_weights(folder), card, folder)
-    return card
-
-
-def _read_weights(folder: Path) -> bytes:
-    try:
-        return (folder / WEIGHTS).read_bytes()
-    except FileNotFoundError:
-        raise FileFormatError(f"{folder} holds no {WEIGHTS}, so it is no comet model") from None
-    except OSError as error:
-        raise FileFormatError(f"{folder / WEIGHTS} cannot be read: {error.strerror}") from None
-
-
-def _check_hash(data: bytes, card: ModelCard, folder: Path) -> None:
-    found = hashlib.sha256(data).hexdigest()
-    if found != card.weights_sha256:
-        expected = card.weights_sha256[:12] or "nothing"
-        raise FileFormatError(
-            f"{folder / WEIGHTS} has sha256 {found[:12]}…, but {CARD} says {expected}…; the file "
-            "is damaged or belongs to another version of the model, so get the folder again"
-        )
-
-
-def load(name: str | Path, device: str = "auto") -> CometModel:
-    """Load a model, ready to use: evaluation mode, float32, no gradients for its weights.
-
-    The weights are checked against the card's hash. torch's random state is left alone. A model
-    in the Hub's cache is called ``hf:org/name@commit``, by which it is found again anywhere.
-
-    Args:
-        name: see :func:`find`.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``.
-
-    Raises:
-        UnknownModelError: nothing of that name.
-        FileFormatError: damaged weights, or weights that do not fit the card.
-        UsageError: a device that does not exist here.
-    """
-    import torch
-
-    from comet_cli.models.comet_model import CometModel
-
-    target = pick_device(device)
-    folder = find(name)
-    card, state = _read_checked(folder)
-    hub = origin_of(folder, card.weights_sha256)
-    if hub and folder.resolve().name == hub.revision:
-        card = card.replace(name=str(hub))
-    with torch.random.fork_rng(devices=[]):
-        model = CometModel(card)
-    _check_entries(state, model, folder / WEIGHTS)
-    model.load_state_dict(state)
-    return model.eval().requires_grad_(False).to(target)
-
-
-def check(folder: Path) -> ModelCard:
-    """Check all of a model folder: card, hash, and entries that fit the card.
-
-    Raises:
-        FileFormatError: it is no model, and why.
-    """
-    load(folder, "cpu")
-    return ModelCard.read(folder)
-
-
-def _read_checked(folder: Path) -> tuple[ModelCard, dict[str, Tensor]]:
-    """Return the card and the weights, whose hash is the card's."""
-    card = ModelCard.read(folder)
-    data = _read_weights(folder)
-    _check_hash(data, card, folder)
-    return card, _parse_weights(data, folder / WEIGHTS)
-
-
-def _parse_weights(data: bytes, path: Path) -> dict[str, Tensor]:
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load as parse
-
-    try:
-        state = parse(data)
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise FileFormatError(f"{path} is no readable safetensors file: {error}") from None
-    return {
-        key: value.to(torch.float32) if value.is_floating_point() else value
-        for key, value in state.items()
-    }
-
-
-def _check_entries(state: Mapping[str, Tensor], model: CometModel, path: Path) -> None:
-    """Raise FileFormatError that lists the entries which do not fit the model."""
-    import torch
-
-    expected = model.state_dict()
-    problems = [f"missing {key}" for key in expected if key not in state]
-    problems += [f"unexpected {key}" for key in state if key not in expected]
-    for key in expected.keys() & state.keys():
-        found, wanted = tuple(state[key].shape), tuple(expected[key].shape)
-        if found != wanted:
-            problems.append(f"{key} is {found}, expected {wanted}")
-        elif not torch.isfinite(state[key]).all():
-            problems.append(f"{key} is not finite")
-    if problems:
-        raise FileFormatError(f"{path} does not fit its {CARD}: {'; '.join(sorted(problems))}")
-
-
-def pick_device(name: str = "auto") -> torch.device:
-    """Return a device that exists here.
-
-    Args:
-        name: ``auto`` (the first CUDA device, else Apple's, else the CPU), ``cpu``, ``cuda``,
-            ``cuda:n`` or ``mps``.
-
-    Raises:
-        UsageError: another word, or a device that this machine or this torch does not have.
-    """
-    import torch
-
-    has_mps = torch.backends.mps.is_available()
-    if name == "auto":
-        best = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
-        return torch.device(best)
-    if name == "cpu" or (name == "mps" and has_mps):
-        return torch.device(name)
-    if name == "mps":
-        raise UsageError("device 'mps' needs a Mac with Apple silicon; use --device auto")
-    match = re.fullmatch(r"cuda(?::(\d+))?", name)
-    if match is None:
-        raise UsageError(f"unknown device '{name}'; use auto, cpu, cuda, cuda:n or mps")
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if int(match.group(1) or 0) >= count:
-        here = f"{count} CUDA devices are" if count else "no CUDA device is"
-        raise UsageError(f"device '{name}' does not exist: {here} available; use --device auto")
-    return torch.device(name)
-
-
-def save(
-    model: CometModel,
-    folder: str | Path,
-    *,
-    card: ModelCard | None = None,
-    extra: Mapping[str, str | bytes] | None = None,
-    overwrite: bool = False,
-    dtype: torch.dtype | None = None,
-) -> ModelCard:
-    """Write a model folder.
-
-    Args:
-        model: the weights, on any device.
-        folder: made if need be. A new folder appears at once and complete; in an existing one
-            every file is replaced atomically, the card last.
-        card: facts to write; default ``model.card``.
-        extra: further files, name -> content (``README.md``, ``recipe.toml``).
-        overwrite: replace the model that the folder may hold.
-        dtype: of the weights on disk (torch.float16 halves the file); default as they are.
-
-    Returns:
-        The card as written, with the hash of the weights and the version of comet.
-
-    Raises:
-        CometError: the folder holds something else or, without ``overwrite``, a model; no space.
-    """
-    chosen = model.card if card is None else card
-    return save_state(
-        model.state_dict(), chosen, folder, extra=extra, overwrite=overwrite, dtype=dtype
-    )
-
-
-def save_state(
-    state: Mapping[str, Tensor],
-    card: ModelCard,
-    folder: str | Path,
-    *,
-    extra: Mapping[str, str | bytes] | None = None,
-    overwrite: bool = False,
-    dtype: torch.dtype | None = None,
-) -> ModelCard:
-    """Write a model folder from a state dict; see :func:`save`."""
-    from safetensors.torch import save as serialise
-
-    folder = Path(folder)
-    refuse_to_replace(folder, overwrite)
-    tensors = {}
-    for key, value in state.items():
-        value = value.detach().to("cpu")
-        if dtype is not None and value.is_floating_point():
-            value = value.to(dtype)
-        # A clone: entries that share memory (tied weights) cannot be stored.
-        tensors[key] = value.contiguous().clone()
-    data = serialise(tensors)
-    card = card.replace(weights_sha256=hashlib.sha256(data).hexdigest(), comet_version=__version__)
-    files: dict[str, bytes] = {WEIGHTS: data}
-    for name, content in (extra or {}).items():
-        files[name] = content.encode() if isinstance(content, str) else content
-    files[CARD] = card.to_json().encode()
-    write_folder(folder, files)
-    return card
-
-
-def refuse_to_replace(folder: Path, overwrite: bool) -> None:
-    """Raise CometError if a model may not be written to ``folder``."""
-    if folder.exists() and not folder.is_dir():
-        raise CometError(f"{folder} is a file, expected a folder for the model")
-    if (folder / CARD).exists() and not overwrite:
-        raise CometError(f"{folder} holds a model already; use --force to replace it")
-
-
-def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write files in order; a folder that does not exist yet appears complete or not at all."""
-    try:
-        if folder.is_dir():
-            for name, data in files.items():
-                write_output(folder / name, data)
-            return
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-            # An inner folder, because the outer one is private to the user (mode 0700).
-            made = Path(temporary) / folder.name
-            made.mkdir()
-            for name, data in files.items():
-                (made / name).write_bytes(data)
-            os.replace(made, folder)
-    except OSError as error:
-        raise CometError(f"{folder} cannot be written: {error.strerror or error}") from None
 
 
 def local_folder(name: str) -> Path:
@@ -469,7 +219,54 @@ def to_json(entry: ModelEntry) -> dict[str, object]:
     return facts
 
 
-def weights_size(folder: Path) -> int:
-    """Return the size of a model's weights in bytes, 0 if they are missing."""
-    path = folder / WEIGHTS
-    return path.stat().st_size if path.is_file() else 0
+def pull(
+    reference: str, name: str | None = None, *, overwrite: bool = False
+) -> tuple[ModelCard, Path, HubReference]:
+    """Copy a model of the Hub into the folder of local models, checked.
+
+    Args:
+        reference: ``[hf:]org/name[@revision]``.
+        name: of the local model; default the repository's.
+        overwrite: replace a local model of that name.
+
+    Returns:
+        The card, the folder, and the repository with the commit that it resolved to.
+
+    Raises:
+        UsageError: a name that a model cannot have, or a shipped one's.
+        FileFormatError: the repository is no comet model, or damaged.
+        CometError: see :func:`fetch`; or there is a model of that name.
+    """
+    from comet_cli.models.hub import FILES, fetch
+
+    wanted = parse_reference(reference)
+    name = check_name(wanted.name if name is None else name)
+    refuse_shipped_name(name)
+    target = local_root() / name
+    # What is there already needs no force, so that a script can pull again.
+    if not overwrite and not (target / CARD).is_file():
+        refuse_to_replace(target, overwrite)
+    folder = fetch(str(wanted))
+    card = check(folder)
+    origin = HubReference(wanted.repository, folder.name)
+    if (target / CARD).is_file() and not overwrite:
+        if _is_same(target, card, origin):
+            return card, target, origin
+        refuse_to_replace(target, overwrite)
+    files = {file: (folder / file).read_bytes() for file in FILES if (folder / file).is_file()}
+    files[ORIGIN] = origin_json(origin, card.weights_sha256).encode()
+    # The card last: it says that the rest is complete.
+    files[CARD] = files.pop(CARD)
+    write_folder(target, files)
+    for stale in set(FILES) - set(files):
+        (target / stale).unlink(missing_ok=True)
+    return card, target, origin
+
+
+def _is_same(target: Path, card: ModelCard, origin: HubReference) -> bool:
+    """Say whether a local model is this one, undamaged."""
+    try:
+        found = verify(target)
+    except FileFormatError:
+        return False
+    return found == card and origin_of(target, found.weights_sha256) == origin

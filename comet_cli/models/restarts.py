@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from comet_cli.models.card import PLAIN_STARTS
+from comet_cli.networks.base import QUADRATIC_REST
 from comet_cli.networks.competitive_encoder import CompetitiveEncoder
-from comet_cli.networks.quadratic_energy import QUADRATIC_REST, BoundQuadraticEnergy
+from comet_cli.networks.quadratic_energy import BoundQuadraticEnergy
 
 if TYPE_CHECKING:
     from comet_cli.models.comet_model import CometModel

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from comet_cli.networks.paper_encoders import conv3x3, halve
+from comet_cli.networks.layers import conv3x3, halve
 
 
 class Modulation(NamedTuple):

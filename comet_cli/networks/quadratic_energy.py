@@ -9,14 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from comet_cli.networks.competitive_encoder import coordinate_grid
+from comet_cli.networks.layers import coordinate_grid
 
 ABSOLUTE_WAVES = (0.5, 1.0, 2.0)  # cycles over half the picture
 RELATIVE_WAVES = (0.5, 1.0, 2.0, 4.0)
 LOG_CONFIDENCE_LIMIT = 8.0
-# Proximal weight of a composition that is quadratic in x: where Σ m is far below it, the start
-# shows through; where Σ m is far above, one step reaches the minimum.
-QUADRATIC_REST = 0.05
 
 
 def fourier_features(coordinates: Tensor, waves: Sequence[float]) -> Tensor:
@@ -189,7 +186,7 @@ class QuadraticEnergy(nn.Module):
     def bind(
         self, z: Tensor, positional: Sequence[bool]
     ) -> BoundQuadraticEnergy | BoundRespondingEnergy | BoundSeeingEnergy:
-        """Fix latents z (B,J,D); see :class:`comet_cli.models.comet_model.EnergyNetwork`."""
+        """Fix latents z (B,J,D); see :class:`comet_cli.networks.base.EnergyNetwork`."""
         if self.sees_image:
             return BoundSeeingEnergy(self, z, positional)
         return bound_energy(*self(z, positional))

@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from comet_cli.networks.paper_encoders import ResidualBlock
 from comet_cli.networks.quadratic_energy import (
     LOG_CONFIDENCE_LIMIT,
     BoundQuadraticEnergy,
@@ -21,40 +20,8 @@ from comet_cli.networks.quadratic_energy import (
 )
 
 BASE = 4  # side of the map that a latent is decoded to first
-READ_SIDE = 64  # pixels; pictures of twice this side or more are shrunk to be encoded
 SEEN_SIDE = 16  # pixels; what an energy that sees the picture sees of it
 SEEN_FEATURES, SEEN_HIDDEN = 128, 256
-
-
-class SpatialEncoder(nn.Module):
-    """From a picture to K latents, through a feature map that is read as a whole.
-
-    Symbols: B batch, F filters, K components, D latent dimension, R image size.
-    """
-
-    def __init__(self, filter_dim: int, components: int, latent_dim: int, image_size: int) -> None:
-        """Build the network of one card; R must be a multiple of 8."""
-        super().__init__()
-        self.components = components
-        self.shrink = max(1, image_size // READ_SIDE)
-        width = 2 * filter_dim
-        self.stem = nn.Conv2d(3, width, kernel_size=4, stride=2, padding=1)
-        side, blocks = image_size // self.shrink // 2, []
-        while side > 8:
-            blocks.append(ResidualBlock(width))
-            side = -(-side // 2)
-        self.blocks = nn.Sequential(*blocks)
-        self.narrow = nn.Conv2d(width, filter_dim, kernel_size=1)
-        self.hidden = nn.Linear(filter_dim * side * side, 256)
-        self.to_latents = nn.Linear(256, components * latent_dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Infer z (B,K,D) from x (B,3,R,R)."""
-        if self.shrink > 1:
-            x = F.avg_pool2d(x, self.shrink)
-        x = (2 * x - 1).contiguous(memory_format=torch.channels_last)  # faster on a CPU
-        features = F.silu(self.narrow(self.blocks(F.silu(self.stem(x))))).flatten(1)
-        return self.to_latents(F.silu(self.hidden(features))).unflatten(1, (self.components, -1))
 
 
 class PictureReader(nn.Module):

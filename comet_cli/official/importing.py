@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from comet_cli.errors import FileFormatError, UsageError
+from comet_cli.models import folder as model_folder
 from comet_cli.models import library
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
@@ -129,7 +130,7 @@ def read_checkpoint(
     """
     path = Path(path)
     where = path.name
-    name = library.check_name(default_name(path) if name is None else name)
+    name = model_folder.check_name(default_name(path) if name is None else name)
     content = _unpickle(path)
     flags = _flags(content, where)
     states = _state_dicts(content, where)
@@ -180,9 +181,9 @@ def import_official(
     root = library.local_root() if destination_root is None else Path(destination_root)
     folder = root / card.name
     if dry_run:
-        library.refuse_to_replace(folder, overwrite)
+        model_folder.refuse_to_replace(folder, overwrite)
         return card, folder
-    card = library.save_state(
+    card = model_folder.save_state(
         checkpoint.state,
         card,
         folder,

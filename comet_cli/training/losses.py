@@ -7,14 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from comet_cli.energy.descent import descent_step
 from comet_cli.errors import CometError, MissingExtraError
-from comet_cli.models.comet_model import BoundEnergy, CometModel
-from comet_cli.networks.quadratic_energy import (
-    QUADRATIC_REST,
-    BoundQuadraticEnergy,
-    BoundRespondingEnergy,
-)
+from comet_cli.networks.base import QUADRATIC_REST
+from comet_cli.networks.quadratic_energy import BoundQuadraticEnergy, BoundRespondingEnergy
 from comet_cli.networks.spatial_energy import BoundLaggedEnergy
 from comet_cli.training import distributed
 
@@ -23,54 +18,6 @@ STRUCTURE_WINDOWS = (11, 9, 7, 5, 3)
 
 # Energies of which a batch's components can be shuffled.
 Recombinable = BoundQuadraticEnergy | BoundRespondingEnergy | BoundLaggedEnergy
-
-
-class TrainingEnergy:
-    """Σ_k E(x, z_k) of one model's own components, with its preconditioner: (B,3,R,R) -> (B,)."""
-
-    def __init__(self, bound: BoundEnergy) -> None:
-        """Wrap the bound components."""
-        self._bound = bound
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Return the summed energies (B,)."""
-        return self._bound(x).sum(1)
-
-    def curvature(self, x: Tensor) -> Tensor:
-        """Return ρ + Σ_k m_k where the energy is quadratic, 1 where it is not."""
-        diagonal = self._bound.curvature(x)
-        if diagonal is None:
-            return x.new_ones(1, 1, 1, 1)
-        return diagonal.sum(1) + QUADRATIC_REST
-
-
-def recomposition_iterates(
-    model: CometModel, bound: BoundEnergy, x0: Tensor, *, num_steps: int, keep: str
-) -> list[Tensor]:
-    """Return iterates to take the loss on, each *before* its clamp (DESIGN of Algorithm 1).
-
-    x is detached between steps, so only the steps whose iterates are kept need a second-order
-    graph; clamping happens between steps only, because a clamped output has no gradient.
-
-    Args:
-        model: gives λ.
-        bound: its components.
-        x0: (B,3,R,R).
-        num_steps: N.
-        keep: ``last`` or ``all``.
-    """
-    energy = TrainingEnergy(bound)
-    x, kept = x0, []
-    for n in range(1, num_steps + 1):
-        wanted = keep == "all" or n == num_steps
-        if isinstance(bound, BoundLaggedEnergy):  # decoded once for this step
-            with torch.set_grad_enabled(wanted):
-                energy = TrainingEnergy(bound.at(x))
-        y = descent_step(energy, x, model.card.step_size, create_graph=wanted)
-        if wanted:
-            kept.append(y)
-        x = y.detach().clamp(0, 1)
-    return kept
 
 
 def reconstruction_loss(iterates: Sequence[Tensor], target: Tensor) -> Tensor:

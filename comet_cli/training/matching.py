@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from comet_cli.data.labels import plain_values
 from comet_cli.errors import CometError
-from comet_cli.evaluation.probe import plain_values
 
 
 class Matches:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from comet_cli.errors import CometError
+from comet_cli.training.recipe import TrainSettings
 
 # Layers that read or write pixels and latents; orthogonal updates are for those between them.
 OUTER_LAYERS = ("stem", "out", "to_latents", "base")
@@ -70,3 +72,14 @@ def make_optimizer(name: str, model: nn.Module, lr: float) -> torch.optim.Optimi
     if name == "muon":
         return MuonWithAdam(model, lr)
     return torch.optim.Adam(model.parameters(), lr=lr)
+
+
+def learning_rate(settings: TrainSettings, iteration: int) -> float:
+    """Return the learning rate of an iteration (0-based)."""
+    rate = settings.learning_rate
+    if settings.warm_up and iteration < settings.warm_up:
+        return rate * (iteration + 1) / settings.warm_up
+    if settings.schedule == "cosine":
+        done = iteration / settings.iterations
+        rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
+    return rate

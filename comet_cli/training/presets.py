@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from comet_cli import __version__
 from comet_cli.errors import UsageError
 from comet_cli.models.card import ModelCard
+from comet_cli.version import __version__
 
 # One step of descent suffices for the quadratic energy (docs/mathematics.md).
 _QUADRATIC = {

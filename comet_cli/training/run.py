@@ -15,14 +15,16 @@ from comet_cli.data.dataset_folder import read_description
 from comet_cli.errors import CometError, MissingExtraError
 from comet_cli.evaluation.measure import rounded
 from comet_cli.evaluation.swaps import evident_labels, measure_swaps
-from comet_cli.models import library
+from comet_cli.models import comet_model
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
+from comet_cli.models.device import pick_device
 from comet_cli.models.readme import model_readme
 from comet_cli.training import distributed
 from comet_cli.training.checkpoint import iterations_done
 from comet_cli.training.loading import HeldOut, load_data, load_matches, measure_held_out
-from comet_cli.training.loop import Report, TrainingResult, train, training_loss
+from comet_cli.training.loop import Report, TrainingResult, train
+from comet_cli.training.objective import training_loss
 from comet_cli.training.recipe import Recipe, read_recipe
 from comet_cli.training.starting import start_weights
 
@@ -75,7 +77,7 @@ def train_recipe(
         folder,
         held_out=held_out.images[: recipe.data.held_out_count],
         max_seconds=max_seconds,
-        device=str(library.pick_device(distributed.local_device(device))),
+        device=str(pick_device(distributed.local_device(device))),
         report=with_tensorboard(report, folder) if recipe.train.tensorboard and first else report,
         initial=start_weights(recipe, images),
         matches=load_matches(recipe),
@@ -90,7 +92,7 @@ def seconds_each(recipe: Recipe, device: str = "auto") -> float:
     card, settings = recipe.card, recipe.train
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    place = library.pick_device(device)
+    place = pick_device(device)
     model = CometModel(card).to(place)
     x = torch.rand(settings.batch, 3, card.image_size, card.image_size).to(place)
     times = []
@@ -162,7 +164,9 @@ def save_trained(
     )
     extra: dict[str, Any] = {"recipe.toml": recipe.text, "README.md": model_readme(card)}
     dtype = torch.float16 if half else None
-    return library.save(result.model, folder, card=card, extra=extra, overwrite=True, dtype=dtype)
+    return comet_model.save(
+        result.model, folder, card=card, extra=extra, overwrite=True, dtype=dtype
+    )
 
 
 def swap_pairs(recipe: Recipe) -> Path | None:

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from comet_cli.energy.composition import Term, default_start, render
+from comet_cli.energy.composition import Term
+from comet_cli.energy.gradients import gradient_strength
+from comet_cli.energy.render import default_start, render
 from comet_cli.evaluation.reconstruction import reconstruct
-from comet_cli.evaluation.segmentation import gradient_strength
 from comet_cli.models.comet_model import CometModel
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from comet_cli.data.mixture import Pictures
 from comet_cli.errors import CometError
-from comet_cli.models import library
+from comet_cli.models import comet_model
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 from comet_cli.networks.competitive_encoder import CompetitiveEncoder
@@ -33,7 +33,7 @@ def start_weights(recipe: Recipe, images: Pictures) -> dict[str, Tensor]:
     torch.manual_seed(recipe.train.seed)
     model = CometModel(recipe.card)
     if recipe.train.start_from:
-        other = library.load(recipe.train.start_from, device="cpu")
+        other = comet_model.load(recipe.train.start_from, device="cpu")
         count = other.card.components
         kept = recipe.train.keep or range(min(count, recipe.card.components))
         old = with_components(other.state_dict(), count, kept)

@@ -9,30 +9,22 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from comet_cli import __version__
 from comet_cli.drawing.sheets import Sheet, draw_sheet
-from comet_cli.energy.composition import (
-    Composition,
-    Term,
-    canvas_size,
-    compose,
-    default_start,
-    render,
-)
+from comet_cli.energy.composition import Composition, Term, canvas_size, compose
 from comet_cli.energy.descent import Callback, Settling
+from comet_cli.energy.render import MAX_SEED, default_start, render
 from comet_cli.energy.solvers import SOLVERS
 from comet_cli.errors import FileFormatError, UsageError
-from comet_cli.formats.files import check_inputs, read_input, show
-from comet_cli.formats.images import decode_png, encode_png, from_bytes, load_image, to_bytes
+from comet_cli.formats.files import show
+from comet_cli.formats.images import decode_png, from_bytes, to_bytes
 from comet_cli.formats.picture_recipe import ModelReference, Recipe, RecipeRow, RecipeTerm, Setting
-from comet_cli.ingredients import draw_mask, in_canonical_order, open_ingredients
 from comet_cli.inputs.seed_lists import parse_seeds
 from comet_cli.inputs.session import Bench, Progress
 from comet_cli.models.card import STARTS
+from comet_cli.version import __version__
 
 MAX_SIZE = 4096
 MAX_STEPS = 100_000
-MAX_SEED = 2**63 - 1
 
 
 def check_settings(
@@ -64,7 +56,7 @@ def check_settings(
 
 
 def start_of(terms: Sequence[Term]) -> str:
-    """Return where a rendering starts (see :func:`comet_cli.energy.composition.default_start`).
+    """Return where a rendering starts (see :func:`comet_cli.energy.render.default_start`).
 
     A term with a region does not count as a component that is there: beyond its region it is not.
     """
@@ -75,82 +67,6 @@ def start_of(terms: Sequence[Term]) -> str:
         for model in models.values()
     )
     return default_start([model.card for model in models.values()], partial=partial)
-
-
-def plan_composition(
-    selections: Sequence[str],
-    bench: Bench,
-    *,
-    seed: int = 0,
-    seeds: str | None = None,
-    steps: int | None = None,
-    step_size: float = 1.0,
-    size: int | None = None,
-    init: str | None = None,
-    solver: str = "gd",
-    tolerance: float | None = None,
-    literal: bool = False,
-) -> Recipe:
-    """Turn selection arguments into the recipe of their picture; encodes, but renders nothing.
-
-    Args:
-        selections: see :mod:`comet_cli.inputs.selection` and :mod:`comet_cli.inputs.modifiers`.
-        bench: the models.
-        seed: of the noise.
-        seeds: a list such as ``0-15``: one sheet of a picture a seed.
-        steps: N; default the largest that the models' cards recommend.
-        step_size: multiplies every model's own λ.
-        size: R of the canvas; default the largest of the models.
-        init: ``noise``, ``grey``, ``black``, or an image file to start from.
-        solver: see :func:`comet_cli.energy.solvers.solve`.
-        tolerance: stop when the energy has settled (:class:`comet_cli.energy.descent.Settling`).
-        literal: the arguments are file names.
-
-    Raises:
-        UsageError: settings out of range, nothing selected, files that do not exist.
-    """
-    every = [seed] if seeds is None else parse_seeds(seeds)
-    for one in every:
-        check_settings(
-            seed=one,
-            steps=steps,
-            step_size=step_size,
-            size=size,
-            solver=solver,
-            tolerance=tolerance,
-        )
-    if init is not None and init not in STARTS:
-        check_inputs([init])
-    models, ingredients = open_ingredients(selections, bench, literal=literal)
-    if size is None:
-        size = max(bench.model_of(m.name, m.sha256, "an input").card.image_size for m in models)
-    picture = b""
-    if init is not None and init not in STARTS:
-        # Eight bits a channel, so that the recipe holds exactly what was used.
-        data = read_input(init)
-        picture = encode_png(to_bytes(load_image(data, size, where=f"'{show(init)}'")))
-    further: dict[str, Setting] = {}
-    if seeds is not None:
-        further["seeds"] = ",".join(map(str, every))
-    if solver != "gd":
-        further["solver"] = solver
-    if tolerance is not None:
-        further["tolerance"] = float(tolerance)
-    return compose_recipe(
-        models,
-        [
-            t if region is None else replace(t, mask=draw_mask(region, size))
-            for t, region in ingredients
-        ],
-        bench,
-        seed=every[0],
-        steps=steps,
-        step_size=step_size,
-        size=size,
-        init=init,
-        picture=picture,
-        further=further,
-    )
 
 
 def compose_recipe(
@@ -341,3 +257,31 @@ def counting(progress: Progress | None, total: int) -> Callback | None:
     if progress is None:
         return None
     return lambda n, x: progress(n, total)
+
+
+def in_canonical_order(
+    models: Sequence[ModelReference], terms: Sequence[RecipeTerm]
+) -> tuple[tuple[ModelReference, ...], tuple[RecipeTerm, ...]]:
+    """Return the same terms, and the models that they use, in an order that no argument changes."""
+    order = sorted(
+        terms,
+        key=lambda t: (models[t.model].sha256, t.z.tobytes(), t.component, t.weight, t.mask),
+    )
+    used = list(dict.fromkeys(models[t.model] for t in order))
+    return tuple(used), tuple(replace(t, model=used.index(models[t.model])) for t in order)
+
+
+def blend(a: RecipeTerm, b: RecipeTerm, part: float) -> RecipeTerm:
+    """Return the term that is ``part`` (0 to 1) of the way from a to b, in z and in weight.
+
+    The ends are a and b themselves, to the bit.
+
+    Raises:
+        UsageError: latents of different models.
+    """
+    if a.model != b.model:
+        raise UsageError("components of different models have no values in between")
+    if part in (0, 1):
+        return b if part else a
+    z = ((1 - part) * a.z.astype(np.float64) + part * b.z.astype(np.float64)).astype(np.float32)
+    return replace(a, z=z, weight=(1 - part) * a.weight + part * b.weight)

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from comet_cli.drawing.sheets import Sheet, draw_sheet
-from comet_cli.energy.composition import Term, default_start, render
+from comet_cli.energy.composition import Term
+from comet_cli.energy.render import default_start, render
 from comet_cli.errors import UsageError
 from comet_cli.formats.images import decode_png, encode_png, to_bytes, write_png
 from comet_cli.formats.picture_recipe import Recipe, RecipeRow
-from comet_cli.inputs.session import Bench, Opened, Progress, RecipeDraft, open_selections
+from comet_cli.inputs.opening import RecipeDraft, open_selections
+from comet_cli.inputs.session import Bench, Opened, Progress
 from comet_cli.models.card import STARTS
 from comet_cli.verbs.compose_recipe import check_settings, descent_settings
 

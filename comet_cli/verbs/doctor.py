@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import platform
 from importlib import metadata
+from pathlib import Path
 from typing import Any
+
+from comet_cli.version import __version__
 
 PACKAGES = ("torch", "numpy", "pillow", "safetensors", "huggingface-hub", "typer", "rich")
 EXTRAS = {"render": "mitsuba", "metrics": "scikit-learn", "tensorboard": "tensorboard"}
@@ -34,8 +37,8 @@ def diagnose() -> dict[str, Any]:
     """
     import torch
 
-    import comet_cli
     from comet_cli.models import library
+    from comet_cli.models.device import pick_device
 
     problems: list[str] = []
     entries = library.list_models(problems)
@@ -47,19 +50,19 @@ def diagnose() -> dict[str, Any]:
     if not os.access(parent, os.W_OK):
         problems.append(f"the folder of local models, {home}, cannot be written")
     return {
-        "comet": comet_cli.__version__,
+        "comet": __version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "packages": {name: _version(name) for name in PACKAGES},
         "extras": {extra: _version(package) for extra, package in EXTRAS.items()},
-        "device": str(library.pick_device("auto")),
+        "device": str(pick_device("auto")),
         "cuda_devices": [
             torch.cuda.get_device_name(n)
             for n in range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
         ],
         "threads": torch.get_num_threads(),
         "cpus": os.cpu_count(),
-        "package_folder": os.path.dirname(os.path.abspath(comet_cli.__file__)),
+        "package_folder": str(Path(__file__).resolve().parents[1]),
         "shipped_models_folder": str(library.shipped_root()),
         "local_models_folder": str(library.local_root()),
         "models": [{"name": e.name, "origin": e.origin, "folder": str(e.folder)} for e in entries],

@@ -13,11 +13,11 @@ from comet_cli.formats.files import (
     STANDARD,
     check_distinct,
     check_inputs,
-    check_output,
     read_input,
     show,
     write_output,
 )
+from comet_cli.formats.overwriting import check_output
 from comet_cli.inputs.face_alignment import align_faces, load_finder
 from comet_cli.inputs.session import Bench, Progress
 

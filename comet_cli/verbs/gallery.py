@@ -17,9 +17,11 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
+from comet_cli.drawing.gallery_page import Exhibit, Thumbnail
 from comet_cli.errors import CometError, FileFormatError, UsageError
-from comet_cli.formats.files import STANDARD, check_output, read_input, show, write_output
+from comet_cli.formats.files import STANDARD, read_input, show, write_output
 from comet_cli.formats.images import image_facts, load_image, to_bytes
+from comet_cli.formats.overwriting import check_output
 from comet_cli.formats.picture_recipe import SIGNATURE, Recipe, read_recipe, recipe_text
 from comet_cli.verbs.inspect import recipe_facts
 
@@ -30,39 +32,6 @@ MAX_SOURCES = 12
 MAX_PNG_BYTES = 200_000  # above it a picture is embedded as JPEG
 PLAIN_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 DEFAULT_NAME = "gallery.html"
-
-
-@dataclass(frozen=True)
-class Thumbnail:
-    """A picture to embed: ``image/png`` or ``image/jpeg``, its bytes and its size."""
-
-    kind: str
-    data: bytes
-    width: int
-    height: int
-
-
-@dataclass(frozen=True)
-class Exhibit:
-    """One file of the folder.
-
-    Attributes:
-        path: relative to the folder, with slashes.
-        width: of the file's picture, in pixels.
-        height: of the file's picture, in pixels.
-        thumbnail: what is embedded of it; None where it cannot be read.
-        recipe: see :func:`comet_cli.verbs.inspect.recipe_facts`; None without a recipe.
-        sources: name and picture (None: the recipe holds none) of each input of a recipe.
-        error: why the picture or its recipe cannot be read, or "".
-    """
-
-    path: str
-    width: int = 0
-    height: int = 0
-    thumbnail: Thumbnail | None = None
-    recipe: dict[str, Any] | None = None
-    sources: tuple[tuple[str, Thumbnail | None], ...] = ()
-    error: str = ""
 
 
 def list_pictures(folder: Path) -> list[str]:

@@ -2,92 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from comet_cli.drawing.maps import MAPS, RULES, component_map, component_mask, strongest_segments
-from comet_cli.drawing.sheets import Sheet, draw_sheet, overlay
-from comet_cli.energy.composition import start_picture
-from comet_cli.errors import DivergenceError, FileFormatError, UsageError
-from comet_cli.formats.files import show
-from comet_cli.formats.images import decode_png, encode_png, from_bytes
-from comet_cli.formats.picture_recipe import Recipe, RecipeRow
-from comet_cli.inputs.session import Bench, Progress, RecipeDraft, open_selections, parse_selections
-from comet_cli.models.comet_model import CometModel
-from comet_cli.verbs.compose_recipe import MAX_SEED, check_settings
+from comet_cli.drawing.maps import MAPS, RULES, component_map, overlay
+from comet_cli.drawing.sheets import Sheet, draw_sheet
+from comet_cli.energy.gradients import (
+    POINTS,
+    Attribution,
+    attribute,
+    component_mask,
+)
+from comet_cli.energy.render import MAX_SEED
+from comet_cli.errors import FileFormatError, UsageError
+from comet_cli.formats.files import check_distinct, show, write_output
+from comet_cli.formats.images import decode_png, encode_png, from_bytes, write_png
+from comet_cli.formats.overwriting import check_output
+from comet_cli.formats.picture_recipe import Recipe, RecipeRow, Setting
+from comet_cli.inputs.opening import RecipeDraft, open_selections, parse_selections
+from comet_cli.inputs.session import Bench, Progress
+from comet_cli.verbs.compose_recipe import check_settings
 from comet_cli.verbs.decompose import component_columns, row_name
-
-POINTS = ("start", "image")
-SAMPLES = 4
-
-
-@dataclass(frozen=True)
-class Attribution:
-    """Gradients of one picture's components.
-
-    Attributes:
-        gradients: (K,3,R,R) float32, ∇_x E_k at mid-grey (``start``) or at the picture.
-        strength: (K,R,R) float32 ≥ 0, the root mean square of ∇_x E_k over colour channels and,
-            for ``start``, over noise starts; what ``comet evaluate segmentation`` measures.
-        everywhere: a component takes the ground, so that no pixel is nobody's.
-    """
-
-    gradients: np.ndarray
-    strength: np.ndarray
-    everywhere: bool = False
-
-    def segments(self) -> np.ndarray:
-        """Return the strongest component a pixel, (R,R) integers; −1 where all are quiet."""
-        return strongest_segments(self.strength, everywhere=self.everywhere)
-
-
-def attribute(
-    model: CometModel,
-    z: Tensor,
-    *,
-    picture: Tensor,
-    at: str = "start",
-    seed: int = 0,
-    samples: int = SAMPLES,
-) -> Attribution:
-    """Return the gradients of K components of one picture.
-
-    Args:
-        model: the model of the components.
-        z: (K,D).
-        picture: (3,R,R) in [0, 1]; only looked at with ``at="image"``.
-        at: ``start``: where a rendering begins, before anything is drawn (signed map from
-            mid-grey, strength averaged over noise); ``image``: at the picture itself.
-        seed: of the noise.
-        samples: noise starts to average over.
-
-    Raises:
-        DivergenceError: a gradient is not finite.
-    """
-    size = model.card.image_size
-    if at == "image":
-        gradients = _gradients(model, picture, z)
-        return Attribution(gradients, np.sqrt(np.square(gradients).mean(1)), model.card.ground)
-    grey = start_picture(1, size, init="grey", seed=seed)[0]
-    starts = [
-        start_picture(1, size, init="noise", seed=(seed + n) % (MAX_SEED + 1))[0]
-        for n in range(samples)
-    ]
-    squares = [np.square(_gradients(model, start, z)).mean(1) for start in starts]
-    strength = np.sqrt(np.mean(squares, 0))
-    return Attribution(_gradients(model, grey, z), strength, model.card.ground)
-
-
-def _gradients(model: CometModel, x: Tensor, z: Tensor) -> np.ndarray:
-    found = model.gradients(x[None].to(model.device), z[None].to(model.device))[0]
-    if not torch.isfinite(found).all():
-        bad = (~torch.isfinite(found)).flatten(1).any(1).nonzero().flatten().tolist()
-        raise DivergenceError(f"the gradient of component {bad[0]} is not finite")
-    return found.float().cpu().numpy()
+from comet_cli.version import __version__
 
 
 def plan_gradients(
@@ -215,3 +158,128 @@ def _mask(recipe: Recipe, attribution: Attribution, component: int) -> np.ndarra
         threshold = recipe.setting("threshold", float, low=0, high=1)
         owned = component_mask(attribution.strength[component], threshold)
     return np.where(owned[..., None], np.uint8(255), np.uint8(0)).repeat(3, 2)
+
+
+def gradients_npz(recipe: Recipe, attributions: Sequence[Attribution]) -> bytes:
+    """Return an ``.npz`` file of the numbers behind a sheet.
+
+    Arrays: ``names`` (B,), ``images`` (B,3,R,R), ``z`` (B,K,D), ``gradients`` (B,K,3,R,R),
+    ``strength`` (B,K,R,R), ``segments`` (B,R,R), ``comet_version``.
+
+    Raises:
+        UsageError: the rows belong to different models.
+    """
+    if len({row.terms[0].model for row in recipe.rows}) > 1:
+        raise UsageError("an .npz holds the gradients of one model; choose it with -m")
+    pictures = [from_bytes(decode_png(row.picture)) for row in recipe.rows]
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        names=np.array([row.name for row in recipe.rows]),
+        images=np.stack(pictures),
+        z=np.stack([np.stack([t.z for t in row.terms]) for row in recipe.rows]),
+        gradients=np.stack([a.gradients for a in attributions]),
+        strength=np.stack([a.strength for a in attributions]),
+        segments=np.stack([a.segments() for a in attributions]),
+        comet_version=np.array(__version__),
+    )
+    return buffer.getvalue()
+
+
+def write_gradients(
+    images: Sequence[str],
+    output: str,
+    bench: Bench,
+    *,
+    npz: str | None = None,
+    each: str | None = None,
+    masks: str | None = None,
+    threshold: float | None = None,
+    metadata: bool = True,
+    force: bool = False,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> list[str]:
+    """Write the sheet of gradient maps of images, and what else is asked for.
+
+    Args:
+        images: a row each.
+        output: the PNG; ``-`` for standard output.
+        bench: the models.
+        npz: a file for the numbers, see :func:`gradients_npz`.
+        each: an existing folder that takes each map as a PNG of its own, ``scene-0.png`` ….
+        masks: an existing folder that takes a black and white PNG a component,
+            ``scene-0-mask.png`` …, white where the component is the strongest
+            (:func:`comet_cli.energy.gradients.strongest_segments`).
+        threshold: masks are instead white where the component pulls at least this many times as
+            hard as at its peak (:func:`comet_cli.energy.gradients.component_mask`).
+        metadata: write the recipe into the pictures.
+        force: replace files that comet did not make.
+        progress: called with (done, total) images.
+        settings: see :func:`comet_cli.verbs.gradients.plan_gradients`.
+
+    Returns:
+        The paths written.
+    """
+    _check_extras(npz, (each, masks))
+    _check_threshold(threshold, masks)
+    recipe = plan_gradients(images, bench, **settings)
+    parts = [] if each is None else _parts(recipe, Path(each), "")
+    if masks is not None:
+        rule: dict[str, Setting] = {"mask": "strongest"}
+        if threshold is not None:
+            rule = {"mask": "threshold", "threshold": float(threshold)}
+        parts += _parts(recipe, Path(masks), "-mask", rule)
+    sheet = [(name, Path(name)) for name in (output, npz) if name is not None]
+    check_distinct([*sheet, *((part.recipe.rows[0].name, part.path) for part in parts)])
+    for part in parts:
+        check_output(part.path, force=force, inputs=images)
+    attributions = attribute_rows(recipe, bench, progress)
+    numbers = b"" if npz is None else gradients_npz(recipe, attributions)
+    write_png(draw_gradients(recipe, attributions), output, recipe if metadata else None)
+    if npz is not None:
+        write_output(npz, numbers)
+    for part in parts:
+        pixels = draw_gradients(part.recipe, [attributions[part.row]])
+        write_png(pixels, part.path, part.recipe if metadata else None)
+    return [output, *([] if npz is None else [npz]), *(str(part.path) for part in parts)]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A single map or mask: its own recipe, and which row of the sheet it comes from."""
+
+    row: int
+    recipe: Recipe
+    path: Path
+
+
+def _parts(
+    recipe: Recipe, folder: Path, suffix: str, rule: Mapping[str, Setting] | None = None
+) -> list[_Part]:
+    found = []
+    for n, row in enumerate(recipe.rows):
+        for k, term in enumerate(row.terms):
+            settings = {**recipe.settings, "overlay": False, "only": k, **(rule or {})}
+            alone = dataclasses.replace(recipe, rows=(row,), settings=settings)
+            found.append(_Part(n, alone, folder / f"{row.name}-{term.component}{suffix}.png"))
+    return found
+
+
+def _check_extras(npz: str | None, folders: Sequence[str | None]) -> None:
+    if npz is not None and Path(npz).suffix != ".npz":
+        raise UsageError(f"the numbers' file '{show(npz)}' must end in .npz")
+    for folder in folders:
+        if folder is not None and not Path(folder).is_dir():
+            raise UsageError(
+                f"the folder '{show(folder)}' does not exist; make it: mkdir -p '{show(folder)}'"
+            )
+
+
+def _check_threshold(threshold: float | None, masks: str | None) -> None:
+    if threshold is None:
+        return
+    if masks is None:
+        raise UsageError("--threshold is a rule for masks; say where they go: --masks DIR")
+    if not 0 < threshold <= 1:
+        raise UsageError(f"--threshold is {threshold:g}, expected a number above 0, up to 1")

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from comet_cli.drawing.sheets import Sheet, draw_sheet
-from comet_cli.energy.composition import default_start, render
+from comet_cli.energy.render import default_start, render
 from comet_cli.errors import UsageError
-from comet_cli.formats.files import check_distinct, check_output, show
+from comet_cli.formats.files import check_distinct, show
 from comet_cli.formats.images import decode_png, to_bytes, write_png
+from comet_cli.formats.overwriting import check_output
 from comet_cli.formats.picture_recipe import Recipe, RecipeRow, Setting
+from comet_cli.inputs.opening import RecipeDraft, open_selections
 from comet_cli.inputs.selection import parse_listing, parse_selection
-from comet_cli.inputs.session import Bench, Progress, RecipeDraft, open_selections
+from comet_cli.inputs.session import Bench, Progress
 from comet_cli.models.card import STARTS
 from comet_cli.verbs.compose_recipe import (
     check_settings,

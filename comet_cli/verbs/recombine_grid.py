@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-
-import numpy as np
+from dataclasses import dataclass
 
 from comet_cli.errors import FileFormatError, SelectionError, UsageError
 from comet_cli.formats.picture_recipe import Recipe, RecipeRow, RecipeTerm
 from comet_cli.inputs.modifiers import write_blend
 from comet_cli.inputs.selection import parse_listing, write_selection
+from comet_cli.verbs.compose_recipe import blend
 
 LAYOUTS = ("swap", "add", "all", "interpolate")
 MAX_MIXED = 10  # components: 1,024 mixtures
@@ -82,22 +81,6 @@ def row_labels(recipe: Recipe) -> list[str]:
     if recipe.settings.get("captions") is not True:
         return names  # written without endings, before captions needed them
     return [name.rsplit(".", 1)[0] or name for name in names]
-
-
-def blend(a: RecipeTerm, b: RecipeTerm, part: float) -> RecipeTerm:
-    """Return the term that is ``part`` (0 to 1) of the way from a to b, in z and in weight.
-
-    The ends are a and b themselves, to the bit.
-
-    Raises:
-        UsageError: latents of different models.
-    """
-    if a.model != b.model:
-        raise UsageError("components of different models have no values in between")
-    if part in (0, 1):
-        return b if part else a
-    z = ((1 - part) * a.z.astype(np.float64) + part * b.z.astype(np.float64)).astype(np.float32)
-    return replace(a, z=z, weight=(1 - part) * a.weight + part * b.weight)
 
 
 def _positions(recipe: Recipe, row: RecipeRow) -> list[int]:

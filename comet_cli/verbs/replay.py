@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from comet_cli import __version__
 from comet_cli.formats.files import read_input, show
 from comet_cli.formats.images import decode_png
 from comet_cli.formats.picture_recipe import ModelReference, Recipe, read_recipe
@@ -18,6 +17,7 @@ from comet_cli.verbs.compose_recipe import counting, descent_settings, draw_comp
 from comet_cli.verbs.decompose import draw_decomposition
 from comet_cli.verbs.gradients import attribute_rows, draw_gradients
 from comet_cli.verbs.recombine import draw_recombination
+from comet_cli.version import __version__
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from comet_cli.errors import CometError, DivergenceError, SelectionError, UsageE
 from comet_cli.formats.components import is_components
 from comet_cli.formats.files import STANDARD, check_inputs, read_input, show
 from comet_cli.formats.images import load_image
+from comet_cli.inputs.opening import open_selections, parse_selections
 from comet_cli.inputs.selection import parse_selection
-from comet_cli.inputs.session import Bench, Opened, Progress, open_selections, parse_selections
-from comet_cli.models.comet_model import BoundEnergy
+from comet_cli.inputs.session import Bench, Opened, Progress
+from comet_cli.networks.base import BoundEnergy
 
 
 @dataclass(frozen=True)

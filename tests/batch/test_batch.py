@@ -32,7 +32,7 @@ from comet_cli.batch.shards import Shard, choose_shard
 from comet_cli.errors import CometError, DivergenceError, UsageError
 from comet_cli.formats.components import ComponentSet, write_components
 from comet_cli.formats.picture_recipe import read_recipe
-from comet_cli.models import library
+from comet_cli.models import comet_model, library
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 from comet_cli.verbs.compose_recipe import draw_composition
@@ -59,7 +59,7 @@ def home(tmp_path_factory):
         size = 32 if energy == "pooled-64" else 16
         facts = {**FACTS, "name": energy, "energy": energy, "image_size": size}
         card = ModelCard(**facts, step_size=step, render_step_size=step)
-        library.save(CometModel(card).eval().requires_grad_(False), folder / "models" / energy)
+        comet_model.save(CometModel(card).eval().requires_grad_(False), folder / "models" / energy)
     return folder
 
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from comet_cli.cli.app import main
-from comet_cli.models import library
+from comet_cli.models import comet_model, library
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 
@@ -50,7 +50,7 @@ def models(tmp_path_factory):
     """Return a COMET_HOME with the models `pool` and `quad`."""
     home = tmp_path_factory.mktemp("home")
     for facts in (POOLED, QUADRATIC):
-        library.save(build(facts), home / "models" / facts["name"])
+        comet_model.save(build(facts), home / "models" / facts["name"])
     return home
 
 

@@ -15,7 +15,7 @@ import comet_cli
 from comet_cli import read_components
 from comet_cli.formats.images import decode_png, from_bytes, load_image, to_bytes
 from comet_cli.formats.picture_recipe import has_recipe, read_recipe
-from comet_cli.models import library
+from comet_cli.models import comet_model
 
 
 def pixels(path) -> np.ndarray:
@@ -30,7 +30,7 @@ def test_encode_writes_what_the_model_infers(pictures):
     done = pictures("encode", "a.png", "-m", "pool")
     assert (done.code, done.out) == (0, "a.z\n")
     found = read_components("a.z")
-    model = library.load("pool", "cpu")
+    model = comet_model.load("pool", "cpu")
     import torch
 
     x = torch.from_numpy(load_image("a.png", 32))[None]
@@ -94,7 +94,7 @@ def test_composition_is_what_the_python_api_renders(pictures):
     import torch
 
     a, b = read_components("a.z"), read_components("b.z")
-    quad, pool = library.load("quad", "cpu"), library.load("pool", "cpu")
+    quad, pool = comet_model.load("quad", "cpu"), comet_model.load("pool", "cpu")
     terms = [
         comet_cli.Term(quad, torch.from_numpy(a.z[0].copy()), 1.0, 0),
         comet_cli.Term(quad, torch.from_numpy(a.z[1].copy()), 0.5, 1),
@@ -276,7 +276,7 @@ def test_gradient_numbers_are_the_models_gradients(pictures):
     assert done.out == "maps.png\ng.npz\n"
     import torch
 
-    model = library.load("quad", "cpu")
+    model = comet_model.load("quad", "cpu")
     with np.load("g.npz") as found:
         assert found["gradients"].shape == (2, 4, 3, 24, 24)
         x = torch.from_numpy(found["images"])
@@ -304,7 +304,7 @@ def test_score_is_the_energy(pictures):
     done = pictures("score", "b.png", "a.z:1,3", "--json")
     import torch
 
-    model, found = library.load("quad", "cpu"), read_components("a.z")
+    model, found = comet_model.load("quad", "cpu"), read_components("a.z")
     x = torch.from_numpy(load_image("b.png", 24))[None]
     expected = model.energy(x, torch.from_numpy(found.z.copy())[None])[0]
     scores = done.json["scores"]

@@ -13,7 +13,7 @@ from comet_cli.data.packing import pack_dataset
 from comet_cli.evaluation.measure import rounded
 from comet_cli.evaluation.reconstruction import evaluate_reconstruction
 from comet_cli.evaluation.segmentation import evaluate_segmentation
-from comet_cli.models import library
+from comet_cli.models import comet_model
 from comet_cli.worlds.generator import Sample
 
 SIZE = 24  # of the model `quad`
@@ -52,7 +52,7 @@ def evaluate(comet):
 
 
 def figures(kind: str, split: str | None, folder: str = "squares", count: int | None = None):
-    model = library.load("quad", device="cpu")
+    model = comet_model.load("quad", device="cpu")
     pictures = load_folder(folder, split=split, size=SIZE, limit=count)
     if kind == "segmentation":
         return rounded(evaluate_segmentation(model, pictures.images, pictures.masks))

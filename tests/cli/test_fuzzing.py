@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from comet_cli.energy.composition import render
+from comet_cli.energy.render import render
 from comet_cli.errors import CometError
 from comet_cli.formats.components import parse_components
 from comet_cli.formats.images import load_image

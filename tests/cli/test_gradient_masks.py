@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from comet_cli.drawing.maps import component_mask
+from comet_cli.energy.gradients import component_mask
 
 
 def mask(path: str) -> np.ndarray:

@@ -12,7 +12,7 @@ from PIL import Image
 from comet_cli.errors import UsageError
 from comet_cli.formats.components import read_components
 from comet_cli.formats.images import load_image
-from comet_cli.models import library
+from comet_cli.models import comet_model
 from comet_cli.verbs.score import PictureScore, rank, split_arguments
 
 
@@ -25,7 +25,7 @@ def scored(pictures):
 
 def energies(image: str, file: str = "a.z") -> np.ndarray:
     found = read_components(file)
-    model = library.load(found.model, "cpu")
+    model = comet_model.load(found.model, "cpu")
     x = torch.from_numpy(load_image(image, model.card.image_size))[None]
     return model.energy(x, torch.from_numpy(found.z.copy())[None])[0].numpy()
 
@@ -71,7 +71,7 @@ def test_top_ranks_pictures_by_the_energy_of_the_selection(scored):
 def test_several_models_are_weighed_by_their_own_step_sizes(scored):
     assert scored("encode", "b.png", "-m", "pool").code == 0
     done = scored("score", "a.png", "a.z:1", "b.z:0", "--top", "1", "--json")
-    steps = {name: library.load(name, "cpu").card.render_step_size for name in ("quad", "pool")}
+    steps = {name: comet_model.load(name, "cpu").card.render_step_size for name in ("quad", "pool")}
     assert steps["quad"] != steps["pool"]
     expected = steps["quad"] * energies("a.png")[1] + steps["pool"] * energies("a.png", "b.z")[0]
     assert math.isclose(done.json["ranking"][0]["energy"], expected, rel_tol=1e-4)

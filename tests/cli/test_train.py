@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from comet_cli.models import library
+from comet_cli.models import comet_model, library
 
 RECIPE = """
 [model]
@@ -68,7 +68,7 @@ def test_the_folder_is_printed_and_encodes_at_once(train):
     assert train("encode", "pictures/00.png", "-m", "out", "-o", "a.z").code == 0
     shape = train("inspect", "a.z", "--json").json
     assert "tiny" in json.dumps(shape)
-    assert library.load("out", device="cpu").card.iterations == 3
+    assert comet_model.load("out", device="cpu").card.iterations == 3
 
 
 def test_the_folder_is_named_after_the_recipe_by_default(train):
@@ -143,7 +143,7 @@ def test_sigterm_ends_with_130_and_a_checkpoint_that_goes_on_exactly(train):
     assert process.returncode == 130, err
     assert json.loads(out) == {"error": "interrupted", "exit_code": 130}
     assert "Traceback" not in err
-    done = library.load("out", device="cpu").card.iterations
+    done = comet_model.load("out", device="cpu").card.iterations
     logged = [json.loads(line)["iteration"] for line in open("out/log.jsonl")]
     assert logged == list(range(1, done + 1))
     # Three more from the checkpoint are what as many without a stop are.
@@ -157,7 +157,7 @@ def test_sigterm_ends_with_130_and_a_checkpoint_that_goes_on_exactly(train):
     assert found["iteration"] == expected["iteration"] == done + 3
     for name, value in expected["model"].items():
         assert torch.equal(found["model"][name], value), name
-    hashes = [library.load(f, device="cpu").card.weights_sha256 for f in ("out", "whole")]
+    hashes = [comet_model.load(f, device="cpu").card.weights_sha256 for f in ("out", "whole")]
     assert hashes[0] == hashes[1]
 
 
@@ -195,7 +195,7 @@ def test_going_on_from_a_model_with_fewer_components(train):
     second = ("--data", "pictures", "--from", "runs/first", "--keep", "1", "--iterations", 1)
     done = train("train", *second, "--name", "second")
     assert done.code == 0, done.err
-    assert library.load("runs/second").card.components == 1
+    assert comet_model.load("runs/second").card.components == 1
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from comet_cli.drawing.maps import component_map, component_mask, strongest_segments
-from comet_cli.drawing.sheets import palette
+from comet_cli.drawing.maps import component_map, palette
+from comet_cli.energy.gradients import component_mask, strongest_segments
 
 
 def ramp(side: int = 10) -> np.ndarray:

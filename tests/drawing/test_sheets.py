@@ -3,15 +3,8 @@
 import numpy as np
 import pytest
 
-from comet_cli.drawing.sheets import (
-    Sheet,
-    cell_side,
-    draw_sheet,
-    heat_map,
-    overlay,
-    palette,
-    signed_map,
-)
+from comet_cli.drawing.maps import heat_map, overlay, palette, signed_map
+from comet_cli.drawing.sheets import Sheet, cell_side, draw_sheet
 
 
 def plain(colour, size: int = 16) -> np.ndarray:

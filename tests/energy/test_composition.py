@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from comet_cli.energy.composition import QUADRATIC_REST, Term, compose, render, start_picture
+from comet_cli.energy.composition import QUADRATIC_REST, Term, compose
 from comet_cli.energy.descent import descend
+from comet_cli.energy.render import render, start_picture
 from comet_cli.energy.solvers import SOLVERS
 from comet_cli.errors import CometError, DivergenceError
 from comet_cli.models.card import ModelCard

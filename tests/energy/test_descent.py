@@ -2,14 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from comet_cli.energy.descent import (
-    Settling,
-    descend,
-    descend_adam,
-    descend_langevin,
-    descend_momentum,
-    descent_step,
-)
+from comet_cli.energy.descent import Settling, descend, descent_step
+from comet_cli.energy.solvers import descend_adam, descend_langevin, descend_momentum
 from comet_cli.errors import DivergenceError
 
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from comet_cli.energy.composition import start_picture
+from comet_cli.energy.gradients import gradient_strength, segment
+from comet_cli.energy.render import start_picture
 from comet_cli.evaluation.metrics import adjusted_rand_index
-from comet_cli.evaluation.segmentation import evaluate_segmentation, gradient_strength, segment
+from comet_cli.evaluation.segmentation import evaluate_segmentation
 
 STRIPES = np.repeat(np.arange(4, dtype=np.uint8), 2)[None].repeat(8, 0)
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from comet_cli.evaluation.segmentation_covering import segmentation_covering
+from comet_cli.evaluation.metrics import segmentation_covering
 
 # The background is 4 pixels, object 1 has 4, object 2 has 2.
 TRUTH = np.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 2])

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from comet_cli.data.labels import FactorReader
 from comet_cli.errors import CometError
-from comet_cli.evaluation.probe import FactorReader, Probe, as_pictures, train_probe
+from comet_cli.evaluation.probe import Probe, as_pictures, train_probe
 from comet_cli.evaluation.swaps import SwapFigures, donor_rates, evaluate_swaps, evident_labels
 
 NAMES = ["first", "second", "third", "last"]

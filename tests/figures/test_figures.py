@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from comet_cli.cli.app import main
-from comet_cli.energy.composition import render
+from comet_cli.energy.render import render
 from comet_cli.errors import UsageError
 from comet_cli.figures.boxes import beside, blank, framed, stack, text, upright
 from comet_cli.figures.catalogue import FIGURES
@@ -20,7 +20,7 @@ from comet_cli.figures.panels import RESULT, SIDE, common
 from comet_cli.figures.studio import Source, Studio
 from comet_cli.formats.components import ComponentSet, read_components, write_components
 from comet_cli.formats.images import decode_png, load_image, to_bytes
-from comet_cli.models import library
+from comet_cli.models import comet_model, library
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 
@@ -76,7 +76,7 @@ def home(tmp_path_factory) -> Path:
     """Return a COMET_HOME with a tiny random model of every name."""
     folder = tmp_path_factory.mktemp("home")
     for seed, name in enumerate(MODELS):
-        library.save(build(name, seed), folder / "models" / name)
+        comet_model.save(build(name, seed), folder / "models" / name)
     return folder
 
 
@@ -93,7 +93,7 @@ def examples(home, tmp_path_factory) -> Path:
     for stem in STEMS:
         for letter in "12":
             draw(folder / f"{stem}-{letter}.png")
-    faces = library.load(str(home / "models" / "faces"), "cpu")
+    faces = comet_model.load(str(home / "models" / "faces"), "cpu")
     for letter in "ab":
         draw(folder.parent / "face.png")
         picture = torch.from_numpy(load_image(folder.parent / "face.png", SIZE))

@@ -13,12 +13,11 @@ from comet_cli.formats.files import (
     base_name,
     check_distinct,
     check_inputs,
-    check_output,
-    made_by_comet,
     read_input,
     show,
     write_output,
 )
+from comet_cli.formats.overwriting import check_output, made_by_comet
 
 
 def test_write_replaces_the_whole_file(tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from comet_cli.cli.replay import replayed_path
 from comet_cli.errors import FileFormatError, UsageError
 from comet_cli.formats.images import decode_png, encode_png
 from comet_cli.formats.picture_recipe import (
@@ -21,7 +22,6 @@ from comet_cli.formats.picture_recipe import (
     has_recipe,
     read_recipe,
     recipe_text,
-    replayed_path,
 )
 
 PIXELS = np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3)

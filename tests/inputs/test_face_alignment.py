@@ -15,7 +15,7 @@ from comet_cli.errors import CometError, FileFormatError, MissingExtraError
 from comet_cli.formats.components import read_components
 from comet_cli.inputs import face_alignment as alignment
 from comet_cli.inputs.face_alignment import MAX_SIDE, align_faces, crop_square, cut_out
-from comet_cli.models import library
+from comet_cli.models import comet_model
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 from comet_cli.verbs import encode as encoding
@@ -164,7 +164,7 @@ def comet(tmp_path, monkeypatch, capsys):
     card = {"name": "tiny", "encoder": "global", "energy": "quadratic", "components": 2}
     card |= {"filter_dim": 8, "latent_dim": 8, "image_size": 32, "positional": [False] * 2}
     card |= {"step_size": 1.0, "num_steps": 2, "render_step_size": 1.0, "render_steps": 2}
-    library.save(CometModel(ModelCard(**card)).eval(), tmp_path / "tiny")
+    comet_model.save(CometModel(ModelCard(**card)).eval(), tmp_path / "tiny")
     monkeypatch.setenv("COMET_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COMET_MODEL", str(tmp_path / "tiny"))
     monkeypatch.chdir(tmp_path)

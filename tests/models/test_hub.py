@@ -22,7 +22,7 @@ import comet_cli
 from comet_cli.errors import CometError, FileFormatError, UsageError
 from comet_cli.formats.components import read_components
 from comet_cli.inputs.session import Bench
-from comet_cli.models import hub, library
+from comet_cli.models import comet_model, hub, library
 from comet_cli.models.architectures import build_encoder, build_energy_network
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
@@ -65,7 +65,7 @@ def model(card: ModelCard) -> CometModel:
 @pytest.fixture
 def folder(model: CometModel, tmp_path: Path) -> Path:
     recipe = {"recipe.toml": "# how\n", "README.md": "by hand\n"}
-    library.save(model, tmp_path / "tiny", extra=recipe)
+    comet_model.save(model, tmp_path / "tiny", extra=recipe)
     return tmp_path / "tiny"
 
 
@@ -80,7 +80,7 @@ def weights_are(found: CometModel, model: CometModel) -> bool:
 
 def test_a_name_on_the_hub_is_a_model_wherever_one_is_named(server, folder, model) -> None:
     commit = server.add("me/tiny", contents(folder))
-    found = library.load("hf:me/tiny", "cpu")
+    found = comet_model.load("hf:me/tiny", "cpu")
     assert weights_are(found, model)
     # A name that finds the same weights again, wherever and whenever.
     assert found.card == ModelCard.read(folder).replace(name=f"hf:me/tiny@{commit}")
@@ -105,7 +105,7 @@ def test_what_is_cached_needs_no_network(server, folder, model, monkeypatch) -> 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     huggingface_hub.close_session()
     try:
-        assert weights_are(library.load("hf:me/tiny", "cpu"), model)
+        assert weights_are(comet_model.load("hf:me/tiny", "cpu"), model)
         with pytest.raises(CometError, match="me/other is not in the cache, and HF_HUB_OFFLINE"):
             library.find("hf:me/other")
         monkeypatch.setenv("HF_TOKEN", "hf_writer")
@@ -120,12 +120,12 @@ def test_a_revision_is_a_branch_or_a_commit(server, folder, tmp_path) -> None:
     first = server.add("me/tiny", contents(folder))
     torch.manual_seed(1)
     newer = CometModel(ModelCard.read(folder))
-    library.save(newer, tmp_path / "newer")
+    comet_model.save(newer, tmp_path / "newer")
     second = server.add("me/tiny", contents(tmp_path / "newer"))
     server.repositories["me/tiny"].refs["v1"] = first
     assert library.find("hf:me/tiny@v1").name == library.find(f"hf:me/tiny@{first}").name == first
     assert library.find("hf:me/tiny").name == second
-    assert weights_are(library.load("hf:me/tiny@main", "cpu"), newer)
+    assert weights_are(comet_model.load("hf:me/tiny@main", "cpu"), newer)
     with pytest.raises(CometError, match=r"me/tiny on http.* has no revision 'v2'"):
         library.find("hf:me/tiny@v2")
 
@@ -148,7 +148,7 @@ def test_a_repository_that_is_not_open_is_one_sentence(
     if token:
         monkeypatch.setenv("HF_TOKEN", token)
     with pytest.raises(CometError, match=sentence) as caught:
-        hub.pull("me/tiny")
+        library.pull("me/tiny")
     assert "\n" not in str(caught.value)
     assert not home.exists()
 
@@ -207,7 +207,7 @@ def test_what_is_no_comet_model_is_refused_with_the_reason(server, folder, home,
     files, sentence = change(contents(folder))
     server.add("me/tiny", files)
     with pytest.raises(FileFormatError, match=sentence):
-        hub.pull("me/tiny")
+        library.pull("me/tiny")
     assert not home.exists()
     if change in (foreign, other_card, no_text):
         assert not server.requests("GET", r"/large/|\.bin")
@@ -220,23 +220,23 @@ def test_pull_keeps_a_model_by_name_with_its_commit(server, folder, model) -> No
     assert printed.strip() == os.fspath(pulled)
     assert contents(pulled).items() >= contents(folder).items()
     assert not any(path.is_symlink() for path in pulled.iterdir())
-    assert weights_are(library.load("tiny", "cpu"), model)
+    assert weights_are(comet_model.load("tiny", "cpu"), model)
     assert [entry.origin for entry in library.list_models()] == [f"hf:me/tiny@{commit}"]
     assert f"hf:me/tiny@{commit[:8]} " in run("list")
     shown = run("show", "tiny")
     assert f"origin            hf:me/tiny@{commit}\n" in shown
     assert "component 2       ship" in shown
     # What lies in its place later does not come from there.
-    library.save(CometModel(model.card), pulled, overwrite=True)
+    comet_model.save(CometModel(model.card), pulled, overwrite=True)
     assert library.list_models()[0].origin == "local"
 
 
 def test_pulling_again_is_harmless_and_another_version_needs_force(server, folder, model) -> None:
     server.add("me/tiny", contents(folder))
-    first = hub.pull("hf:me/tiny")
-    assert hub.pull("me/tiny") == first
+    first = library.pull("hf:me/tiny")
+    assert library.pull("me/tiny") == first
     changed = model.card.replace(description="Better.")
-    library.save(model, folder, card=changed, overwrite=True)
+    comet_model.save(model, folder, card=changed, overwrite=True)
     (folder / "recipe.toml").unlink()
     repository = server.repositories["me/tiny"]
     repository.refs.clear()
@@ -252,11 +252,11 @@ def test_pulling_again_is_harmless_and_another_version_needs_force(server, folde
 
 def test_pull_takes_another_name_but_not_a_shipped_one(server, folder, tmp_path) -> None:
     server.add("me/tiny", contents(folder))
-    assert hub.pull("me/tiny", "mine")[1].name == "mine"
+    assert library.pull("me/tiny", "mine")[1].name == "mine"
     shutil.copytree(folder, tmp_path / "shipped" / "tiny")
     server.log.clear()
     with pytest.raises(UsageError, match="comes with comet"):
-        hub.pull("me/tiny")
+        library.pull("me/tiny")
     assert server.log == []
 
 
@@ -267,7 +267,7 @@ def test_a_download_that_breaks_off_goes_on_where_it_was(
     server.add("me/tiny", contents(folder))
     size = (folder / "model.safetensors").stat().st_size
     server.cut_after = size // 2
-    assert weights_are(library.load("hf:me/tiny", "cpu"), model)
+    assert weights_are(comet_model.load("hf:me/tiny", "cpu"), model)
     ranges = [h.get("Range") for h in server.requests("GET", "/large/")]
     assert ranges == [None, f"bytes={size // 2 // 1024 * 1024}-"]
 
@@ -292,8 +292,8 @@ def test_push_uploads_the_model_and_a_readme_of_its_card(server, folder, model, 
     for words in ("library_name: comet-cli", "Three things.", "| components K | 3 |",
                   "sky, sea, ship", "-m hf:me/new", 'from_pretrained("me/new")'):  # fmt: skip
         assert words in readme
-    pulled = hub.pull("me/new")[1]
-    assert weights_are(library.load(pulled, "cpu"), model)
+    pulled = library.pull("me/new")[1]
+    assert weights_are(comet_model.load(pulled, "cpu"), model)
     # Once more: the repository is there, and its weights are not sent again.
     sent = len(server.requests("PUT", "/large/"))
     hub.push(folder, "hf:me/new")

@@ -8,9 +8,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from comet_cli.errors import CometError, FileFormatError, UnknownModelError, UsageError
-from comet_cli.models import library
+from comet_cli.models import comet_model, library
+from comet_cli.models import folder as model_folder
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
+from comet_cli.models.device import pick_device
 
 
 @pytest.fixture
@@ -22,12 +24,12 @@ def model(card: ModelCard) -> CometModel:
 @pytest.fixture
 def folder(home: Path, model: CometModel) -> Path:
     path = home / "models" / "tiny"
-    library.save(model, path, extra={"README.md": "# tiny\n"})
+    comet_model.save(model, path, extra={"README.md": "# tiny\n"})
     return path
 
 
 def test_a_saved_model_loads_with_the_same_weights_and_frozen(model, folder) -> None:
-    loaded = library.load("tiny", "cpu")
+    loaded = comet_model.load("tiny", "cpu")
     assert not loaded.training
     assert not any(p.requires_grad for p in loaded.parameters())
     for name, tensor in model.state_dict().items():
@@ -37,8 +39,8 @@ def test_a_saved_model_loads_with_the_same_weights_and_frozen(model, folder) -> 
 
 
 def test_saving_twice_gives_the_same_bytes(model, folder, tmp_path: Path) -> None:
-    library.save(model, tmp_path / "again")
-    for name in (library.WEIGHTS, library.CARD):
+    comet_model.save(model, tmp_path / "again")
+    for name in (model_folder.WEIGHTS, model_folder.CARD):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
 
 
@@ -53,8 +55,8 @@ def test_a_path_works_where_a_name_does(folder: Path, monkeypatch: pytest.Monkey
 def test_a_name_is_looked_up_before_a_folder_of_the_working_directory(
     folder: Path, model: CometModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    library.save(model, tmp_path / "here" / "tiny")
-    library.save(model, tmp_path / "here" / "other")
+    comet_model.save(model, tmp_path / "here" / "tiny")
+    comet_model.save(model, tmp_path / "here" / "other")
     monkeypatch.chdir(tmp_path / "here")
     assert library.find("tiny") == folder
     assert library.find("other") == Path("other")
@@ -80,8 +82,8 @@ def test_a_folder_without_a_card_is_no_model(home: Path, tmp_path: Path) -> None
 def test_listing_is_shipped_first_and_reports_broken_cards(
     folder: Path, model: CometModel, tmp_path: Path
 ) -> None:
-    library.save(model, tmp_path / "shipped" / "zeta")
-    library.save(model, tmp_path / "shipped" / "tiny")  # hides the local one
+    comet_model.save(model, tmp_path / "shipped" / "zeta")
+    comet_model.save(model, tmp_path / "shipped" / "tiny")  # hides the local one
     broken = folder.parent / "broken"
     broken.mkdir()
     (broken / "card.json").write_text("{}")
@@ -93,30 +95,30 @@ def test_listing_is_shipped_first_and_reports_broken_cards(
 
 
 def test_changed_weights_are_refused(folder: Path) -> None:
-    weights = folder / library.WEIGHTS
+    weights = folder / model_folder.WEIGHTS
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)
-    for use in (library.verify, library.load):
+    for use in (model_folder.verify, comet_model.load):
         with pytest.raises(FileFormatError, match="has sha256 .* but card.json says"):
             use(folder)
 
 
 def rewrite(folder: Path, state: dict[str, torch.Tensor]) -> None:
     """Replace the weights and make the card agree with them."""
-    save_file(state, folder / library.WEIGHTS)
-    card = ModelCard.read(folder).replace(weights_sha256=library.weights_hash(folder))
-    (folder / library.CARD).write_text(card.to_json(), encoding="utf-8")
+    save_file(state, folder / model_folder.WEIGHTS)
+    card = ModelCard.read(folder).replace(weights_sha256=model_folder.weights_hash(folder))
+    (folder / model_folder.CARD).write_text(card.to_json(), encoding="utf-8")
 
 
 def test_entries_that_do_not_fit_the_card_are_listed(folder: Path) -> None:
-    state = load_file(folder / library.WEIGHTS)
+    state = load_file(folder / model_folder.WEIGHTS)
     state["surplus"] = torch.zeros(1)
     del state["encoder.stem.bias"]
     state["energy_network.to_energy.bias"] = torch.zeros(3)
     rewrite(folder, state)
     with pytest.raises(FileFormatError) as caught:
-        library.load(folder)
+        comet_model.load(folder)
     for part in (
         "missing encoder.stem.bias",
         "unexpected surplus",
@@ -126,31 +128,31 @@ def test_entries_that_do_not_fit_the_card_are_listed(folder: Path) -> None:
 
 
 def test_weights_that_are_not_finite_are_refused(folder: Path) -> None:
-    state = load_file(folder / library.WEIGHTS)
+    state = load_file(folder / model_folder.WEIGHTS)
     state["encoder.stem.bias"][0] = float("inf")
     rewrite(folder, state)
     with pytest.raises(FileFormatError, match=r"encoder\.stem\.bias is not finite"):
-        library.load(folder)
+        comet_model.load(folder)
 
 
 def test_truncated_weights_with_a_matching_hash_are_one_sentence(folder: Path) -> None:
-    weights = folder / library.WEIGHTS
+    weights = folder / model_folder.WEIGHTS
     weights.write_bytes(weights.read_bytes()[:-10])
-    card = ModelCard.read(folder).replace(weights_sha256=library.weights_hash(folder))
-    (folder / library.CARD).write_text(card.to_json(), encoding="utf-8")
+    card = ModelCard.read(folder).replace(weights_sha256=model_folder.weights_hash(folder))
+    (folder / model_folder.CARD).write_text(card.to_json(), encoding="utf-8")
     with pytest.raises(FileFormatError, match="no readable safetensors file"):
-        library.load(folder)
+        comet_model.load(folder)
     weights.unlink()
     with pytest.raises(FileFormatError, match="holds no model.safetensors"):
-        library.load(folder)
+        comet_model.load(folder)
 
 
 def test_half_precision_weights_are_computed_with_in_float32(model, tmp_path: Path) -> None:
-    library.save(model, tmp_path / "half", dtype=torch.float16)
-    library.save(model, tmp_path / "full")
-    sizes = [library.weights_size(tmp_path / name) for name in ("half", "full")]
+    comet_model.save(model, tmp_path / "half", dtype=torch.float16)
+    comet_model.save(model, tmp_path / "full")
+    sizes = [model_folder.weights_size(tmp_path / name) for name in ("half", "full")]
     assert sizes[0] < sizes[1]
-    loaded = library.load(tmp_path / "half", "cpu")
+    loaded = comet_model.load(tmp_path / "half", "cpu")
     for name, tensor in loaded.state_dict().items():
         assert tensor.dtype == torch.float32
         assert torch.equal(tensor, model.state_dict()[name].half().float())
@@ -160,45 +162,45 @@ def test_loading_leaves_the_random_state_alone(folder: Path) -> None:
     torch.manual_seed(3)
     wanted = torch.rand(4)
     torch.manual_seed(3)
-    library.load(folder)
+    comet_model.load(folder)
     assert torch.equal(torch.rand(4), wanted)
 
 
 def test_a_model_is_replaced_only_when_asked(model, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(CometError, match="holds a model already"):
-        library.save(model, folder)
+        comet_model.save(model, folder)
     model.encoder.stem.bias.data += 1
-    card = library.save(model, folder, overwrite=True)
-    assert library.verify(folder) == card
+    card = comet_model.save(model, folder, overwrite=True)
+    assert model_folder.verify(folder) == card
     (tmp_path / "file").write_text("")
     with pytest.raises(CometError, match="is a file"):
-        library.save(model, tmp_path / "file")
+        comet_model.save(model, tmp_path / "file")
 
 
 def test_a_failed_save_leaves_no_folder(model, tmp_path: Path) -> None:
     with pytest.raises(CometError, match="cannot be written"):
-        library.save(model, tmp_path / "new", extra={"missing/README.md": ""})
+        comet_model.save(model, tmp_path / "new", extra={"missing/README.md": ""})
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "cpu:0", ""])
 def test_an_unknown_device_is_wrong_usage(name: str) -> None:
     with pytest.raises(UsageError, match="unknown device"):
-        library.pick_device(name)
+        pick_device(name)
 
 
 def test_a_missing_device_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(UsageError, match="'cuda:1' does not exist: no CUDA device is available"):
-        library.pick_device("cuda:1")
+        pick_device("cuda:1")
     with pytest.raises(UsageError, match="'mps' needs a Mac"):
-        library.pick_device("mps")
-    assert library.pick_device("auto") == torch.device("cpu")
+        pick_device("mps")
+    assert pick_device("auto") == torch.device("cpu")
 
 
 def test_removing_takes_local_models_only(model, folder: Path, tmp_path: Path) -> None:
-    library.save(model, tmp_path / "shipped" / "clevr")
+    comet_model.save(model, tmp_path / "shipped" / "clevr")
     with pytest.raises(UsageError, match="comes with comet"):
         library.remove("clevr")
     with pytest.raises(UsageError, match="no model name"):

@@ -9,7 +9,8 @@ from models_verb import run
 
 from comet_cli.cli.models_text import headline
 from comet_cli.errors import CometError, UnknownModelError, UsageError
-from comet_cli.models import library
+from comet_cli.models import comet_model, library
+from comet_cli.models import folder as model_folder
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -29,7 +30,7 @@ def test_import_prints_the_folder_and_list_shows_the_model(official: Path) -> No
     ]  # fmt: skip
     facts = r"official_128_global +4 +8 +128 +global +pooled-128 +celebahq_128 +0.2 MB +local"
     assert re.fullmatch(facts + r" +([0-9a-f]{12}) +-", lines[1])
-    sha256 = library.weights_hash(library.find("official_128_global"))
+    sha256 = model_folder.weights_hash(library.find("official_128_global"))
     assert lines[1].split()[-2] == sha256[:12]
     assert run("list", "-q") == "official_128_global\n"
 
@@ -47,7 +48,7 @@ def test_show_gives_every_fact_of_the_card(imported: Path) -> None:
     card = json.loads((imported / "card.json").read_text())
     assert {**document, "name": card["name"]} == {
         **card, "folder": os.fspath(imported), "origin": "local",
-        "bytes": library.weights_size(imported), "sample_sheet": None,
+        "bytes": model_folder.weights_size(imported), "sample_sheet": None,
     }  # fmt: skip
     text = run("show", "theirs")
     for key in set(card) - {"format", "version"}:
@@ -55,9 +56,9 @@ def test_show_gives_every_fact_of_the_card(imported: Path) -> None:
 
 
 def test_show_prints_the_names_of_components_and_the_last_sheet(imported: Path) -> None:
-    model = library.load("theirs", "cpu")
+    model = comet_model.load("theirs", "cpu")
     card = model.card.replace(labels=["ground", "a", "b", "c", "d"])
-    library.save(model, imported, card=card, overwrite=True)
+    comet_model.save(model, imported, card=card, overwrite=True)
     for number in (50, 1200, 900):
         (imported / f"samples-{number:07d}.png").write_bytes(b"")
     sheet = os.fspath(imported / "samples-0001200.png")
@@ -68,7 +69,7 @@ def test_show_prints_the_names_of_components_and_the_last_sheet(imported: Path) 
 
 
 def test_the_table_names_the_data_and_not_how_they_were_made(imported: Path) -> None:
-    model = library.load("theirs", "cpu")
+    model = comet_model.load("theirs", "cpu")
     made = {
         "clevr (rendered by `comet data make clevr`, seed 0)": "clevr",
         "1,242 faces, a tenth held out": "1,242 faces",
@@ -76,7 +77,7 @@ def test_the_table_names_the_data_and_not_how_they_were_made(imported: Path) -> 
         "": "-",
     }
     for dataset, shown in made.items():
-        library.save(model, imported, card=model.card.replace(dataset=dataset), overwrite=True)
+        comet_model.save(model, imported, card=model.card.replace(dataset=dataset), overwrite=True)
         assert re.search(rf"pooled-64 +{re.escape(shown)} +0\.\d MB ", run("list")), shown
 
 
@@ -86,12 +87,12 @@ def test_no_shipped_model_is_removed(official: Path, tmp_path: Path) -> None:
     for words in ([], ["--force"]):
         with pytest.raises(UsageError, match="'theirs' comes with comet and cannot be removed"):
             run("remove", "theirs", *words)
-    assert library.verify(library.find("theirs"))
+    assert model_folder.verify(library.find("theirs"))
 
 
 def test_verify_says_which_model_is_damaged(imported: Path) -> None:
     assert run("verify") == "theirs: ok\n"
-    (imported / library.WEIGHTS).write_bytes(b"")
+    (imported / model_folder.WEIGHTS).write_bytes(b"")
     assert "has sha256" in run("verify", "theirs", code=1)
     assert json.loads(run("verify", "--json", code=1))["ok"] is False
 

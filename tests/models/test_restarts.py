@@ -6,7 +6,7 @@ import torch
 
 from comet_cli.errors import FileFormatError
 from comet_cli.evaluation.probe import as_pictures
-from comet_cli.models import library
+from comet_cli.models import comet_model
 from comet_cli.models.restarts import recompositions, squared_errors
 from comet_cli.networks.clustering.seeds import drawn_seeds
 from comet_cli.networks.competitive_encoder import CompetitiveEncoder
@@ -23,7 +23,7 @@ def pictures():
 @pytest.fixture(scope="module")
 def encoded(pictures):
     """The same pictures by the shipped model without restarts, and with them."""
-    model = library.load("tetris", device="cpu")
+    model = comet_model.load("tetris", device="cpu")
     assert model.card.restarts
     again = model.encode(pictures)
     card, model.card = model.card, model.card.replace(restarts=0)
@@ -103,6 +103,6 @@ def test_parts_are_merged_otherwise_by_chance(pictures):
     ],
 )
 def test_restarts_are_for_models_that_start_from_seeds(facts):
-    card = library.load("tetris", device="cpu").card
+    card = comet_model.load("tetris", device="cpu").card
     with pytest.raises(FileFormatError, match="restarts must be 0 or|restart_above must be"):
         card.replace(**facts)

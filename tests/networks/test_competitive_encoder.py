@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from comet_cli.networks.competitive_encoder import CompetitiveEncoder, coordinate_grid
+from comet_cli.networks.competitive_encoder import CompetitiveEncoder
+from comet_cli.networks.layers import coordinate_grid
 
 RED, GREEN, BLUE = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 TWO = [((5, 5), RED), ((13, 14), BLUE)]

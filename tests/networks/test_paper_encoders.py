@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from comet_cli.networks.paper_encoders import GlobalEncoder, RecurrentEncoder, halve
+from comet_cli.networks.layers import halve
+from comet_cli.networks.paper_encoders import GlobalEncoder, RecurrentEncoder
 
 
 def test_pooling_counts_the_padding() -> None:

@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from comet_cli.energy.composition import QUADRATIC_REST, Term, compose, render
+from comet_cli.energy.composition import QUADRATIC_REST, Term, compose
 from comet_cli.energy.descent import descend
+from comet_cli.energy.render import render
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 from comet_cli.networks.quadratic_energy import (

@@ -3,20 +3,15 @@
 import pytest
 import torch
 
-from comet_cli.energy.composition import QUADRATIC_REST
+from comet_cli.energy.composition import QUADRATIC_REST, TrainingEnergy
 from comet_cli.energy.descent import descend
 from comet_cli.errors import FileFormatError
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 from comet_cli.networks.competitive_encoder import CompetitiveEncoder
 from comet_cli.networks.quadratic_energy import BoundQuadraticEnergy, BoundRespondingEnergy
-from comet_cli.networks.spatial_energy import (
-    BoundLaggedEnergy,
-    SpatialEncoder,
-    SpatialQuadraticEnergy,
-    seen_pixels,
-)
-from comet_cli.training.losses import TrainingEnergy
+from comet_cli.networks.spatial_encoder import SpatialEncoder
+from comet_cli.networks.spatial_energy import BoundLaggedEnergy, SpatialQuadraticEnergy, seen_pixels
 
 
 def card(**facts) -> ModelCard:

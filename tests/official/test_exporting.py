@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from comet_cli.cli.models import app
 from comet_cli.errors import CometError, UsageError
-from comet_cli.models import library
+from comet_cli.models import comet_model, library
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 from comet_cli.official.exporting import official_bytes, released_flags
@@ -182,7 +182,7 @@ def test_rendering_is_told_by_options_or_said_to_be_a_default(official: Path) ->
     assert "render_step_size  200.0  (not in the checkpoint, so a default)" in text
     assert "num_steps         10\n" in text
     run("import", path, "--name", "told", "--render-steps", "50", "--render-step-size", "80")
-    card = library.load("told", "cpu").card
+    card = comet_model.load("told", "cpu").card
     assert (card.render_steps, card.render_step_size, card.defaults_from) == (50, 80.0, [])
 
 

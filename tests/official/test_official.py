@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from comet_cli.errors import CometError, FileFormatError, UsageError
-from comet_cli.models import library
+from comet_cli.models import comet_model
 from comet_cli.models.comet_model import CometModel
 from comet_cli.official.importing import default_name, import_official, read_checkpoint
 
@@ -239,7 +239,7 @@ def test_import_makes_a_model_folder_that_loads_by_name(official: Path, home: Pa
     assert sorted(p.name for p in folder.iterdir()) == [
         "README.md", "card.json", "model.safetensors",
     ]  # fmt: skip
-    model = library.load("clevr-theirs", "cpu")
+    model = comet_model.load("clevr-theirs", "cpu")
     assert model.card == card and card.weights_sha256
     for name, tensor in read_checkpoint(path).state.items():
         assert torch.equal(model.state_dict()[name], tensor)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from comet_cli.energy.composition import Term, render
+from comet_cli.energy.composition import Term
+from comet_cli.energy.render import render
 from comet_cli.models.comet_model import CometModel
 from comet_cli.official.importing import read_checkpoint
 

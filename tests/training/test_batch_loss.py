@@ -7,7 +7,7 @@ from comet_cli.errors import CometError
 from comet_cli.evaluation.probe import as_pictures
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training import loop
-from comet_cli.training.loop import training_loss
+from comet_cli.training.objective import training_loss
 from comet_cli.training.recipe import TrainSettings
 
 

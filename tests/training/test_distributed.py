@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from comet_cli.errors import CometError
-from comet_cli.models import library
+from comet_cli.models import comet_model
 from comet_cli.training import distributed, run
 from comet_cli.training.recipe import parse_recipe
 from comet_cli.training.run import train_recipe
@@ -81,7 +81,7 @@ def test_two_processes_have_the_loss_curve_of_one(tmp_path, recipe_path):
     code, out, err = finish(process)
     assert (code, out) == (0, "two\n"), err
     assert losses_of(tmp_path / "two") == pytest.approx(losses_of(tmp_path / "one"), rel=1e-4)
-    one, two = (library.load(str(tmp_path / name)).state_dict() for name in ("one", "two"))
+    one, two = (comet_model.load(str(tmp_path / name)).state_dict() for name in ("one", "two"))
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, atol=2e-4, rtol=1e-2, msg=name)
 

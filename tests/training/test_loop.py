@@ -14,17 +14,13 @@ from torch import nn
 from comet_cli.errors import CometError
 from comet_cli.evaluation.probe import as_pictures
 from comet_cli.models.comet_model import CometModel
-from comet_cli.training import loop
+from comet_cli.training import loop, objective
+from comet_cli.training.averaging import averaged, update_average
+from comet_cli.training.batches import draw_batch
 from comet_cli.training.checkpoint import NAME
-from comet_cli.training.loop import (
-    averaged,
-    draw_batch,
-    held_out_psnr,
-    learning_rate,
-    train,
-    training_loss,
-    update_average,
-)
+from comet_cli.training.loop import held_out_psnr, train
+from comet_cli.training.objective import training_loss
+from comet_cli.training.optimizers import learning_rate
 from comet_cli.training.recipe import TrainSettings
 
 
@@ -178,7 +174,7 @@ def test_time_ends_a_training(tmp_path, images, quadratic):
 
 def spoil(monkeypatch, iteration: int, how) -> None:
     """Let the loss of one iteration be replaced by how(loss, error, model)."""
-    right = loop.training_loss
+    right = objective.training_loss
 
     def wrong(model, x, settings, now, taken):
         loss, error = right(model, x, settings, now, taken)

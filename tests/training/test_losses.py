@@ -8,22 +8,22 @@ import pytest
 import torch
 
 from comet_cli.energy.composition import QUADRATIC_REST as REST
+from comet_cli.energy.composition import TrainingEnergy
 from comet_cli.errors import CometError, MissingExtraError
 from comet_cli.models.comet_model import CometModel
 from comet_cli.networks.quadratic_energy import BoundQuadraticEnergy
 from comet_cli.training.losses import (
-    TrainingEnergy,
     area_loss,
     dependence_loss,
     gradient_loss,
     parsimony_loss,
     purity_loss,
-    recomposition_iterates,
     reconstruction_loss,
     shuffle_components,
     structure_loss,
     swap_loss,
 )
+from comet_cli.training.objective import recomposition_iterates
 
 UNIT_STEP = SimpleNamespace(card=SimpleNamespace(step_size=1.0))
 

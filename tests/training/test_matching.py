@@ -11,10 +11,11 @@ from comet_cli.errors import CometError, FileFormatError
 from comet_cli.evaluation.probe import as_pictures
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training import distributed
+from comet_cli.training.batches import draw_batch, draw_matched
 from comet_cli.training.checkpoint import NAME
 from comet_cli.training.loading import load_data, load_matches
-from comet_cli.training.loop import draw_batch, draw_matched, training_loss
 from comet_cli.training.matching import Matches, match_pictures
+from comet_cli.training.objective import training_loss
 from comet_cli.training.recipe import TrainSettings, parse_recipe
 from comet_cli.training.run import train_recipe
 

@@ -11,8 +11,9 @@ from comet_cli.data.dataset_folder import load_folder
 from comet_cli.data.packing import pack_dataset
 from comet_cli.errors import CometError, FileFormatError
 from comet_cli.evaluation.measure import measure
+from comet_cli.training.batches import draw_batch
 from comet_cli.training.loading import load_data, measure_held_out
-from comet_cli.training.loop import draw_batch, train
+from comet_cli.training.loop import train
 from comet_cli.training.recipe import parse_recipe
 from comet_cli.training.run import train_recipe
 from comet_cli.training.sources import Source, parse_sources

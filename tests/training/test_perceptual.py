@@ -11,7 +11,8 @@ from torch import nn
 from comet_cli.errors import CometError, FileFormatError, MissingExtraError
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training import loop
-from comet_cli.training.loop import train, training_loss
+from comet_cli.training.loop import train
+from comet_cli.training.objective import training_loss
 from comet_cli.training.perceptual import (
     BACKBONE,
     backbone_file,

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from comet_cli.errors import CometError, UsageError
-from comet_cli.models import library
+from comet_cli.models import comet_model, library
 from comet_cli.models.comet_model import CometModel
-from comet_cli.training.loop import training_loss
+from comet_cli.training.objective import training_loss
 from comet_cli.training.presets import PRESETS, Wishes, preset_recipe, recipe_name, tuning_recipe
 from comet_cli.training.recipe import parse_recipe
 from comet_cli.training.run import train_recipe
@@ -126,7 +126,7 @@ def test_components_come_and_go_when_fine_tuning(tmp_path, quadratic, images, co
     old = small_global(quadratic)
     torch.manual_seed(0)
     model = CometModel(old.card).eval()
-    library.save(model, tmp_path / "old", card=old.card, overwrite=True)
+    comet_model.save(model, tmp_path / "old", card=old.card, overwrite=True)
     train = {"start_from": str(tmp_path / "old"), **({"keep": keep} if keep else {})}
     new = parse_recipe(
         quadratic(
@@ -145,7 +145,7 @@ def test_components_come_and_go_when_fine_tuning(tmp_path, quadratic, images, co
 
 def test_a_component_to_keep_that_is_not_there_is_named(tmp_path, quadratic, images):
     old = small_global(quadratic)
-    library.save(CometModel(old.card), tmp_path / "old", card=old.card, overwrite=True)
+    comet_model.save(CometModel(old.card), tmp_path / "old", card=old.card, overwrite=True)
     new = quadratic(
         model={"encoder": "global", "spatial": True, "ground": False, "labels": []}
         | {"components": 2},
@@ -176,7 +176,7 @@ def test_the_estimate_comes_before_training_and_counts_what_is_left(tmp_path, da
 @pytest.mark.parametrize("name", sorted(path.name for path in library.shipped_root().iterdir()))
 def test_every_shipped_model_can_be_gone_on_with(name):
     """By the losses of the recipe that `comet train --from` writes, all of them in force."""
-    card = dataclasses.replace(library.load(name, device="cpu").card, filter_dim=8)
+    card = dataclasses.replace(comet_model.load(name, device="cpu").card, filter_dim=8)
     recipe = parse_recipe(tuning_recipe(card, name, WISHES))
     torch.manual_seed(0)
     model = CometModel(recipe.card)

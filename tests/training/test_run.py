@@ -12,7 +12,7 @@ from PIL import Image
 from comet_cli.errors import CometError, FileFormatError, MissingExtraError
 from comet_cli.evaluation.measure import measure
 from comet_cli.evaluation.probe import as_pictures
-from comet_cli.models import library
+from comet_cli.models import comet_model
 from comet_cli.models.comet_model import CometModel
 from comet_cli.models.readme import flat, model_readme
 from comet_cli.training.loading import load_data
@@ -51,7 +51,7 @@ def test_training_ends_with_a_model_folder_that_can_be_used_at_once(
         "README.md", "card.json", "checkpoint.pt", "log.jsonl", "model.safetensors", "recipe.toml",
     }  # fmt: skip
     assert [line["iteration"] for line in lines] == [2, 4]
-    model = library.load(folder, device="cpu")
+    model = comet_model.load(folder, device="cpu")
     assert model.card == card
     average = torch.load(folder / "checkpoint.pt", weights_only=True)["ema"]
     for name, value in model.state_dict().items():
@@ -79,7 +79,7 @@ def test_a_second_call_goes_on_and_a_third_has_nothing_to_do(tmp_path, recipe_fi
     path, folder = recipe_file(), tmp_path / "out"
     card, result = train_recipe(path, folder, max_seconds=0, device="cpu")
     assert (card.iterations, result.finished) == (0, False)
-    assert library.load(folder, device="cpu").card == card, "usable, though untrained"
+    assert comet_model.load(folder, device="cpu").card == card, "usable, though untrained"
     card, result = train_recipe(path, folder, device="cpu")
     assert (card.iterations, result.finished) == (4, True)
     weights = (folder / "model.safetensors").read_bytes()
@@ -113,7 +113,10 @@ def test_fine_tuning_with_longer_latents_keeps_what_the_model_did(tmp_path, reci
         train={"start_from": str(tmp_path / "first")}, model={"latent_dim": 8, "parts": 4}
     )
     train_recipe(path, tmp_path / "second", max_seconds=0, device="cpu")
-    first, second = library.load(str(tmp_path / "first")), library.load(str(tmp_path / "second"))
+    first, second = (
+        comet_model.load(str(tmp_path / "first")),
+        comet_model.load(str(tmp_path / "second")),
+    )
     assert second.card.parts == 4
     x = as_pictures(images[:4])
     z = torch.randn(4, 3, 6)
@@ -128,7 +131,7 @@ def test_half_weights_are_half_the_file_and_are_what_was_measured(tmp_path, reci
     )
     sizes = [(tmp_path / n / "model.safetensors").stat().st_size for n in ("half", "whole")]
     assert sizes[0] < 0.6 * sizes[1]
-    loaded = library.load(str(tmp_path / "half"))
+    loaded = comet_model.load(str(tmp_path / "half"))
     for name, value in result.model.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], value), name
     assert loaded.card.figures == card.figures
@@ -139,7 +142,10 @@ def test_fine_tuning_with_a_new_output_keeps_what_the_model_did(tmp_path, recipe
     facts = {"start_from": str(tmp_path / "first")}
     path = recipe_file(train=facts, model={"responds": True, "num_steps": 2})
     train_recipe(path, tmp_path / "second", max_seconds=0, device="cpu")
-    first, second = library.load(str(tmp_path / "first")), library.load(str(tmp_path / "second"))
+    first, second = (
+        comet_model.load(str(tmp_path / "first")),
+        comet_model.load(str(tmp_path / "second")),
+    )
     z = torch.randn(1, 3, 6)
     old, new = first.bind(z), second.bind(z)
     torch.testing.assert_close(new.proposal, old.proposal)
@@ -159,7 +165,10 @@ def test_fine_tuning_may_see_the_image_where_the_model_responded_to_its_colour(
         train={"start_from": str(tmp_path / "first")}, model={**facts, "sees_image": True}
     )
     train_recipe(path, tmp_path / "second", max_seconds=0, device="cpu")
-    first, second = library.load(str(tmp_path / "first")), library.load(str(tmp_path / "second"))
+    first, second = (
+        comet_model.load(str(tmp_path / "first")),
+        comet_model.load(str(tmp_path / "second")),
+    )
     z = torch.randn(1, 3, 6)
     old, new = first.bind(z), second.bind(z).at(torch.rand(1, 3, 16, 16))
     torch.testing.assert_close(new.proposal, old.proposal)

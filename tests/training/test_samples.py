@@ -5,7 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from comet_cli.energy.composition import Term, render
+from comet_cli.energy.composition import Term
+from comet_cli.energy.render import render
 from comet_cli.evaluation.reconstruction import reconstruct
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training.samples import write_samples

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from comet_cli.data.dataset_folder import read_metadata, write_description, write_metadata
-from comet_cli.models import library
+from comet_cli.models import comet_model
 from comet_cli.training import run
 from comet_cli.training.recipe import parse_recipe
 from comet_cli.training.run import swap_pairs, train_recipe
@@ -34,7 +34,7 @@ def test_the_card_of_an_object_model_has_its_swap_accuracy_and_no_new_names(
     assert found["pairs"] == 5 and set(found["factors"]) == {"tone"} and card.labels == []
     assert json.loads((tmp_path / "tiny" / "card.json").read_text())["figures"]["swaps"] == found
     assert "| swaps.swap_accuracy |" in (tmp_path / "tiny" / "README.md").read_text()
-    assert library.load(tmp_path / "tiny", device="cpu").card == card
+    assert comet_model.load(tmp_path / "tiny", device="cpu").card == card
 
 
 def test_the_pairs_are_of_the_set_that_is_measured_where_it_is_the_same_generators(

@@ -11,7 +11,7 @@ import torch
 from comet_cli import __version__
 from comet_cli.formats.images import decode_png, write_png
 from comet_cli.formats.picture_recipe import read_recipe
-from comet_cli.models import library
+from comet_cli.models import comet_model, library
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 
@@ -23,7 +23,7 @@ def retrained(models: Path, home: Path, **changes) -> Path:
     card = dataclasses.replace(ModelCard.read(folder), **changes)
     shutil.rmtree(folder)
     torch.manual_seed(9)
-    library.save(CometModel(card).eval().requires_grad_(False), folder)
+    comet_model.save(CometModel(card).eval().requires_grad_(False), folder)
     return home
 
 

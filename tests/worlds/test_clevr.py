@@ -11,6 +11,7 @@ from comet_cli.worlds.clevr import scene as clevr_scene
 from comet_cli.worlds.clevr.clevr import MARGIN, Clevr, gap
 from comet_cli.worlds.clevr.scene import Scene, Thing
 from comet_cli.worlds.generator import sample_rng
+from comet_cli.worlds.mitsuba import load_mitsuba
 
 
 def scenes(count, **settings):
@@ -21,7 +22,7 @@ def scenes(count, **settings):
 @pytest.fixture(scope="module")
 def mitsuba():
     pytest.importorskip("mitsuba")
-    return clevr_pixels.load_mitsuba()
+    return load_mitsuba()
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from comet_cli.worlds.clevr.scene import CAMERA, COLOURS, FACES, LIGHTS, MATERIA
 from comet_cli.worlds.clevr.toy_scene import Toy
 from comet_cli.worlds.clevr.toy_shapes import PAINTS, SHAPES, model
 from comet_cli.worlds.generator import sample_rng
+from comet_cli.worlds.mitsuba import load_mitsuba
 
 # The camera stands in this direction, seen from the middle of the scene.
 TOWARDS = math.degrees(math.atan2(CAMERA[1], CAMERA[0])) % 360
@@ -48,7 +49,7 @@ def drawn():
 @pytest.fixture(scope="module")
 def mitsuba():
     pytest.importorskip("mitsuba")
-    return clevr_pixels.load_mitsuba()
+    return load_mitsuba()
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from comet_cli.data.make import make_dataset
 from comet_cli.data.readers import falcor3d
 from comet_cli.errors import MissingExtraError, UsageError
 from comet_cli.worlds.catalogue import make_generator
-from comet_cli.worlds.clevr import pixels as clevr_pixels
 from comet_cli.worlds.dsprites import DSprites
 from comet_cli.worlds.factor_grid import _split_cells
+from comet_cli.worlds.mitsuba import load_mitsuba
 from comet_cli.worlds.room import finish as room_finish
 from comet_cli.worlds.room import pixels as room_pixels
 from comet_cli.worlds.room.furniture import furniture
@@ -70,7 +70,7 @@ def light_of(image):
 @pytest.fixture(scope="module")
 def mitsuba():
     pytest.importorskip("mitsuba")
-    return clevr_pixels.load_mitsuba()
+    return load_mitsuba()
 
 
 @pytest.fixture(scope="module")

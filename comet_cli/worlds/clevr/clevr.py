@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from comet_cli.errors import UsageError
+from comet_cli.worlds import mitsuba
 from comet_cli.worlds.clevr import pixels as clevr_pixels
 from comet_cli.worlds.clevr import scene as clevr_scene
 from comet_cli.worlds.clevr.scene import Scene, Thing
@@ -59,7 +60,7 @@ class Clevr(Generator):
 
     def prepare(self) -> None:
         """Check that mitsuba is installed."""
-        clevr_pixels.load_mitsuba()
+        mitsuba.load_mitsuba()
 
     def sample(self, rng: np.random.Generator, split: str) -> Sample:
         """Draw a scene and render it; scenes are continuous, so splits differ by their seeds."""

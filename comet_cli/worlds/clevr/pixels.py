@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from comet_cli.errors import MissingExtraError
 from comet_cli.worlds.clevr.scene import COLOURS, FACES, FIELD_OF_VIEW, Scene, Thing, face_mask
 from comet_cli.worlds.clevr.toy_scene import Toy
 from comet_cli.worlds.clevr.toy_shapes import PAINTS
+from comet_cli.worlds.mitsuba import load_mitsuba, to_srgb
 
 GROUND = 0.80
 # Rays are traced on a grid finer than the picture by this factor, and averaged after denoising.
@@ -19,29 +19,6 @@ SUPERSAMPLING = 4
 SAMPLES_PER_PIXEL = 16
 # Reflectances of a toy's parts that are not of the object's colour.
 _FIXED = {"white": [0.8, 0.8, 0.8], "black": [0.02, 0.02, 0.02], "glass": [0.05, 0.08, 0.12]}
-
-
-def load_mitsuba() -> Any:
-    """Import mitsuba, choose its plain CPU variant, and keep it to one thread.
-
-    Pictures are small: they are made in parallel by processes, not by threads.
-
-    Raises:
-        MissingExtraError: mitsuba is not installed.
-    """
-    try:
-        import drjit
-        import mitsuba
-    except ImportError as error:
-        raise MissingExtraError(
-            "rendering CLEVR scenes needs mitsuba, which is not installed; "
-            "install it: pip install 'comet-cli[render]'"
-        ) from error
-    if mitsuba.variant() != "scalar_rgb":
-        mitsuba.set_variant("scalar_rgb")
-        mitsuba.set_log_level(mitsuba.LogLevel.Error)
-    drjit.set_thread_count(1)
-    return mitsuba
 
 
 def render(scene: Scene, size: int, seed: int, samples: int = SAMPLES_PER_PIXEL) -> np.ndarray:
@@ -261,10 +238,3 @@ def _surface(colour: list[float], material: str) -> dict[str, Any]:
 
 def _rgb(values: list[float]) -> dict[str, Any]:
     return {"type": "rgb", "value": values}
-
-
-def to_srgb(linear: np.ndarray) -> np.ndarray:
-    """Return linear light as sRGB bytes: values are clipped to [0, 1]."""
-    linear = np.clip(linear, 0, 1)
-    encoded = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return np.round(encoded * 255).astype(np.uint8)

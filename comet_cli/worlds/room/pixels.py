@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from comet_cli.worlds.clevr.pixels import load_mitsuba, to_srgb
+from comet_cli.worlds.mitsuba import load_mitsuba, to_srgb
 from comet_cli.worlds.room.finish import finish
 from comet_cli.worlds.room.furniture import furniture
 from comet_cli.worlds.room.geometry import Surfaces, meet

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from comet_cli.errors import MissingExtraError, UsageError
-from comet_cli.worlds.clevr.pixels import load_mitsuba
 from comet_cli.worlds.factor_grid import GridGenerator
 from comet_cli.worlds.generator import check_object_range
+from comet_cli.worlds.mitsuba import load_mitsuba
 from comet_cli.worlds.room import pixels as room_pixels
 from comet_cli.worlds.room.scene import View
 

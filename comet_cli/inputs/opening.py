@@ -1,0 +1,77 @@
+"""Selections of the command line, parsed and opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from comet_cli.formats.files import check_inputs
+from comet_cli.formats.picture_recipe import ModelReference, Recipe, RecipeRow, RecipeTerm
+from comet_cli.inputs.selection import Selection, parse_selection
+from comet_cli.inputs.session import Bench, Opened
+from comet_cli.version import __version__
+
+
+class RecipeDraft:
+    """Collects the models and rows of a recipe."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.models: list[ModelReference] = []
+        self.rows: list[RecipeRow] = []
+
+    def term(self, opened: Opened, component: int, weight: float = 1.0) -> RecipeTerm:
+        """Return one component of an input as a recipe's term."""
+        reference = ModelReference(opened.model.card.name, opened.components.model_sha256)
+        if reference not in self.models:
+            self.models.append(reference)
+        return RecipeTerm(
+            self.models.index(reference),
+            opened.components.z[component],
+            float(weight),
+            component,
+            opened.label(component),
+        )
+
+    def finish(self, verb: str, settings: dict[str, str | int | float | bool | None]) -> Recipe:
+        """Return the recipe."""
+        versions = {"comet": __version__, "torch": str(torch.__version__)}
+        return Recipe(verb, tuple(self.models), tuple(self.rows), settings, versions)
+
+
+def open_selections(
+    bench: Bench, texts: Sequence[str], *, literal: bool = False
+) -> list[tuple[Opened, list[tuple[int, float]]]]:
+    """Open the files of selection arguments.
+
+    A file that several selections speak of is opened, and encoded, once.
+
+    Returns:
+        The input and its selected (component, weight) pairs, an argument each.
+
+    Raises:
+        SelectionError: see :mod:`comet_cli.inputs.selection`.
+        UsageError, FileFormatError: files that are not there, or not what they should be.
+    """
+    selections = parse_selections(bench, texts, literal=literal)
+    opened: dict[str, Opened] = {}
+    found = []
+    for selection in selections:
+        if selection.path not in opened:
+            opened[selection.path] = bench.open(selection.path, literal=literal)
+        source = opened[selection.path]
+        found.append((source, selection.pick(len(source.components), source.components.labels)))
+    return found
+
+
+def parse_selections(
+    bench: Bench, texts: Sequence[str], *, literal: bool = False
+) -> list[Selection]:
+    """Parse selection arguments and check that their files exist, before any work."""
+    selections = [parse_selection(text, literal=literal) for text in texts]
+    for selection in selections:
+        if selection.note:
+            bench.note(selection.note)
+    check_inputs(dict.fromkeys(s.path for s in selections))
+    return selections

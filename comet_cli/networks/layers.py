@@ -1,0 +1,40 @@
+"""What several networks are made of."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def coordinate_grid(height: int, width: int, device: torch.device | None = None) -> Tensor:
+    """Return pixel centres (H,W,2), row then column, each from −1 to 1."""
+    rows = (torch.arange(height, device=device) + 0.5) / height * 2 - 1
+    columns = (torch.arange(width, device=device) + 0.5) / width * 2 - 1
+    return torch.stack(torch.meshgrid(rows, columns, indexing="ij"), -1)
+
+
+def conv3x3(inputs: int, outputs: int) -> nn.Conv2d:
+    """Return the one convolution of these networks: 3×3, stride 1, padding 1."""
+    return nn.Conv2d(inputs, outputs, kernel_size=3, padding=1)
+
+
+def halve(x: Tensor) -> Tensor:
+    """Pool (B,C,H,W) to (B,C,⌈H/2⌉,⌈W/2⌉): averages of 3×3, counting the padding."""
+    return F.avg_pool2d(x, kernel_size=3, stride=2, padding=1)
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions added to the input, a third, and a pooling: (B,F,H,W) -> half the size."""
+
+    def __init__(self, filter_dim: int) -> None:
+        """Build a block of F -> F channels."""
+        super().__init__()
+        self.conv1 = conv3x3(filter_dim, filter_dim)
+        self.conv2 = conv3x3(filter_dim, filter_dim)
+        self.conv_out = conv3x3(filter_dim, filter_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B,F,⌈H/2⌉,⌈W/2⌉) for x (B,F,H,W)."""
+        h = F.silu(self.conv2(F.silu(self.conv1(x))))
+        return halve(F.silu(self.conv_out(x + h)))
