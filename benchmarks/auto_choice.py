@@ -17,7 +17,7 @@ from pathlib import Path
 from comet_cli.data.make import make_dataset
 from comet_cli.formats.files import read_input
 from comet_cli.inputs.auto_model import choose_model
-from comet_cli.inputs.session import Bench
+from comet_cli.inputs.session import Session
 from comet_cli.worlds.catalogue import make_generator
 
 MODELS = {
@@ -32,7 +32,7 @@ MODELS = {
 }
 
 
-def choices(dataset: str, folder: Path, count: int, seed: int, bench: Bench) -> list[str]:
+def choices(dataset: str, folder: Path, count: int, seed: int, session: Session) -> list[str]:
     """Return the name of the model chosen for each of ``count`` new pictures of a data set."""
     make_dataset(
         make_generator(dataset, None, None, {}),
@@ -43,7 +43,7 @@ def choices(dataset: str, folder: Path, count: int, seed: int, bench: Bench) -> 
         jobs=os.cpu_count() or 1,
     )
     pictures = sorted((folder / "test").glob("*.png"))
-    return [choose_model(bench, read_input(path), path.name).card.name for path in pictures]
+    return [choose_model(session, read_input(path), path.name).card.name for path in pictures]
 
 
 def main() -> None:
@@ -53,13 +53,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="+", choices=MODELS, default=list(MODELS))
     options = parser.parse_args()
-    bench = Bench(fresh=True)
+    session = Session(fresh=True)
     right = total = 0
     print(f"{'data set':<16} {'model':<16} {'right':>9}  chosen instead")
     for dataset in options.only:
         with tempfile.TemporaryDirectory() as folder:
             found = collections.Counter(
-                choices(dataset, Path(folder), options.count, options.seed, bench)
+                choices(dataset, Path(folder), options.count, options.seed, session)
             )
         hits = found.pop(MODELS[dataset], 0)
         right, total = right + hits, total + options.count

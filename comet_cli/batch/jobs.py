@@ -16,8 +16,14 @@ from comet_cli.errors import CometError
 from comet_cli.formats.files import read_input, show
 from comet_cli.formats.images import write_png
 from comet_cli.formats.overwriting import check_output, made_by_comet
-from comet_cli.formats.picture_recipe import Recipe, RecipeRow, RecipeTerm, Setting, read_recipe
-from comet_cli.inputs.session import Bench, Note, Opened
+from comet_cli.formats.picture_recipe import (
+    PictureRecipe,
+    RecipeRow,
+    RecipeTerm,
+    Setting,
+    read_recipe,
+)
+from comet_cli.inputs.session import Note, Opened, Session
 from comet_cli.verbs.compose import plan_composition
 
 MAX_BENCHES = 4
@@ -40,9 +46,9 @@ class Job:
         output: the PNG.
         selections: see :mod:`comet_cli.inputs.selection`.
         model: that encodes pictures, or ``auto``.
-        device: see :class:`comet_cli.inputs.session.Bench`.
-        precision: see :class:`comet_cli.inputs.session.Bench`.
-        fresh: see :class:`comet_cli.inputs.session.Bench`.
+        device: see :class:`comet_cli.inputs.session.Session`.
+        precision: see :class:`comet_cli.inputs.session.Session`.
+        fresh: see :class:`comet_cli.inputs.session.Session`.
         settings: further arguments of :func:`comet_cli.verbs.compose.plan_composition`.
         metadata: write the recipe into the picture.
         force: replace a file that comet did not make.
@@ -106,14 +112,14 @@ class Planned:
 
     Attributes:
         job: what was asked for.
-        bench: its models.
+        session: its models.
         recipe: of the picture; None where ``compose`` makes it by itself.
         kind: equal for compositions that can be rendered together; None for none.
     """
 
     job: Job
-    bench: Bench
-    recipe: Recipe | None
+    session: Session
+    recipe: PictureRecipe | None
     kind: tuple[Any, ...] | None = None
 
     def result(self, status: str) -> Result:
@@ -127,16 +133,16 @@ class Planned:
         write_png(pixels, self.job.output, self.recipe if self.job.metadata else None)
 
 
-class KeepingBench(Bench):
-    """A bench that remembers the last files it opened: lines of a list speak of the same ones."""
+class CachingSession(Session):
+    """A session that remembers the last files it opened: lines of a list speak of the same ones."""
 
     def __init__(self, **options: Any) -> None:
-        """See :class:`comet_cli.inputs.session.Bench`."""
+        """See :class:`comet_cli.inputs.session.Session`."""
         super().__init__(**options)
         self._opened: OrderedDict[tuple[Any, ...], Opened] = OrderedDict()
 
     def open(self, path: str, **options: Any) -> Opened:
-        """See :meth:`.session.Bench.open`; a file that has changed is read again."""
+        """See :meth:`.session.Session.open`; a file that has changed is read again."""
         try:
             facts = os.stat(path)
         except OSError:
@@ -150,19 +156,19 @@ class KeepingBench(Bench):
         return self._opened[key]
 
 
-class Benches:
-    """The benches of a list: one for all lines, unless lines ask for models or devices."""
+class Sessions:
+    """The sessions of a list: one for all lines, unless lines ask for models or devices."""
 
     def __init__(self, note: Note | None = None) -> None:
         """Open nothing yet."""
         self._note = note
-        self._benches: OrderedDict[tuple[str, str, str, bool], Bench] = OrderedDict()
+        self._benches: OrderedDict[tuple[str, str, str, bool], Session] = OrderedDict()
 
-    def of(self, job: Job) -> Bench:
-        """Return the bench of a line; only the last few are held."""
+    def of(self, job: Job) -> Session:
+        """Return the session of a line; only the last few are held."""
         key = (job.model, job.device, job.precision, job.fresh)
         if key not in self._benches:
-            self._benches[key] = KeepingBench(
+            self._benches[key] = CachingSession(
                 model=job.model,
                 device=job.device,
                 precision=job.precision,
@@ -175,21 +181,21 @@ class Benches:
         return self._benches[key]
 
 
-def plan_job(job: Job, benches: Benches) -> Planned:
+def plan_job(job: Job, sessions: Sessions) -> Planned:
     """Find the recipe of a line; pictures are encoded, nothing is rendered."""
-    bench = benches.of(job)
+    session = sessions.of(job)
     known = inspect.signature(plan_composition).parameters
     settings = {name: value for name, value in job.settings.items() if name in known}
     if job.compose is None:
-        recipe = plan_composition(job.selections, bench, **settings)
-        return Planned(job, bench, recipe, _kind(recipe, job))
+        recipe = plan_composition(job.selections, session, **settings)
+        return Planned(job, session, recipe, _kind(recipe, job))
     try:
-        return Planned(job, bench, plan_composition(job.selections, bench, **settings))
+        return Planned(job, session, plan_composition(job.selections, session, **settings))
     except (CometError, TypeError, ValueError):
-        return Planned(job, bench, None)  # settings that the verb itself understands
+        return Planned(job, session, None)  # settings that the verb itself understands
 
 
-def _kind(recipe: Recipe, job: Job) -> tuple[Any, ...] | None:
+def _kind(recipe: PictureRecipe, job: Job) -> tuple[Any, ...] | None:
     """Return what compositions have in common that can be rendered together."""
     rows = recipe.rows
     if not _plain(rows[0], ROW_FIELDS) or not all(_plain(t, TERM_FIELDS) for t in rows[0].terms):

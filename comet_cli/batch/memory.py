@@ -9,8 +9,8 @@ import torch
 
 from comet_cli.energy.composition import compose
 from comet_cli.errors import CometError
-from comet_cli.formats.picture_recipe import Recipe
-from comet_cli.inputs.session import Bench
+from comet_cli.formats.picture_recipe import PictureRecipe
+from comet_cli.inputs.session import Session
 
 # More than these at once gain nothing: a CPU's cores, and a GPU's, are busy already.
 MOST = {"cpu": 16, "mps": 32, "cuda": 128}
@@ -62,7 +62,7 @@ def _limits() -> list[int]:
     return found
 
 
-def picture_bytes(recipe: Recipe, bench: Bench) -> int:
+def picture_bytes(recipe: PictureRecipe, session: Session) -> int:
     """Measure what one picture of a composition needs: one evaluation of its energy."""
     size = recipe.setting("size", int, low=1, high=1 << 20)
     saved: dict[int, int] = {}
@@ -72,9 +72,9 @@ def picture_bytes(recipe: Recipe, bench: Bench) -> int:
         saved[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    x = torch.full((1, 3, size, size), 0.5, device=bench.device, requires_grad=True)
-    with bench.arithmetic():
-        energy = compose(bench.terms(recipe, recipe.rows[0]), size=size)
+    x = torch.full((1, 3, size, size), 0.5, device=session.device, requires_grad=True)
+    with session.arithmetic():
+        energy = compose(session.terms(recipe, recipe.rows[0]), size=size)
         with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(count, lambda t: t):
             energy(x)
     return SPARE * (sum(saved.values()) + x.untyped_storage().nbytes())
@@ -96,12 +96,12 @@ class BatchSize:
         """Return how many at once there can be, of the smallest compositions."""
         return self._asked or MOST.get(device.type, MOST["cpu"])
 
-    def choose(self, recipe: Recipe, bench: Bench) -> int:
+    def choose(self, recipe: PictureRecipe, session: Session) -> int:
         """Return how many pictures like this fit, at least one."""
-        count = self.most(bench.device)
+        count = self.most(session.device)
         if self._asked is None:
             try:
-                fitting = free_memory(bench.device) // max(1, picture_bytes(recipe, bench))
+                fitting = free_memory(session.device) // max(1, picture_bytes(recipe, session))
             except (CometError, RuntimeError, MemoryError):  # alone it says better what is wrong
                 return 1
             count = min(count, fitting)
@@ -109,19 +109,19 @@ class BatchSize:
             count = 1 << (max(1, count).bit_length() - 1)
         return count
 
-    def limit(self, recipe: Recipe, count: int) -> int:
+    def limit(self, recipe: PictureRecipe, count: int) -> int:
         """Return how many of ``count`` pictures to try, after what did not fit so far."""
         if self._load is None:
             return count
         return max(1, min(count, self._load // _load_of(recipe)))
 
-    def halve(self, recipe: Recipe, count: int) -> int:
+    def halve(self, recipe: PictureRecipe, count: int) -> int:
         """Return half of the ``count`` that did not fit, and remember it."""
         half = max(1, count // 2)
         self._load = half * _load_of(recipe)
         return half
 
 
-def _load_of(recipe: Recipe) -> int:
+def _load_of(recipe: PictureRecipe) -> int:
     size = recipe.setting("size", int, low=1, high=1 << 20)
     return max(1, len(recipe.rows[0].terms) * size * size)

@@ -15,16 +15,16 @@ from comet_cli.energy.composition import Term
 from comet_cli.energy.render import render, start_picture
 from comet_cli.errors import FileFormatError
 from comet_cli.formats.images import decode_png, from_bytes, to_bytes
-from comet_cli.formats.picture_recipe import Recipe
-from comet_cli.inputs.session import Bench, Note
+from comet_cli.formats.picture_recipe import PictureRecipe
+from comet_cli.inputs.session import Note, Session
 from comet_cli.models.card import STARTS
 from comet_cli.verbs.compose_recipe import MAX_SIZE, descent_settings, draw_composition
 
-Draw = Callable[[Sequence[Recipe], Bench], list[np.ndarray]]
+Draw = Callable[[Sequence[PictureRecipe], Session], list[np.ndarray]]
 Outcome = np.ndarray | Exception
 
 
-def draw_together(recipes: Sequence[Recipe], bench: Bench) -> list[np.ndarray]:
+def draw_together(recipes: Sequence[PictureRecipe], session: Session) -> list[np.ndarray]:
     """Render compositions of one kind (:attr:`comet_cli.batch.jobs.Planned.kind`) as a batch.
 
     Returns:
@@ -32,9 +32,9 @@ def draw_together(recipes: Sequence[Recipe], bench: Bench) -> list[np.ndarray]:
         within 1/255.
     """
     if len(recipes) == 1:
-        return [draw_composition(recipes[0], bench)]
+        return [draw_composition(recipes[0], session)]
     # A recipe's terms are in the order of their latents; here like must stand beside like.
-    rows = [sorted(bench.terms(r, r.rows[0]), key=_position) for r in recipes]
+    rows = [sorted(session.terms(r, r.rows[0]), key=_position) for r in recipes]
     terms = [
         dataclasses.replace(same[0], z=torch.cat([term.latents() for term in same]))
         for same in zip(*rows, strict=True)
@@ -42,7 +42,7 @@ def draw_together(recipes: Sequence[Recipe], bench: Bench) -> list[np.ndarray]:
     _, steps, step_size = descent_settings(recipes[0])
     size = recipes[0].setting("size", int, low=1, high=MAX_SIZE)
     start = torch.cat([_start_of(recipe, size) for recipe in recipes])
-    with bench.arithmetic():
+    with session.arithmetic():
         images = render(
             terms,
             num_steps=steps,
@@ -59,7 +59,7 @@ def _position(term: Term) -> tuple[str, int, float]:
     return (term.model.card.weights_sha256, component, term.weight)
 
 
-def _start_of(recipe: Recipe, size: int) -> torch.Tensor:
+def _start_of(recipe: PictureRecipe, size: int) -> torch.Tensor:
     """Return x⁰ (1,3,R,R): the picture's own noise, or the picture that it starts from."""
     init = recipe.choice("init", (*STARTS, "picture"))
     if init != "picture":
@@ -100,7 +100,7 @@ class Renderer:
             done = self._try(part)
             if done is None:
                 # Here the failed attempt's tensors are gone, so their memory can be given back.
-                _release(members[0].bench.device)
+                _release(members[0].session.device)
                 limit = self.size.halve(_recipe_of(part[0]), len(part))
                 self._note(
                     f"out of memory with {len(part)} pictures at once; going on with {limit}"
@@ -112,7 +112,7 @@ class Renderer:
     def _try(self, part: Sequence[Planned]) -> list[Outcome] | None:
         """Render some together; None where there are several and memory ran out."""
         try:
-            return list(self._draw([_recipe_of(p) for p in part], part[0].bench))
+            return list(self._draw([_recipe_of(p) for p in part], part[0].session))
         except Exception as error:
             if len(part) == 1:
                 return [error]
@@ -122,7 +122,7 @@ class Renderer:
         return [outcome for p in part for outcome in self._try([p]) or []]
 
 
-def _recipe_of(planned: Planned) -> Recipe:
+def _recipe_of(planned: Planned) -> PictureRecipe:
     assert planned.recipe is not None
     return planned.recipe
 

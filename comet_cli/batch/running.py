@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from comet_cli.batch.jobs import BadLine, Benches, Job, Planned, Result, is_there, plan_job
+from comet_cli.batch.jobs import BadLine, Job, Planned, Result, Sessions, is_there, plan_job
 from comet_cli.batch.rendering import Outcome, Renderer
 
 # Lines that are planned ahead, in batches, so that others may stand between those that match.
@@ -16,7 +16,7 @@ MAX_PICTURE_BYTES = 64 << 20
 def run_jobs(
     jobs: Iterable[Job | BadLine],
     *,
-    benches: Benches | None = None,
+    sessions: Sessions | None = None,
     renderer: Renderer | None = None,
     resume: bool = False,
 ) -> Iterator[Result]:
@@ -27,26 +27,26 @@ def run_jobs(
 
     Args:
         jobs: from the lines of a list.
-        benches: the models.
+        sessions: the models.
         renderer: how they are rendered.
         resume: leave alone what is there already, whole and made by the same recipe.
     """
-    benches = benches or Benches()
+    sessions = sessions or Sessions()
     renderer = renderer or Renderer()
-    window = _Window(benches, renderer, resume)
+    window = _Window(sessions, renderer, resume)
     for job in jobs:
         window.take(job)
         if window.is_full():
             yield from window.finish()
-            window = _Window(benches, renderer, resume)
+            window = _Window(sessions, renderer, resume)
     yield from window.finish()
 
 
 class _Window:
     """Some lines that follow each other."""
 
-    def __init__(self, benches: Benches, renderer: Renderer, resume: bool) -> None:
-        self._benches, self._renderer, self._resume = benches, renderer, resume
+    def __init__(self, sessions: Sessions, renderer: Renderer, resume: bool) -> None:
+        self._benches, self._renderer, self._resume = sessions, renderer, resume
         self._results: list[Result | None] = []
         self._planned: dict[int, Planned] = {}
         self._bytes = 0
@@ -71,7 +71,7 @@ class _Window:
             self._results[at] = Result(job.line, "failed", job.output, error)
             return
         self._planned[at] = planned
-        self._full = max(self._full, AHEAD * self._renderer.size.most(planned.bench.device))
+        self._full = max(self._full, AHEAD * self._renderer.size.most(planned.session.device))
         if planned.recipe is not None:
             self._bytes += sum(len(row.picture) for row in planned.recipe.rows)
 
@@ -93,10 +93,10 @@ class _Window:
         for members in kinds.values():
             if all(self._results[at] is not None for at in members):
                 continue
-            recipe, bench = self._planned[members[0]].recipe, self._planned[members[0]].bench
+            recipe, session = self._planned[members[0]].recipe, self._planned[members[0]].session
             count = 1
             if len(members) > 1 and recipe is not None:
-                count = self._renderer.size.choose(recipe, bench)
+                count = self._renderer.size.choose(recipe, session)
             loose: list[int] = []
             for start in range(0, len(members), count):
                 batch = members[start : start + count]

@@ -74,13 +74,13 @@ def batch(
     part = choose_shard(shard, os.environ)
     if part.source:
         report.note(f"part {part.index} of {part.count}, by {part.source}; --shard 0/1 for all")
-    bench = {"model": model, "fresh": fresh, "device": device, "precision": precision}
+    session = {"model": model, "fresh": fresh, "device": device, "precision": precision}
     counts = {"written": 0, "kept": 0, "failed": 0}
     ledger = Ledger()
     try:
         with spool(source) as lines:
             total = _check(lines, ledger, part)
-            for result in _results(lines, part, report, batch_size, resume, force, bench):
+            for result in _results(lines, part, report, batch_size, resume, force, session):
                 counts[result.status] += 1
                 _tell(result, quiet)
         remove_leftovers(ledger.folders(), began)
@@ -119,15 +119,15 @@ def _results(
     batch_size: int | None,
     resume: bool,
     force: bool,
-    bench: dict[str, Any],
+    session: dict[str, Any],
 ) -> Iterator[Result]:
-    from comet_cli.batch.jobs import BadLine, Benches, Job
+    from comet_cli.batch.jobs import BadLine, Job, Sessions
     from comet_cli.batch.memory import BatchSize, local_device
     from comet_cli.batch.rendering import Renderer
     from comet_cli.batch.running import run_jobs
 
-    bench["device"] = local_device(bench["device"], part.local)
-    parser = LineParser(force=force, **bench)
+    session["device"] = local_device(session["device"], part.local)
+    parser = LineParser(force=force, **session)
 
     def read(line: Line) -> Job | BadLine:
         try:
@@ -137,7 +137,7 @@ def _results(
 
     return run_jobs(
         (read(line) for line in read_lines(lines) if part.holds(line.index)),
-        benches=Benches(report.note),
+        sessions=Sessions(report.note),
         renderer=Renderer(BatchSize(batch_size), note=report.note),
         resume=resume,
     )

@@ -39,18 +39,18 @@ OUTPUTS = ("trace",)
 class LineParser:
     """Turns lines into what :mod:`comet_cli.batch` carries out."""
 
-    def __init__(self, *, force: bool = False, **bench: Any) -> None:
+    def __init__(self, *, force: bool = False, **session: Any) -> None:
         """Take what holds for all lines that do not say otherwise.
 
         Args:
             force: replace files that comet did not make.
-            bench: model, device, precision and fresh.
+            session: model, device, precision and fresh.
         """
         app = typer.Typer(add_completion=False)
         app.command("compose")(compose)
         self._command: Any = typer.main.get_command(app)
         self._force = force
-        self._bench = bench
+        self._bench = session
 
     def files(self, line: Line) -> tuple[list[str], list[str]]:
         """Return what a line writes and reads.

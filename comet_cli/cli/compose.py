@@ -74,10 +74,10 @@ def compose(
                 also_reads=[None if init in STARTS else init, *further],
                 also_writes=[trace],
             )
-        from comet_cli.inputs.session import Bench
+        from comet_cli.inputs.session import Session
         from comet_cli.verbs.compose import compose_picture, compose_pictures
 
-        bench = Bench(
+        session = Session(
             model=model, device=device, precision=precision, fresh=fresh, note=report.note
         )
         settings: dict[str, Any] = {
@@ -94,14 +94,14 @@ def compose(
         with report.progress("descending") as progress:
             if outputs:
                 recipes = compose_pictures(
-                    selections, outputs, bench, trace=trace, progress=progress, **settings
+                    selections, outputs, session, trace=trace, progress=progress, **settings
                 )
             else:
                 recipes = [
                     compose_picture(
                         selections,
                         output,
-                        bench,
+                        session,
                         seed=seed,
                         trace=trace,
                         progress=progress,

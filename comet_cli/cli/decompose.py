@@ -42,17 +42,17 @@ def decompose(
         check_picture_output(
             output, force=force, as_json=as_json, selections=inputs, literal=literal
         )
-        from comet_cli.inputs.session import Bench
+        from comet_cli.inputs.session import Session
         from comet_cli.verbs.decompose import write_decomposition
 
-        bench = Bench(
+        session = Session(
             model=model, device=device, precision=precision, fresh=fresh, note=report.note
         )
         with report.progress("rendering") as progress:
             recipe = write_decomposition(
                 inputs,
                 output,
-                bench,
+                session,
                 seed=seed,
                 steps=steps,
                 step_size=step_size,

@@ -47,15 +47,15 @@ def encode(
                 )
             output = STANDARD
         check_stdout(output, as_json)
-        from comet_cli.inputs.session import Bench
+        from comet_cli.inputs.session import Session
         from comet_cli.verbs.encode import encode_files
 
-        bench = Bench(
+        session = Session(
             model=model, device=device, precision=precision, fresh=fresh, note=report.note
         )
         with report.progress("encoding") as progress:
             results = encode_files(
-                images, bench, output=output, align=align, force=force, progress=progress
+                images, session, output=output, align=align, force=force, progress=progress
             )
         for result in results:
             if result.components is not None:

@@ -66,17 +66,17 @@ def gradients(
             literal=literal,
             also_writes=[npz],
         )
-        from comet_cli.inputs.session import Bench
+        from comet_cli.inputs.session import Session
         from comet_cli.verbs.gradients import write_gradients
 
-        bench = Bench(
+        session = Session(
             model=model, device=device, precision=precision, fresh=fresh, note=report.note
         )
         with report.progress("gradients") as progress:
             written = write_gradients(
                 images,
                 output,
-                bench,
+                session,
                 npz=npz,
                 each=each,
                 masks=masks,

@@ -69,19 +69,19 @@ def nearest(
 
 
 def _encoder(**options: Any) -> Encode:
-    """Return what encodes pictures, and opens a bench, for which torch is needed, at the first."""
+    """Return what encodes pictures; a session, which needs torch, is opened at the first."""
     opened: list[Any] = []
 
     def encode(data: bytes, path: str, home: ComponentSet | None) -> ComponentSet:
-        from comet_cli.inputs.session import Bench
+        from comet_cli.inputs.session import Session
 
         if not opened:
-            opened.append(Bench(**options))
-        bench = opened[0]
+            opened.append(Session(**options))
+        session = opened[0]
         model = None
         if home is not None:
-            model = bench.model_of(home.model, home.model_sha256, "the component asked for")
-        found: ComponentSet = bench.encode(data, path, model=model).components
+            model = session.model_of(home.model, home.model_sha256, "the component asked for")
+        found: ComponentSet = session.encode(data, path, model=model).components
         return found
 
     return encode

@@ -60,17 +60,17 @@ def recombine(
         check_picture_output(
             output, force=force, as_json=as_json, selections=inputs, literal=literal
         )
-        from comet_cli.inputs.session import Bench
+        from comet_cli.inputs.session import Session
         from comet_cli.verbs.recombine import cell_paths, write_recombination
 
-        bench = Bench(
+        session = Session(
             model=model, device=device, precision=precision, fresh=fresh, note=report.note
         )
         with report.progress("rendering") as progress:
             recipe = write_recombination(
                 inputs,
                 output,
-                bench,
+                session,
                 add=add,
                 all_mixtures=all_mixtures,
                 interpolate=interpolate,

@@ -47,15 +47,15 @@ def score(
     Example: comet score folder/*.png a.z:1 --top 10
     """
     with Report(as_json=as_json, quiet=quiet) as report:
-        from comet_cli.inputs.session import Bench
+        from comet_cli.inputs.session import Session
         from comet_cli.verbs.score import rank, score_images, split_arguments
 
         pictures, selections = split_arguments(arguments, literal=literal)
-        bench = Bench(
+        session = Session(
             model=model, device=device, precision=precision, fresh=fresh, note=report.note
         )
         with report.progress("scoring") as progress:
-            found = score_images(pictures, selections, bench, literal=literal, progress=progress)
+            found = score_images(pictures, selections, session, literal=literal, progress=progress)
         failed = [p for p in found if p.error is not None]
         for picture in failed:
             report.document.setdefault("failed", []).append(

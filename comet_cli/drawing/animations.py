@@ -17,7 +17,7 @@ from comet_cli.errors import CometError, UsageError
 from comet_cli.formats.files import show
 from comet_cli.formats.images import encode_png, enlarge, to_bytes
 from comet_cli.formats.overwriting import TRACE_MARK
-from comet_cli.formats.picture_recipe import Recipe, embed_recipe
+from comet_cli.formats.picture_recipe import PictureRecipe, embed_recipe
 from comet_cli.version import __version__
 
 FORMATS = {".apng": "PNG", ".png": "PNG", ".gif": "GIF", ".webp": "WEBP", ".mp4": "MP4"}
@@ -70,7 +70,7 @@ class Trace:
             self.frames = self.frames[::2]
             self._stride *= 2
 
-    def encode(self, path: str, last: np.ndarray, recipe: Recipe | None = None) -> bytes:
+    def encode(self, path: str, last: np.ndarray, recipe: PictureRecipe | None = None) -> bytes:
         """Return the animation's file, in the format that the path's ending asks for.
 
         Args:

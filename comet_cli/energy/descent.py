@@ -14,7 +14,7 @@ Callback = Callable[[int, Tensor], None]
 Bounds = tuple[float, float] | None
 
 
-class Settling:
+class Tolerance:
     """Says when the energy has settled, for each picture of a batch by itself.
 
     A picture has settled when neither of its last two steps changed its energy by more than
@@ -89,7 +89,7 @@ def _iterate(
     num_steps: int,
     callback: Callback | None,
     bounds: Bounds,
-    settling: Settling | None,
+    tolerance: Tolerance | None,
 ) -> Tensor:
     """Repeat x ← clamp(update(n, x, P⁻¹ ∇E(x))), the loop of all solvers."""
     x = x0.detach()
@@ -97,7 +97,7 @@ def _iterate(
         callback(0, x)
     for n in range(1, num_steps + 1):
         gradient, energies = preconditioned_gradient(energy, x.detach().requires_grad_(True))
-        settled = None if settling is None else settling(n - 1, energies)
+        settled = None if tolerance is None else tolerance(n - 1, energies)
         if settled is not None and settled.all():
             break
         moved = update(n, x, gradient.detach())
@@ -122,7 +122,7 @@ def descend(
     num_steps: int,
     callback: Callback | None = None,
     bounds: Bounds = (0.0, 1.0),
-    settling: Settling | None = None,
+    tolerance: Tolerance | None = None,
 ) -> Tensor:
     """Find the picture an energy asks for: N steps of x ← clamp(x − λ P⁻¹ ∇E(x)) (equation 2).
 
@@ -133,7 +133,7 @@ def descend(
         num_steps: N.
         callback: called as callback(n, x) after step n = 1..N (and with n = 0 for the start).
         bounds: range that x is clamped to after each step; None for no clamp.
-        settling: stops each picture as soon as its energy has settled; None for all N steps.
+        tolerance: stops each picture as soon as its energy has settled; None for all N steps.
 
     Returns:
         (B,3,R,R), detached.
@@ -149,5 +149,5 @@ def descend(
         num_steps=num_steps,
         callback=callback,
         bounds=bounds,
-        settling=settling,
+        tolerance=tolerance,
     )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from comet_cli.energy.composition import Composition, Term, canvas_size, compose
-from comet_cli.energy.descent import Callback, Settling
+from comet_cli.energy.descent import Callback, Tolerance
 from comet_cli.energy.solvers import solve
 from comet_cli.errors import CometError
 from comet_cli.models.card import PLAIN_STARTS, ModelCard
@@ -59,7 +59,7 @@ def render(
     init: str | Tensor | None = None,
     callback: Callback | None = None,
     solver: str = "gd",
-    settling: Settling | None = None,
+    tolerance: Tolerance | None = None,
     energy: Composition | None = None,
 ) -> Tensor:
     """Render a composition: arg min_x Σ_i w_i E_i(x) by gradient descent (equation 2).
@@ -74,7 +74,7 @@ def render(
             :func:`default_start`.
         callback: see :func:`comet_cli.energy.descent.descend`.
         solver: ``gd`` (the paper's), ``momentum``, ``adam`` or ``langevin``.
-        settling: see :func:`comet_cli.energy.descent.descend`.
+        tolerance: see :func:`comet_cli.energy.descent.descend`.
         energy: what :func:`compose` made of the same terms and size, if it was called already.
 
     Returns:
@@ -98,6 +98,6 @@ def render(
         step_size=step_size,
         num_steps=steps,
         callback=callback,
-        settling=settling,
+        tolerance=tolerance,
         seed=seed,
     )

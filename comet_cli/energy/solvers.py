@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from comet_cli.energy.descent import Bounds, Callback, Energy, Settling, _iterate, descend
+from comet_cli.energy.descent import Bounds, Callback, Energy, Tolerance, _iterate, descend
 from comet_cli.errors import CometError
 
 MOMENTUM = 0.5
@@ -32,7 +32,7 @@ def solve(
     step_size: float = 1.0,
     num_steps: int,
     callback: Callback | None = None,
-    settling: Settling | None = None,
+    tolerance: Tolerance | None = None,
     seed: int | Sequence[int] = 0,
 ) -> Tensor:
     """Descend on a composition with the solver of that name.
@@ -44,7 +44,7 @@ def solve(
         step_size: multiplies the solver's own: every term's λ, or Adam's tenth of a pixel's range.
         num_steps: N.
         callback: see :func:`comet_cli.energy.descent.descend`.
-        settling: see :func:`comet_cli.energy.descent.descend`.
+        tolerance: see :func:`comet_cli.energy.descent.descend`.
         seed: of Langevin dynamics, one for all pictures or one a picture.
 
     Raises:
@@ -68,7 +68,7 @@ def solve(
         step_size=step_size,
         num_steps=num_steps,
         callback=callback,
-        settling=settling,
+        tolerance=tolerance,
     )
 
 
@@ -80,7 +80,7 @@ def descend_momentum(
     num_steps: int,
     callback: Callback | None = None,
     bounds: Bounds = (0.0, 1.0),
-    settling: Settling | None = None,
+    tolerance: Tolerance | None = None,
     momentum: float = MOMENTUM,
 ) -> Tensor:
     """Descend with the heavy ball: v ← β v + P⁻¹ ∇E(x), x ← clamp(x − λ v).
@@ -102,7 +102,7 @@ def descend_momentum(
         num_steps=num_steps,
         callback=callback,
         bounds=bounds,
-        settling=settling,
+        tolerance=tolerance,
     )
 
 
@@ -114,7 +114,7 @@ def descend_adam(
     num_steps: int,
     callback: Callback | None = None,
     bounds: Bounds = (0.0, 1.0),
-    settling: Settling | None = None,
+    tolerance: Tolerance | None = None,
 ) -> Tensor:
     """Descend with steps of about one size whatever the gradient's: x ← clamp(x − α m̂ / (√v̂ + ε)).
 
@@ -139,7 +139,7 @@ def descend_adam(
         num_steps=num_steps,
         callback=callback,
         bounds=bounds,
-        settling=settling,
+        tolerance=tolerance,
     )
 
 
@@ -151,7 +151,7 @@ def descend_langevin(
     num_steps: int,
     callback: Callback | None = None,
     bounds: Bounds = (0.0, 1.0),
-    settling: Settling | None = None,
+    tolerance: Tolerance | None = None,
     temperature: float = TEMPERATURE,
     seed: int | Sequence[int] = 0,
 ) -> Tensor:
@@ -169,7 +169,7 @@ def descend_langevin(
         num_steps: N.
         callback: see :func:`descend`.
         bounds: see :func:`descend`.
-        settling: see :func:`descend`.
+        tolerance: see :func:`descend`.
         temperature: T, in units of the energy.
         seed: of the noise, one for all pictures or one a picture.
     """
@@ -193,5 +193,5 @@ def descend_langevin(
         num_steps=num_steps,
         callback=callback,
         bounds=bounds,
-        settling=settling,
+        tolerance=tolerance,
     )

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from comet_cli.figures import panels
 from comet_cli.figures.boxes import Box
+from comet_cli.figures.panel_session import PanelSession
 from comet_cli.figures.panels import Inputs
-from comet_cli.figures.studio import Studio
 
 FACES = ("face",)
 
@@ -35,7 +35,7 @@ class Panel:
     """A part of a figure."""
 
     title: str
-    draw: Callable[[Studio, Inputs], Box]
+    draw: Callable[[PanelSession, Inputs], Box]
     needs: tuple[Need, ...]
 
 

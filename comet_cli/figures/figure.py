@@ -15,7 +15,7 @@ from PIL import Image, PngImagePlugin
 from comet_cli.errors import CometError, UnknownModelError, UsageError
 from comet_cli.figures.boxes import TITLE, Box, beside, padded, stack, text
 from comet_cli.figures.catalogue import FIGURES, Need, Panel
-from comet_cli.figures.studio import Studio
+from comet_cli.figures.panel_session import PanelSession
 from comet_cli.formats.files import STANDARD, show, write_output
 from comet_cli.formats.overwriting import check_output
 from comet_cli.inputs.session import Progress
@@ -82,7 +82,7 @@ def check_number(number: int) -> None:
 
 
 def make_figure(
-    number: int, examples: Path, studio: Studio, progress: Progress | None = None
+    number: int, examples: Path, session: PanelSession, progress: Progress | None = None
 ) -> Made:
     """Make a figure of all panels that can be made.
 
@@ -96,7 +96,7 @@ def make_figure(
     missing: list[str] = []
     for n, panel in enumerate(figure.panels):
         try:
-            drawn = _draw(panel, examples, studio)
+            drawn = _draw(panel, examples, session)
             boxes.append(stack([text(panel.title, size=TITLE), drawn], gap=14))
         except _CannotBeMade as reason:
             missing.append(f"'{panel.title}' ({reason})")
@@ -108,26 +108,26 @@ def make_figure(
     whole = join(boxes, gap=BETWEEN, align="start")
     return Made(
         np.asarray(padded(whole, MARGIN)),
-        dict(sorted(studio.models.items())),
+        dict(sorted(session.models.items())),
         [f"figure {number} lacks the panel {sentence}" for sentence in missing],
     )
 
 
-def _draw(panel: Panel, examples: Path, studio: Studio) -> Box:
+def _draw(panel: Panel, examples: Path, session: PanelSession) -> Box:
     try:
         for need in panel.needs:
-            studio.card(need.model)
+            session.card(need.model)
     except UnknownModelError:
         raise _CannotBeMade(f"model '{need.model}' is not installed") from None
     files = [_choose(need, examples) for need in panel.needs]
     try:
         sources = [
-            [studio.open(path, need.model) for path in paths]
+            [session.open(path, need.model) for path in paths]
             for need, paths in zip(panel.needs, files, strict=True)
         ]
     except UnknownModelError as error:
         raise _CannotBeMade(str(error)) from None
-    return panel.draw(studio, sources)
+    return panel.draw(session, sources)
 
 
 def _choose(need: Need, examples: Path) -> list[Path]:
@@ -188,7 +188,7 @@ def write_figure(
         number: of the paper.
         output: the PNG; ``-`` for standard output.
         examples: folder of inputs; default that of the source checkout.
-        device: see :class:`comet_cli.inputs.session.Bench`.
+        device: see :class:`comet_cli.inputs.session.Session`.
         precision: likewise.
         seed: of the noise.
         metadata: write into the picture what it shows.
@@ -205,7 +205,7 @@ def write_figure(
     inputs = [str(path) for path in folder.iterdir()]
     check_figure_output(output, force=force, inputs=inputs)
     made = make_figure(
-        number, folder, Studio(device=device, precision=precision, seed=seed), progress
+        number, folder, PanelSession(device=device, precision=precision, seed=seed), progress
     )
     write_output(output, encode_figure(number, made, metadata=metadata))
     return made

@@ -18,7 +18,7 @@ from comet_cli.figures.boxes import (
     text,
     upright,
 )
-from comet_cli.figures.studio import Source, Studio
+from comet_cli.figures.panel_session import PanelInput, PanelSession
 from comet_cli.models.card import ModelCard
 
 SIDE = 128  # of a picture in a figure, whatever its own size
@@ -26,10 +26,10 @@ RESULT = 192
 WIDE = 20  # gap between groups of columns
 _WIDTHS = (SIDE, SIDE, RESULT)
 STRIP = 20  # width of an upright label
-Inputs = Sequence[Sequence[Source]]
+Inputs = Sequence[Sequence[PanelInput]]
 
 
-def overview(studio: Studio, inputs: Inputs) -> Box:
+def overview(session: PanelSession, inputs: Inputs) -> Box:
     """Figure 1: each input's minima one energy at a time and all together, and a recombination."""
     sources = inputs[0]
     count = len(sources[0].terms)
@@ -39,29 +39,29 @@ def overview(studio: Studio, inputs: Inputs) -> Box:
         _header(sources[0].labels, before=["input"], after=["across all", "recombined"]),
     ]
     for source, other in zip(sources, [*sources[1:], sources[0]], strict=True):
-        alone = [studio.draw([term]) for term in source.terms]
-        mixed = studio.draw([*source.terms[:own], *other.terms[own:]])
+        alone = [session.draw([term]) for term in source.terms]
+        mixed = session.draw([*source.terms[:own], *other.terms[own:]])
         note = f"{_span(source.labels[own:])}\nof {_bare(other)}"
-        ends = [_picture(studio.draw(source.terms)), _picture(mixed, note)]
+        ends = [_picture(session.draw(source.terms)), _picture(mixed, note)]
         rows.append(beside([_input(source), _row(alone), *ends], gap=WIDE))
     return stack(rows, align="start")
 
 
-def decomposition(studio: Studio, inputs: Inputs) -> Box:
+def decomposition(session: PanelSession, inputs: Inputs) -> Box:
     """Figures 3, 6 and 9: an input, each energy's gradient and minimum, and all together."""
     sources = [source for group in inputs for source in group]
     rows = [_header(sources[0].labels, before=["input"], after=["final"], strip=True)]
     strip = stack([upright("gradient", SIDE, STRIP), upright("generation", SIDE, STRIP)])
     for source in sources:
-        alone = [studio.draw([term]) for term in source.terms]
-        both = stack([_row(studio.maps(source)), _row(alone)])
-        whole = _picture(studio.draw(source.terms), " ")
+        alone = [session.draw([term]) for term in source.terms]
+        both = stack([_row(session.maps(source)), _row(alone)])
+        whole = _picture(session.draw(source.terms), " ")
         middle = beside([strip, both], gap=4)
         rows.append(beside([_input(source), middle, whole], gap=WIDE, align="middle"))
     return stack(rows, align="start", gap=WIDE)
 
 
-def swaps(studio: Studio, inputs: Inputs) -> Box:
+def swaps(session: PanelSession, inputs: Inputs) -> Box:
     """Figures 4 and 10: each component in turn is taken from the other input of a pair."""
     if len(inputs) > 1:  # two looks: a pair is one of each
         pairs = list(zip(*inputs, strict=False))
@@ -75,14 +75,14 @@ def swaps(studio: Studio, inputs: Inputs) -> Box:
     for pair in pairs:
         for mine, other in (pair, pair[::-1]):
             mixed = [
-                studio.draw([*mine.terms[:k], other.terms[k], *mine.terms[k + 1 :]])
+                session.draw([*mine.terms[:k], other.terms[k], *mine.terms[k + 1 :]])
                 for k in range(len(labels))
             ]
             rows.append(beside([_input(mine), _input(other), _row(mixed)], gap=WIDE))
     return stack(rows, align="start")
 
 
-def series(studio: Studio, inputs: Inputs) -> Box:
+def series(session: PanelSession, inputs: Inputs) -> Box:
     """Figure 5: minima of a growing sum of energies."""
     sources = inputs[0]
     labels = sources[0].labels
@@ -91,12 +91,12 @@ def series(studio: Studio, inputs: Inputs) -> Box:
         _header([labels[0], *(f"+ {label}" for label in labels[1:])], before=["input"]),
     ]
     for source in sources:
-        steps = [studio.draw(source.terms[: k + 1]) for k in range(len(source.terms))]
+        steps = [session.draw(source.terms[: k + 1]) for k in range(len(source.terms))]
         rows.append(beside([_input(source), _row(steps)], gap=WIDE))
     return stack(rows, align="start")
 
 
-def all_objects(studio: Studio, inputs: Inputs) -> Box:
+def all_objects(session: PanelSession, inputs: Inputs) -> Box:
     """Figure 7, left: the objects of two inputs on the ground of the first."""
     sources = inputs[0]
     pairs = list(zip(sources[::2], sources[1::2], strict=False))
@@ -111,39 +111,39 @@ def all_objects(studio: Studio, inputs: Inputs) -> Box:
             *_named(a.labels[shared:], "image 1"),
             *_named(b.labels[shared:], "image 2"),
         ]
-        rows.append((a, b, lines, studio.draw(terms)))
+        rows.append((a, b, lines, session.draw(terms)))
     return _compositions(rows, ("image 1", "image 2", "combined objects"))
 
 
-def other_light(studio: Studio, inputs: Inputs) -> Box:
+def other_light(session: PanelSession, inputs: Inputs) -> Box:
     """Figure 7, right: component 0 of one input with the objects of the other."""
     a, b = inputs[0][:2]
     rows = []
     for mine, other in ((a, b), (b, a)):
         lines = [*_named(other.labels[:1], "image 2"), *_named(mine.labels[1:], "image 1")]
-        rows.append((mine, other, lines, studio.draw([other.terms[0], *mine.terms[1:]])))
+        rows.append((mine, other, lines, session.draw([other.terms[0], *mine.terms[1:]])))
     return _compositions(rows, ("image 1", "image 2", "recombined"))
 
 
-def two_models(studio: Studio, inputs: Inputs) -> Box:
+def two_models(session: PanelSession, inputs: Inputs) -> Box:
     """Figure 8: half the objects of one model's input with half of another's, on either ground."""
     rows = []
     for n, (a, b) in enumerate(zip(*inputs, strict=False)):
         ground = a if n % 2 == 0 else b
-        rows.append(_mixed(studio, a, b, ground))
+        rows.append(_mixed(session, a, b, ground))
     return _compositions(rows, ("data set 1", "data set 2", "recombined"))
 
 
-def two_models_one_light(studio: Studio, inputs: Inputs) -> Box:
+def two_models_one_light(session: PanelSession, inputs: Inputs) -> Box:
     """Figure 8, right: the same, always with the ground and light of the second model's input."""
-    rows = [_mixed(studio, a, b, b) for a, b in zip(*inputs, strict=False)]
+    rows = [_mixed(session, a, b, b) for a, b in zip(*inputs, strict=False)]
     return _compositions(rows, ("data set 1", "data set 2", "recombined"))
 
 
-Composed = tuple[Source, Source, list[str], np.ndarray]
+Composed = tuple[PanelInput, PanelInput, list[str], np.ndarray]
 
 
-def _mixed(studio: Studio, a: Source, b: Source, ground: Source) -> Composed:
+def _mixed(session: PanelSession, a: PanelInput, b: PanelInput, ground: PanelInput) -> Composed:
     """Compose the first half of a's objects with the second half of b's."""
     first, second = common(a.model.card), common(b.model.card)
     half = first + (len(a.terms) - first + 1) // 2
@@ -154,7 +154,7 @@ def _mixed(studio: Studio, a: Source, b: Source, ground: Source) -> Composed:
         *_named(a.labels[first:half], "data set 1"),
         *_named(b.labels[rest:], "data set 2"),
     ]
-    picture = studio.draw([*back, *a.terms[first:half], *b.terms[rest:]])
+    picture = session.draw([*back, *a.terms[first:half], *b.terms[rest:]])
     return a, b, lines, picture
 
 
@@ -186,7 +186,7 @@ def _picture(pixels: np.ndarray, caption: str = "") -> Box:
     return stack([frame, text(caption, size=CAPTION, width=SIDE, faint=True)], gap=4)
 
 
-def _input(source: Source) -> Box:
+def _input(source: PanelInput) -> Box:
     return _picture(source.picture, source.caption)
 
 
@@ -207,7 +207,7 @@ def _over(heading: str, count: int, *, before: int) -> Box:
     return beside([*[blank(SIDE, 1)] * before, ruled(heading, across)], gap=WIDE)
 
 
-def _bare(source: Source) -> str:
+def _bare(source: PanelInput) -> str:
     return source.caption.rpartition(" ")[2].rpartition(".")[0]
 
 

@@ -19,7 +19,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from comet_cli.errors import FileFormatError
 from comet_cli.formats.files import read_input, show, write_output
-from comet_cli.formats.picture_recipe import Recipe, embed_recipe
+from comet_cli.formats.picture_recipe import PictureRecipe, embed_recipe
 
 FORMATS = (
     *("PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "DIB", "PPM"),
@@ -218,7 +218,7 @@ def from_bytes(pixels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(picture)
 
 
-def encode_png(pixels: np.ndarray, recipe: Recipe | None = None) -> bytes:
+def encode_png(pixels: np.ndarray, recipe: PictureRecipe | None = None) -> bytes:
     """Return a PNG file of (H,W,3) uint8, with a recipe if one is given."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", optimize=False)
@@ -241,12 +241,12 @@ def decode_png(data: bytes, where: str = "the picture") -> np.ndarray:
         raise FileFormatError(f"{where} is a broken image: {_reason(error)}") from None
 
 
-def save_png(picture: Any, path: str | Path, recipe: Recipe | None = None) -> None:
+def save_png(picture: Any, path: str | Path, recipe: PictureRecipe | None = None) -> None:
     """Write a picture (3,R,R) in [0, 1], array or tensor, as an 8-bit PNG; whole or not at all."""
     write_png(to_bytes(picture), path, recipe)
 
 
-def write_png(pixels: np.ndarray, path: str | Path, recipe: Recipe | None = None) -> None:
+def write_png(pixels: np.ndarray, path: str | Path, recipe: PictureRecipe | None = None) -> None:
     """Write (H,W,3) uint8 as a PNG; whole or not at all."""
     write_output(path, encode_png(pixels, recipe))
 

@@ -76,7 +76,7 @@ class RecipeRow:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class PictureRecipe:
     """How a picture was made.
 
     Attributes:
@@ -107,7 +107,7 @@ class Recipe:
         return json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @classmethod
-    def from_json(cls, data: bytes, where: str = "the recipe") -> Recipe:
+    def from_json(cls, data: bytes, where: str = "the recipe") -> PictureRecipe:
         """Read a recipe; nothing in it is trusted.
 
         Raises:
@@ -199,7 +199,7 @@ def _base64(value: Any, what: str) -> bytes:
         raise ValueError(f"{what} is not base64") from None
 
 
-def _from_facts(cls: type[Recipe], facts: dict[str, Any]) -> Recipe:
+def _from_facts(cls: type[PictureRecipe], facts: dict[str, Any]) -> PictureRecipe:
     unknown = set(facts) - {"format", "version", "verb", "models", "rows", "settings", "versions"}
     _need(not unknown, f"unknown keys {', '.join(sorted(unknown))[:100]!r}")
     _need(facts["verb"] in VERBS, f"the verb must be one of {', '.join(VERBS)}")
@@ -256,7 +256,7 @@ def _chunks(png: bytes) -> Iterator[tuple[bytes, int, int]]:
         at = start + length + 4
 
 
-def embed_recipe(png: bytes, recipe: Recipe) -> bytes:
+def embed_recipe(png: bytes, recipe: PictureRecipe) -> bytes:
     """Return a PNG with the recipe in an iTXt entry, right after its header."""
     text = recipe.to_json().encode("utf-8")
     body = b"iTXt" + KEYWORD + b"\0" + b"\0\0" + b"\0" + b"\0" + text
@@ -305,7 +305,7 @@ def has_recipe(png: bytes) -> bool:
     )
 
 
-def read_recipe(png: bytes, where: str = "the image") -> Recipe:
+def read_recipe(png: bytes, where: str = "the image") -> PictureRecipe:
     """Read the recipe of a PNG.
 
     Raises:
@@ -318,4 +318,4 @@ def read_recipe(png: bytes, where: str = "the image") -> Recipe:
         raise FileFormatError(
             f"{where} holds no recipe: comet did not make it, or was told --no-metadata"
         )
-    return Recipe.from_json(text, where=f"the recipe in {where}")
+    return PictureRecipe.from_json(text, where=f"the recipe in {where}")

@@ -28,16 +28,16 @@ from comet_cli.models.comet_model import CometModel
 from comet_cli.version import __version__
 
 if TYPE_CHECKING:
-    from comet_cli.inputs.session import Bench
+    from comet_cli.inputs.session import Session
 
 MAX_CHOICE_BYTES = 1 << 20
 
 
-def choose_model(bench: Bench, data: bytes, where: str) -> CometModel:
+def choose_model(session: Session, data: bytes, where: str) -> CometModel:
     """Return the installed model that reconstructs a picture best.
 
     Args:
-        bench: loads the models, and is told the choice; a ``fresh`` one judges anew.
+        session: loads the models, and is told the choice; a ``fresh`` one judges anew.
         data: the picture's file.
         where: named in messages.
 
@@ -51,23 +51,23 @@ def choose_model(bench: Bench, data: bytes, where: str) -> CometModel:
             f"{library.local_root()}); give a model folder with -m"
         )
     if len(entries) == 1:
-        bench.note(f"model '{entries[0].name}' (the only one installed) encodes {where}")
-        return bench.load(str(entries[0].folder))
-    memory = _memory(bench, data, entries)
-    errors = {} if bench.fresh else _recall(memory, entries)
+        session.note(f"model '{entries[0].name}' (the only one installed) encodes {where}")
+        return session.load(str(entries[0].folder))
+    memory = _memory(session, data, entries)
+    errors = {} if session.fresh else _recall(memory, entries)
     if not errors:
-        errors = _judge(bench, data, where, entries)
+        errors = _judge(session, data, where, entries)
         if len(errors) == len(entries):  # a model that was left out may be mended
             _remember(memory, errors)
     ranked = sorted((error, name) for name, error in errors.items())
     found = ", ".join(f"{name} {-10 * math.log10(max(e, 1e-10)):.1f} dB" for e, name in ranked)
     best = next(entry for entry in entries if entry.name == ranked[0][1])
-    bench.note(f"model '{best.name}' reconstructs {where} best ({found})")
-    return bench.load(str(best.folder))
+    session.note(f"model '{best.name}' reconstructs {where} best ({found})")
+    return session.load(str(best.folder))
 
 
 def _judge(
-    bench: Bench, data: bytes, where: str, entries: Sequence[library.ModelEntry]
+    session: Session, data: bytes, where: str, entries: Sequence[library.ModelEntry]
 ) -> dict[str, float]:
     """Return the mean squared error of each model's reconstruction, by the model's name."""
     # All candidates are judged at one size, or the smallest would have the easiest task.
@@ -76,24 +76,24 @@ def _judge(
     errors = {}
     for entry in entries:
         try:
-            model = bench.load(str(entry.folder))
+            model = session.load(str(entry.folder))
         except FileFormatError as error:
-            bench.note(f"model '{entry.name}' is left out: {error}")
+            session.note(f"model '{entry.name}' is left out: {error}")
             continue
-        errors[entry.name] = _error(bench, model, data, target)
+        errors[entry.name] = _error(session, model, data, target)
     if not errors:
         raise UnknownModelError("no installed model can be loaded; see comet doctor")
     return errors
 
 
-def _error(bench: Bench, model: CometModel, data: bytes, target: torch.Tensor) -> float:
+def _error(session: Session, model: CometModel, data: bytes, target: torch.Tensor) -> float:
     # Restarts would take longest where a picture is strange to a model.
-    z = bench.infer(model, load_image(data, model.card.image_size), restarts=False)
+    z = session.infer(model, load_image(data, model.card.image_size), restarts=False)
     terms = [
         Term(model, torch.from_numpy(z[k]).to(model.device), 1.0, k, str(k)) for k in range(len(z))
     ]
     try:
-        with bench.arithmetic():
+        with session.arithmetic():
             image = render(terms)
     except CometError:
         return math.inf
@@ -102,12 +102,12 @@ def _error(bench: Bench, model: CometModel, data: bytes, target: torch.Tensor) -
     return float((image[0] - target).square().mean())
 
 
-def _memory(bench: Bench, data: bytes, entries: Sequence[library.ModelEntry]) -> Path:
+def _memory(session: Session, data: bytes, entries: Sequence[library.ModelEntry]) -> Path:
     facts = {
         "picture": hashlib.sha256(data).hexdigest(),
         "models": [(entry.name, entry.card.to_json()) for entry in entries],
         "versions": [__version__, str(torch.__version__)],
-        **bench.environment(),
+        **session.environment(),
     }
     name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     return cache_home() / "choices" / f"{name}.json"

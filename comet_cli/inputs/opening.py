@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 
 from comet_cli.formats.files import check_inputs
-from comet_cli.formats.picture_recipe import ModelReference, Recipe, RecipeRow, RecipeTerm
+from comet_cli.formats.picture_recipe import ModelReference, PictureRecipe, RecipeRow, RecipeTerm
 from comet_cli.inputs.selection import Selection, parse_selection
-from comet_cli.inputs.session import Bench, Opened
+from comet_cli.inputs.session import Opened, Session
 from comet_cli.version import __version__
 
 
@@ -34,14 +34,16 @@ class RecipeDraft:
             opened.label(component),
         )
 
-    def finish(self, verb: str, settings: dict[str, str | int | float | bool | None]) -> Recipe:
+    def finish(
+        self, verb: str, settings: dict[str, str | int | float | bool | None]
+    ) -> PictureRecipe:
         """Return the recipe."""
         versions = {"comet": __version__, "torch": str(torch.__version__)}
-        return Recipe(verb, tuple(self.models), tuple(self.rows), settings, versions)
+        return PictureRecipe(verb, tuple(self.models), tuple(self.rows), settings, versions)
 
 
 def open_selections(
-    bench: Bench, texts: Sequence[str], *, literal: bool = False
+    session: Session, texts: Sequence[str], *, literal: bool = False
 ) -> list[tuple[Opened, list[tuple[int, float]]]]:
     """Open the files of selection arguments.
 
@@ -54,24 +56,24 @@ def open_selections(
         SelectionError: see :mod:`comet_cli.inputs.selection`.
         UsageError, FileFormatError: files that are not there, or not what they should be.
     """
-    selections = parse_selections(bench, texts, literal=literal)
+    selections = parse_selections(session, texts, literal=literal)
     opened: dict[str, Opened] = {}
     found = []
     for selection in selections:
         if selection.path not in opened:
-            opened[selection.path] = bench.open(selection.path, literal=literal)
+            opened[selection.path] = session.open(selection.path, literal=literal)
         source = opened[selection.path]
         found.append((source, selection.pick(len(source.components), source.components.labels)))
     return found
 
 
 def parse_selections(
-    bench: Bench, texts: Sequence[str], *, literal: bool = False
+    session: Session, texts: Sequence[str], *, literal: bool = False
 ) -> list[Selection]:
     """Parse selection arguments and check that their files exist, before any work."""
     selections = [parse_selection(text, literal=literal) for text in texts]
     for selection in selections:
         if selection.note:
-            bench.note(selection.note)
+            session.note(selection.note)
     check_inputs(dict.fromkeys(s.path for s in selections))
     return selections

@@ -16,7 +16,7 @@ from comet_cli.errors import FileFormatError, UnknownModelError, UsageError
 from comet_cli.formats.components import ComponentSet, is_components, parse_components
 from comet_cli.formats.files import base_name, read_input, show
 from comet_cli.formats.images import decode_png, from_bytes, image_facts, load_image, to_bytes
-from comet_cli.formats.picture_recipe import Recipe, RecipeRow
+from comet_cli.formats.picture_recipe import PictureRecipe, RecipeRow
 from comet_cli.inputs.auto_model import choose_model
 from comet_cli.inputs.reuse import matching_latents, path_beside
 from comet_cli.models import comet_model, library
@@ -60,7 +60,7 @@ class Opened:
         return self.components.labels[component] if self.components.labels else ""
 
 
-class Bench:
+class Session:
     """The models of one command, each opened once, and what they make of its files."""
 
     def __init__(
@@ -227,7 +227,7 @@ class Bench:
             )
         return z
 
-    def terms(self, recipe: Recipe, row: RecipeRow, where: str = "the recipe") -> list[Term]:
+    def terms(self, recipe: PictureRecipe, row: RecipeRow, where: str = "the recipe") -> list[Term]:
         """Return the terms of a recipe's row.
 
         Raises:

@@ -52,8 +52,8 @@ def recompositions(model: CometModel, z: Tensor) -> Tensor:
     """Return what all components z (B,K,D) make up: the minimum of their energies (B,3,R,R)."""
     bound = cast(BoundQuadraticEnergy, model.bind(z))
     start = PLAIN_STARTS.get(model.card.init, PLAIN_STARTS["grey"])
-    total = (bound.confidence * bound.proposal).sum(1) + QUADRATIC_REST * start
-    return total / (bound.confidence.sum(1) + QUADRATIC_REST)
+    total = (bound.precision * bound.mean).sum(1) + QUADRATIC_REST * start
+    return total / (bound.precision.sum(1) + QUADRATIC_REST)
 
 
 def squared_errors(found: Tensor, x: Tensor) -> Tensor:

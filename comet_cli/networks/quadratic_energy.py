@@ -13,7 +13,7 @@ from comet_cli.networks.layers import coordinate_grid
 
 ABSOLUTE_WAVES = (0.5, 1.0, 2.0)  # cycles over half the picture
 RELATIVE_WAVES = (0.5, 1.0, 2.0, 4.0)
-LOG_CONFIDENCE_LIMIT = 8.0
+LOG_PRECISION_LIMIT = 8.0
 
 
 def fourier_features(coordinates: Tensor, waves: Sequence[float]) -> Tensor:
@@ -23,25 +23,25 @@ def fourier_features(coordinates: Tensor, waves: Sequence[float]) -> Tensor:
 
 
 class BoundQuadraticEnergy:
-    """½ Σ_p m_p ‖x_p − f_p‖² for confidences and proposals that are fixed."""
+    """½ Σ_p m_p ‖x_p − f_p‖² for precisions and means that are fixed."""
 
-    def __init__(self, confidence: Tensor, proposal: Tensor) -> None:
-        """Take confidence m (B,J,1,R,R) and proposal f (B,J,3,R,R)."""
-        self.confidence = confidence
-        self.proposal = proposal
+    def __init__(self, precision: Tensor, mean: Tensor) -> None:
+        """Take precision m (B,J,1,R,R) and mean f (B,J,3,R,R)."""
+        self.precision = precision
+        self.mean = mean
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return energies (B,J) of x (B,3,R,R)."""
-        residual = x.unsqueeze(1) - self.proposal
-        return 0.5 * (self.confidence * residual.square()).sum((2, 3, 4))
+        residual = x.unsqueeze(1) - self.mean
+        return 0.5 * (self.precision * residual.square()).sum((2, 3, 4))
 
     def curvature(self, x: Tensor) -> Tensor:
         """Return m (B,J,1,R,R), the diagonal of the Hessian."""
-        return self.confidence
+        return self.precision
 
 
-class BoundRespondingEnergy:
-    """½ Σ_p m_p ‖x_p − f_p − g_p ⊙ (mean(x) − ½)‖²: the proposal follows the light of the picture.
+class BoundLightEnergy:
+    """½ Σ_p m_p ‖x_p − f_p − g_p ⊙ (mean(x) − ½)‖²: the mean follows the light of the picture.
 
     The mean colour of the picture stands for its light. m and f are still computed once, but a
     component that sets the light now changes how the others look, which no mask composition can
@@ -49,19 +49,19 @@ class BoundRespondingEnergy:
     out, or an object alone would tint what no component cares about to get the light it wants.
     """
 
-    def __init__(self, confidence: Tensor, proposal: Tensor, response: Tensor) -> None:
-        """Take confidence m (B,J,1,R,R), proposal f and response g (B,J,3,R,R)."""
-        self.confidence, self.proposal, self.response = confidence, proposal, response
+    def __init__(self, precision: Tensor, mean: Tensor, response: Tensor) -> None:
+        """Take precision m (B,J,1,R,R), mean f and response g (B,J,3,R,R)."""
+        self.precision, self.mean, self.response = precision, mean, response
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return energies (B,J) of x (B,3,R,R)."""
         light = x.detach().mean((2, 3), keepdim=True).unsqueeze(1) - 0.5
-        residual = x.unsqueeze(1) - self.proposal - self.response * light
-        return 0.5 * (self.confidence * residual.square()).sum((2, 3, 4))
+        residual = x.unsqueeze(1) - self.mean - self.response * light
+        return 0.5 * (self.precision * residual.square()).sum((2, 3, 4))
 
     def curvature(self, x: Tensor) -> Tensor:
         """Return m (B,J,1,R,R), the diagonal of the Hessian at a fixed mean."""
-        return self.confidence
+        return self.precision
 
 
 class BoundSeeingEnergy:
@@ -74,8 +74,8 @@ class BoundSeeingEnergy:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return energies (B,J) of x (B,3,R,R)."""
-        confidence, proposal = self._network(self._z, self._positional, x)
-        return BoundQuadraticEnergy(confidence, proposal)(x)
+        precision, mean = self._network(self._z, self._positional, x)
+        return BoundQuadraticEnergy(precision, mean)(x)
 
     def curvature(self, x: Tensor) -> Tensor:
         """Return m(x) (B,J,1,R,R)."""
@@ -84,7 +84,7 @@ class BoundSeeingEnergy:
 
 
 class QuadraticEnergy(nn.Module):
-    """Confidence m = exp(a) and proposal f from one network of z and pixel positions.
+    """Precision m = exp(a) and mean f from one network of z and pixel positions.
 
     A coarse grid (R/4) of position features, absolute and relative to the component's centre (the
     first two dimensions of z), passes convolutions modulated by z (FiLM) and is refined to R/2 and
@@ -178,14 +178,14 @@ class QuadraticEnergy(nn.Module):
         h = film(h + self.fine_position(see(full, self._positions(full, flat[:, :2], keep)[1])))
         h = h + film(self.fine(h))
         out = self.out(h).float().view(batch, count, -1, full, full)
-        limit = LOG_CONFIDENCE_LIMIT
-        confidence = (limit * torch.tanh(out[:, :, :1] * 4 / limit)).exp()
-        proposal = torch.sigmoid(out[:, :, 1:4] * 4)
-        return (confidence, proposal, *([out[:, :, 4:] * 4] if self.responds else []))
+        limit = LOG_PRECISION_LIMIT
+        precision = (limit * torch.tanh(out[:, :, :1] * 4 / limit)).exp()
+        mean = torch.sigmoid(out[:, :, 1:4] * 4)
+        return (precision, mean, *([out[:, :, 4:] * 4] if self.responds else []))
 
     def bind(
         self, z: Tensor, positional: Sequence[bool]
-    ) -> BoundQuadraticEnergy | BoundRespondingEnergy | BoundSeeingEnergy:
+    ) -> BoundQuadraticEnergy | BoundLightEnergy | BoundSeeingEnergy:
         """Fix latents z (B,J,D); see :class:`comet_cli.networks.base.EnergyNetwork`."""
         if self.sees_image:
             return BoundSeeingEnergy(self, z, positional)
@@ -193,9 +193,9 @@ class QuadraticEnergy(nn.Module):
 
 
 def bound_energy(
-    confidence: Tensor, proposal: Tensor, response: Tensor | None = None
-) -> BoundQuadraticEnergy | BoundRespondingEnergy:
-    """Return the energy of fixed confidences and proposals, and of responses if there are any."""
+    precision: Tensor, mean: Tensor, response: Tensor | None = None
+) -> BoundQuadraticEnergy | BoundLightEnergy:
+    """Return the energy of fixed precisions and means, and of responses if there are any."""
     if response is None:
-        return BoundQuadraticEnergy(confidence, proposal)
-    return BoundRespondingEnergy(confidence, proposal, response)
+        return BoundQuadraticEnergy(precision, mean)
+    return BoundLightEnergy(precision, mean, response)

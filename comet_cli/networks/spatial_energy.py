@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from comet_cli.networks.quadratic_energy import (
-    LOG_CONFIDENCE_LIMIT,
+    LOG_PRECISION_LIMIT,
+    BoundLightEnergy,
     BoundQuadraticEnergy,
-    BoundRespondingEnergy,
     bound_energy,
 )
 
@@ -40,11 +40,11 @@ class PictureReader(nn.Module):
         return F.silu(self.hidden(h.flatten(1)))
 
 
-class BoundLaggedEnergy:
+class BoundCoarseImageEnergy:
     """½ Σ_p m_p(x̄) ‖x_p − f_p(x̄)‖² with the coarse picture x̄, which a step holds fixed.
 
     Components see what the others made of the picture, and a lamp can stand in the same place of a
-    room that is looked at from elsewhere. Confidence and proposal lag by one step (as coefficients
+    room that is looked at from elsewhere. Precision and mean lag by one step (as coefficients
     do in lagged-diffusivity iterations): the gradient with respect to x̄ is left out, so that a step
     needs no gradient of the network, and is as stable as that of a fixed quadratic energy.
     """
@@ -55,21 +55,21 @@ class BoundLaggedEnergy:
         self._low = torch.is_autocast_enabled(z.device.type)
         self._last: tuple[Tensor, bool, BoundQuadraticEnergy] | None = None
 
-    def of(self, z: Tensor) -> BoundLaggedEnergy:
+    def of(self, z: Tensor) -> BoundCoarseImageEnergy:
         """Return the energy of other latents (B,J,D)."""
         with torch.autocast(z.device.type, torch.bfloat16, enabled=self._low):
-            return BoundLaggedEnergy(self._network, z)
+            return BoundCoarseImageEnergy(self._network, z)
 
     def at(self, x: Tensor) -> BoundQuadraticEnergy:
-        """Return what a step from x (B,3,R,R) descends on: confidence and proposal for that x.
+        """Return what a step from x (B,3,R,R) descends on: precision and mean for that x.
 
         Energy and preconditioner of one step share it: it is computed once for one picture.
         """
         seen, graph = seen_pixels(x.detach()), torch.is_grad_enabled()
         if self._last is None or self._last[1] != graph or not torch.equal(self._last[0], seen):
             with torch.autocast(x.device.type, torch.bfloat16, enabled=self._low):
-                confidence, proposal = self._network(self._z, seen)
-            self._last = (seen, graph, BoundQuadraticEnergy(confidence, proposal))
+                precision, mean = self._network(self._z, seen)
+            self._last = (seen, graph, BoundQuadraticEnergy(precision, mean))
         return self._last[2]
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ class BoundLaggedEnergy:
 
     def curvature(self, x: Tensor) -> Tensor:
         """Return m (B,J,1,R,R), the diagonal of the Hessian at a fixed x̄."""
-        return self.at(x).confidence
+        return self.at(x).precision
 
 
 def seen_pixels(x: Tensor) -> Tensor:
@@ -87,11 +87,11 @@ def seen_pixels(x: Tensor) -> Tensor:
 
 
 class SpatialQuadraticEnergy(nn.Module):
-    """Confidence m = exp(a) and proposal f decoded from z, from 4×4 pixels to R×R.
+    """Precision m = exp(a) and mean f decoded from z, from 4×4 pixels to R×R.
 
-    Every level doubles the side and is modulated by z (FiLM). With ``responds``, the proposal
-    responds to the mean colour of the picture as well (see :class:`BoundRespondingEnergy`); with
-    ``sees_image``, a coarse picture first changes z (:class:`BoundLaggedEnergy`).
+    Every level doubles the side and is modulated by z (FiLM). With ``responds``, the mean
+    responds to the mean colour of the picture as well (see :class:`BoundLightEnergy`); with
+    ``sees_image``, a coarse picture first changes z (:class:`BoundCoarseImageEnergy`).
     """
 
     def __init__(
@@ -160,15 +160,15 @@ class SpatialQuadraticEnergy(nn.Module):
             h = film(grow(F.interpolate(h, (side, side), mode="bilinear")))
             h = h + film(refine(h))
         out = self.out(h).float().unflatten(0, (batch, count))
-        limit = LOG_CONFIDENCE_LIMIT
-        confidence = (limit * torch.tanh(out[:, :, :1] * 4 / limit)).exp()
-        proposal = torch.sigmoid(out[:, :, 1:4] * 4)
-        return (confidence, proposal, *([out[:, :, 4:] * 4] if self.responds else []))
+        limit = LOG_PRECISION_LIMIT
+        precision = (limit * torch.tanh(out[:, :, :1] * 4 / limit)).exp()
+        mean = torch.sigmoid(out[:, :, 1:4] * 4)
+        return (precision, mean, *([out[:, :, 4:] * 4] if self.responds else []))
 
     def bind(
         self, z: Tensor, positional: Sequence[bool]
-    ) -> BoundQuadraticEnergy | BoundRespondingEnergy | BoundLaggedEnergy:
+    ) -> BoundQuadraticEnergy | BoundLightEnergy | BoundCoarseImageEnergy:
         """Fix latents z (B,J,D); positions are part of what is decoded, whatever the flags."""
         if self.sees_image:
-            return BoundLaggedEnergy(self, z)
+            return BoundCoarseImageEnergy(self, z)
         return bound_energy(*self(z))

@@ -17,8 +17,8 @@ from comet_cli.errors import CometError
 from comet_cli.evaluation.measure import measure
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training.matching import Matches, match_pictures
-from comet_cli.training.recipe import Recipe
-from comet_cli.training.sources import Source, parse_sources
+from comet_cli.training.recipe import TrainingRecipe
+from comet_cli.training.sources import TrainingData, parse_sources
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class HeldOut:
     parts: dict[str, tuple[np.ndarray, np.ndarray | None]]
 
 
-def load_data(recipe: Recipe, measured: int) -> tuple[Pictures, HeldOut, HeldOut]:
+def load_data(recipe: TrainingRecipe, measured: int) -> tuple[Pictures, HeldOut, HeldOut]:
     """Return training pictures, held-out pictures, and those that figures are measured on."""
     data, size = recipe.data, recipe.card.image_size
     count = max(measured, data.held_out_count)
@@ -62,7 +62,7 @@ def load_data(recipe: Recipe, measured: int) -> tuple[Pictures, HeldOut, HeldOut
     return parts[0].images if single else Mixture(parts), held_out, judged
 
 
-def load_matches(recipe: Recipe) -> Matches | None:
+def load_matches(recipe: TrainingRecipe) -> Matches | None:
     """Return where else components of the training pictures may be taken from, if it is asked for.
 
     Raises:
@@ -78,7 +78,7 @@ def load_matches(recipe: Recipe) -> Matches | None:
     return match_pictures(loaded.metadata, recipe.train.match)
 
 
-def load_held_out(sources: tuple[Source, ...], size: int, count: int) -> HeldOut:
+def load_held_out(sources: tuple[TrainingData, ...], size: int, count: int) -> HeldOut:
     """Return ``count`` pictures of the sources' test splits (or as many as they have)."""
     loaded = [
         _load_test(locate(source, size), size, most)
@@ -87,7 +87,7 @@ def load_held_out(sources: tuple[Source, ...], size: int, count: int) -> HeldOut
     return _join(sources, loaded)
 
 
-def locate(source: Source, size: int) -> Path:
+def locate(source: TrainingData, size: int) -> Path:
     """Return where a source's pictures are: its path, or its import in the cache."""
     if not source.reader:
         return Path(source.path)
@@ -108,7 +108,7 @@ def measure_held_out(model: CometModel, held_out: HeldOut) -> dict[str, Any]:
     return figures
 
 
-def _counts(sources: tuple[Source, ...], count: int) -> list[int]:
+def _counts(sources: tuple[TrainingData, ...], count: int) -> list[int]:
     """How many of ``count`` pictures are each source's, at least one."""
     total = sum(source.share for source in sources)
     return [max(1, round(count * source.share / total)) for source in sources]
@@ -147,7 +147,7 @@ def _load_test(place: Path, size: int, count: int) -> tuple[np.ndarray, np.ndarr
 
 
 def _join(
-    sources: tuple[Source, ...], loaded: list[tuple[np.ndarray, np.ndarray | None]]
+    sources: tuple[TrainingData, ...], loaded: list[tuple[np.ndarray, np.ndarray | None]]
 ) -> HeldOut:
     if len(loaded) == 1:
         return HeldOut(*loaded[0], parts={})

@@ -27,7 +27,7 @@ from comet_cli.training.matching import Matches
 from comet_cli.training.objective import TrainingStep, compile_networks
 from comet_cli.training.optimizers import learning_rate, make_optimizer
 from comet_cli.training.perceptual import perceptual_loss
-from comet_cli.training.recipe import Recipe
+from comet_cli.training.recipe import TrainingRecipe
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -52,7 +52,7 @@ class TrainingResult:
 
 
 def train(
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     images: Pictures,
     folder: Path,
     *,

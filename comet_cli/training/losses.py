@@ -9,15 +9,15 @@ from torch import Tensor
 
 from comet_cli.errors import CometError, MissingExtraError
 from comet_cli.networks.base import QUADRATIC_REST
-from comet_cli.networks.quadratic_energy import BoundQuadraticEnergy, BoundRespondingEnergy
-from comet_cli.networks.spatial_energy import BoundLaggedEnergy
+from comet_cli.networks.quadratic_energy import BoundLightEnergy, BoundQuadraticEnergy
+from comet_cli.networks.spatial_energy import BoundCoarseImageEnergy
 from comet_cli.training import distributed
 
 # Of MS-SSIM: sides of a window in pixels. At the coarsest of five scales the picture must be wider.
 STRUCTURE_WINDOWS = (11, 9, 7, 5, 3)
 
 # Energies of which a batch's components can be shuffled.
-Recombinable = BoundQuadraticEnergy | BoundRespondingEnergy | BoundLaggedEnergy
+Recombinable = BoundQuadraticEnergy | BoundLightEnergy | BoundCoarseImageEnergy
 
 
 def reconstruction_loss(iterates: Sequence[Tensor], target: Tensor) -> Tensor:
@@ -25,36 +25,36 @@ def reconstruction_loss(iterates: Sequence[Tensor], target: Tensor) -> Tensor:
     return torch.stack([(y - target).square().mean() for y in iterates]).sum()
 
 
-def parsimony_loss(confidence: Tensor) -> Tensor:
-    """Return mean log(1 + (Σ_k m_k − max_k m_k) / s): confidence that the winner does not need.
+def parsimony_loss(precision: Tensor) -> Tensor:
+    """Return mean log(1 + (Σ_k m_k − max_k m_k) / s): precision that the winner does not need.
 
     s is far below ρ, so that a component falls silent where it loses, and shows nothing there when
     it is rendered alone.
 
     Args:
-        confidence: m (B,K,1,R,R).
+        precision: m (B,K,1,R,R).
     """
-    excess = confidence.sum(1) - confidence.amax(1)
+    excess = precision.sum(1) - precision.amax(1)
     return torch.log1p(excess / (0.02 * QUADRATIC_REST)).mean()
 
 
-def purity_loss(confidence: Tensor) -> Tensor:
+def purity_loss(precision: Tensor) -> Tensor:
     """Return mean 1 − Σ_k w_k², w = m / Σ m: pixels are one component's, not a blend.
 
     Args:
-        confidence: m (B,K,1,R,R).
+        precision: m (B,K,1,R,R).
     """
-    share = confidence / confidence.sum(1, keepdim=True)
+    share = precision / precision.sum(1, keepdim=True)
     return (1 - share.square().sum(1)).mean()
 
 
-def area_loss(confidence: Tensor) -> Tensor:
+def area_loss(precision: Tensor) -> Tensor:
     """Return the share of the picture that components other than the first (the ground) claim.
 
     Args:
-        confidence: m (B,K,1,R,R).
+        precision: m (B,K,1,R,R).
     """
-    return (confidence[:, 1:].sum(1) / confidence.sum(1)).mean()
+    return (precision[:, 1:].sum(1) / precision.sum(1)).mean()
 
 
 def gradient_loss(output: Tensor, target: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ def shuffle_components(
     rows = distributed.part(torch.stack(drawn, 1)).to(z.device)
     columns = torch.arange(count, device=z.device)
     mixed = distributed.whole(z)[rows, columns]
-    if isinstance(bound, BoundLaggedEnergy):
+    if isinstance(bound, BoundCoarseImageEnergy):
         return bound.of(mixed), mixed
     parts = [distributed.whole(t)[rows, columns] for t in vars(bound).values()]
     return type(bound)(*parts), mixed

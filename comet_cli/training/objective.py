@@ -13,7 +13,7 @@ from comet_cli.errors import CometError
 from comet_cli.models.card import PLAIN_STARTS
 from comet_cli.models.comet_model import CometModel
 from comet_cli.networks.base import BoundEnergy
-from comet_cli.networks.spatial_energy import BoundLaggedEnergy
+from comet_cli.networks.spatial_energy import BoundCoarseImageEnergy
 from comet_cli.training import distributed
 from comet_cli.training.batches import _seed
 from comet_cli.training.losses import (
@@ -127,15 +127,15 @@ def training_loss(
             found = model.encode(shown.clamp(0, 1))
         loss = loss + settings.swap * share * swap_loss(found, wanted)
     if settings.parsimony or settings.purity or settings.area:
-        confidence = bound.curvature(x)
-        if confidence is None or model.card.sees_image:
+        precision = bound.curvature(x)
+        if precision is None or model.card.sees_image:
             raise CometError(
                 "recipe, [train]: parsimony, purity and area are for the quadratic energy that "
                 "does not see the image"
             )
-        penalty = settings.parsimony * parsimony_loss(confidence)
-        penalty = penalty + settings.purity * purity_loss(confidence)
-        penalty = penalty + settings.area * area_loss(confidence)
+        penalty = settings.parsimony * parsimony_loss(precision)
+        penalty = penalty + settings.purity * purity_loss(precision)
+        penalty = penalty + settings.area * area_loss(precision)
         loss = loss + share * penalty
     return loss, float((iterates[-1].detach() - x).square().mean())
 
@@ -177,7 +177,7 @@ def recomposition_iterates(
     x, kept = x0, []
     for n in range(1, num_steps + 1):
         wanted = keep == "all" or n == num_steps
-        if isinstance(bound, BoundLaggedEnergy):  # decoded once for this step
+        if isinstance(bound, BoundCoarseImageEnergy):  # decoded once for this step
             with torch.set_grad_enabled(wanted):
                 energy = TrainingEnergy(bound.at(x))
         y = descent_step(energy, x, model.card.step_size, create_graph=wanted)

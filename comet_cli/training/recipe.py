@@ -26,7 +26,7 @@ class DataSettings:
 
     Attributes:
         train: a data-set folder (its split ``train``), a plain folder of pictures, a pack or an
-            array file; or a table, or a list of tables, as :class:`.sources.Source` describes.
+            array file; or a table, or a list of tables (:class:`.sources.TrainingData`).
         held_out: whose split ``test`` is held out, written like ``train``; default the same.
         measured: whose split ``test`` the card's figures are measured on; default ``held_out``.
             A set of its own keeps what the log and the sheets led to out of them.
@@ -236,7 +236,7 @@ def _check(section: str, checks: Sequence[tuple[bool, str]]) -> None:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """A whole recipe: the model's facts, the data, the training."""
 
     card: ModelCard
@@ -317,7 +317,7 @@ def _with_defaults(facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def parse_recipe(text: str, where: str = "recipe") -> Recipe:
+def parse_recipe(text: str, where: str = "recipe") -> TrainingRecipe:
     """Read a recipe.
 
     Args:
@@ -340,10 +340,10 @@ def parse_recipe(text: str, where: str = "recipe") -> Recipe:
     card = _section(ModelCard, facts, "model", where)
     data = _section(DataSettings, document.get("data"), "data", where)
     train = _section(TrainSettings, document.get("train"), "train", where)
-    return Recipe(card, data, train, text)
+    return TrainingRecipe(card, data, train, text)
 
 
-def read_recipe(path: Path) -> Recipe:
+def read_recipe(path: Path) -> TrainingRecipe:
     """Read a recipe file (see :func:`parse_recipe`)."""
     try:
         text = path.read_text(encoding="utf-8")

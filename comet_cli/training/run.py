@@ -25,7 +25,7 @@ from comet_cli.training.checkpoint import iterations_done
 from comet_cli.training.loading import HeldOut, load_data, load_matches, measure_held_out
 from comet_cli.training.loop import Report, TrainingResult, train
 from comet_cli.training.objective import training_loss
-from comet_cli.training.recipe import Recipe, read_recipe
+from comet_cli.training.recipe import TrainingRecipe, read_recipe
 from comet_cli.training.starting import start_weights
 
 # Of the card's swap accuracy; `comet evaluate swaps` takes its time.
@@ -34,7 +34,7 @@ TIMED = 3  # iterations that an estimate measures; the first one is slow
 
 
 def train_recipe(
-    path: Path | Recipe,
+    path: Path | TrainingRecipe,
     folder: Path,
     *,
     max_seconds: float = math.inf,
@@ -60,7 +60,7 @@ def train_recipe(
     Returns:
         the card as written and what the training reached.
     """
-    recipe = path if isinstance(path, Recipe) else read_recipe(path)
+    recipe = path if isinstance(path, TrainingRecipe) else read_recipe(path)
     images, held_out, judged = load_data(recipe, measured)
     first = distributed.rank() == 0
     try:
@@ -87,7 +87,7 @@ def train_recipe(
     return save_trained(result, recipe, folder, judged), result
 
 
-def seconds_each(recipe: Recipe, device: str = "auto") -> float:
+def seconds_each(recipe: TrainingRecipe, device: str = "auto") -> float:
     """Return the time of one iteration, measured on noise."""
     card, settings = recipe.card, recipe.train
     if settings.threads:
@@ -134,7 +134,7 @@ def with_tensorboard(report: Report | None, folder: Path) -> Report:
 
 def save_trained(
     result: TrainingResult,
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     folder: Path,
     held_out: HeldOut,
 ) -> ModelCard:
@@ -169,7 +169,7 @@ def save_trained(
     )
 
 
-def swap_pairs(recipe: Recipe) -> Path | None:
+def swap_pairs(recipe: TrainingRecipe) -> Path | None:
     """Return where the pairs of the card's swap accuracy are.
 
     Where the recipe says, else where all figures are measured. None, for the test split of the

@@ -14,7 +14,7 @@ _RESERVED = ("reconstruction", "segmentation")
 
 
 @dataclass(frozen=True)
-class Source:
+class TrainingData:
     """One data set of a recipe.
 
     Attributes:
@@ -35,7 +35,7 @@ class Source:
     limit: int = 0
 
 
-def parse_sources(value: Any, key: str) -> tuple[Source, ...]:
+def parse_sources(value: Any, key: str) -> tuple[TrainingData, ...]:
     """Read what a recipe's [data] says for ``key``: a path, a table, or a list of either.
 
     Raises:
@@ -52,12 +52,12 @@ def parse_sources(value: Any, key: str) -> tuple[Source, ...]:
     return sources
 
 
-def _parse(item: Any, key: str) -> Source:
+def _parse(item: Any, key: str) -> TrainingData:
     if isinstance(item, str):
         item = {"path": item}
     if not isinstance(item, dict):
         raise _error(key, f"must be of type str, not {item!r}, or a list of tables with a path")
-    fields = {field.name: str(field.type) for field in dataclasses.fields(Source)}
+    fields = {field.name: str(field.type) for field in dataclasses.fields(TrainingData)}
     unknown = sorted(set(item) - set(fields))
     if unknown:
         raise _error(key, f"has the unknown {', '.join(unknown)}; known are {', '.join(fields)}")
@@ -67,7 +67,7 @@ def _parse(item: Any, key: str) -> Source:
             raise _error(key, f"has a {name} that must be of type {fields[name]}, not {found!r}")
     if not item.get("path"):
         raise _error(key, "must name a folder")
-    source = Source(**item)
+    source = TrainingData(**item)
     if not 0 < source.share < math.inf:
         raise _error(key, f"has a share of {source.share}, expected a positive number")
     if source.crop < 0 or source.limit < 0:

@@ -14,17 +14,17 @@ from comet_cli.models import comet_model
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 from comet_cli.networks.competitive_encoder import CompetitiveEncoder
-from comet_cli.training.recipe import Recipe
+from comet_cli.training.recipe import TrainingRecipe
 
 # Of global encoders: K times D outputs, component by component.
 LATENTS = "encoder.to_latents."
-# Of an energy that responds: confidence and proposal, before the response.
+# Of an energy that responds: precision and mean, before the response.
 OUTPUTS, UNRESPONSIVE = "energy_network.out.", 4
 # Layers that another size, or seeing the image, adds to an energy.
 ADDED = ("grow", "refine", "reader", "seen_hidden", "seen_change")
 
 
-def start_weights(recipe: Recipe, images: Pictures) -> dict[str, Tensor]:
+def start_weights(recipe: TrainingRecipe, images: Pictures) -> dict[str, Tensor]:
     """Return the weights a training starts from.
 
     Those of ``start_from``, whose components may be fewer or more, or random ones (of the recipe's

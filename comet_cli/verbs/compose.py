@@ -14,11 +14,11 @@ from comet_cli.energy.descent import Callback
 from comet_cli.errors import Interrupted, SelectionError, UsageError
 from comet_cli.formats.files import check_inputs, read_input, show, write_output
 from comet_cli.formats.images import encode_png, load_image, to_bytes, write_png
-from comet_cli.formats.picture_recipe import ModelReference, Recipe, RecipeTerm, Setting
+from comet_cli.formats.picture_recipe import ModelReference, PictureRecipe, RecipeTerm, Setting
 from comet_cli.inputs.modifiers import Region, split_blend, split_region
 from comet_cli.inputs.opening import RecipeDraft, open_selections
 from comet_cli.inputs.seed_lists import parse_seeds
-from comet_cli.inputs.session import Bench, Progress
+from comet_cli.inputs.session import Progress, Session
 from comet_cli.models.card import STARTS
 from comet_cli.verbs.compose_recipe import (
     blend,
@@ -36,19 +36,19 @@ Ingredient = tuple[RecipeTerm, Region | None]
 def compose_picture(
     selections: Sequence[str],
     output: str,
-    bench: Bench,
+    session: Session,
     *,
     trace: str | None = None,
     metadata: bool = True,
     progress: Progress | None = None,
     **settings: Any,
-) -> Recipe:
+) -> PictureRecipe:
     """Render selections and write the picture, whole or not at all.
 
     Args:
         selections: see :mod:`comet_cli.inputs.selection`.
         output: the PNG; ``-`` for standard output.
-        bench: the models.
+        session: the models.
         trace: an ``.apng``, ``.gif``, ``.webp`` or ``.mp4`` for the descent as an animation.
         metadata: write the recipe into the picture.
         progress: called with (done, total) steps.
@@ -58,7 +58,7 @@ def compose_picture(
         The recipe.
     """
     _check_trace(trace, settings.get("seeds"))
-    recipe = plan_composition(selections, bench, **settings)
+    recipe = plan_composition(selections, session, **settings)
     frames = Trace() if trace is not None else None
     count = _progress(recipe, progress)
     callbacks = [callback for callback in (frames, count) if callback is not None]
@@ -67,7 +67,7 @@ def compose_picture(
         for callback in callbacks:
             callback(n, x)
 
-    pixels, recipe = finish_composition(recipe, bench, follow if callbacks else None)
+    pixels, recipe = finish_composition(recipe, session, follow if callbacks else None)
     embedded = recipe if metadata else None
     write_png(pixels, output, embedded)
     if trace is not None and frames is not None:
@@ -78,14 +78,14 @@ def compose_picture(
 def compose_pictures(
     selections: Sequence[str],
     outputs: Sequence[str],
-    bench: Bench,
+    session: Session,
     *,
     seeds: str,
     trace: str | None = None,
     metadata: bool = True,
     progress: Progress | None = None,
     **settings: Any,
-) -> list[Recipe]:
+) -> list[PictureRecipe]:
     """Render selections with several seeds and write a file each, as soon as it is there.
 
     Each is, byte for byte, what :func:`compose_picture` writes with that seed.
@@ -93,7 +93,7 @@ def compose_pictures(
     Args:
         selections: see :func:`plan_composition`.
         outputs: a PNG a seed.
-        bench: the models.
+        session: the models.
         seeds: the list of seeds.
         trace: refused: an animation shows one descent.
         metadata: write the recipes into the pictures.
@@ -107,11 +107,11 @@ def compose_pictures(
         Interrupted: from the keyboard; what is written stays, and the seeds that lack are named.
     """
     _check_trace(trace, seeds)
-    recipe = plan_composition(selections, bench, seeds=seeds, **settings)
+    recipe = plan_composition(selections, session, seeds=seeds, **settings)
     count = _progress(recipe, progress)
-    recipes: list[Recipe] = []
+    recipes: list[PictureRecipe] = []
     every = parse_seeds(seeds)
-    drawn = finish_compositions(recipe, bench, every, count)
+    drawn = finish_compositions(recipe, session, every, count)
     try:
         for path, (_, pixels, finished) in zip(outputs, drawn, strict=True):
             write_png(pixels, path, finished if metadata else None)
@@ -133,13 +133,13 @@ def _check_trace(trace: str | None, seeds: str | None) -> None:
         raise UsageError("--trace shows one descent, --seeds makes several; give one of them")
 
 
-def _progress(recipe: Recipe, progress: Progress | None) -> Callback | None:
+def _progress(recipe: PictureRecipe, progress: Progress | None) -> Callback | None:
     pictures = str(recipe.settings.get("seeds", "")).count(",") + 1
     return counting(progress, (descent_settings(recipe)[1] or 1) * pictures)
 
 
 def open_ingredients(
-    texts: Sequence[str], bench: Bench, *, literal: bool = False
+    texts: Sequence[str], session: Session, *, literal: bool = False
 ) -> tuple[list[ModelReference], list[Ingredient]]:
     """Open the files of ``compose``'s arguments.
 
@@ -154,7 +154,7 @@ def open_ingredients(
     check_inputs(dict.fromkeys(r.path for _, r in split if r is not None and r.path is not None))
     blends = [split_blend(text, literal=literal) for text, _ in split]
     flat = [text for first, second, _ in blends for text in (first, second) if text is not None]
-    opened = iter(open_selections(bench, flat, literal=literal))
+    opened = iter(open_selections(session, flat, literal=literal))
     draft = RecipeDraft()
     found: list[Ingredient] = []
     for (_, region), (first, second, part) in zip(split, blends, strict=True):
@@ -201,7 +201,7 @@ def draw_mask(region: Region, size: int) -> bytes:
 
 def plan_composition(
     selections: Sequence[str],
-    bench: Bench,
+    session: Session,
     *,
     seed: int = 0,
     seeds: str | None = None,
@@ -212,12 +212,12 @@ def plan_composition(
     solver: str = "gd",
     tolerance: float | None = None,
     literal: bool = False,
-) -> Recipe:
+) -> PictureRecipe:
     """Turn selection arguments into the recipe of their picture; encodes, but renders nothing.
 
     Args:
         selections: see :mod:`comet_cli.inputs.selection` and :mod:`comet_cli.inputs.modifiers`.
-        bench: the models.
+        session: the models.
         seed: of the noise.
         seeds: a list such as ``0-15``: one sheet of a picture a seed.
         steps: N; default the largest that the models' cards recommend.
@@ -225,7 +225,7 @@ def plan_composition(
         size: R of the canvas; default the largest of the models.
         init: ``noise``, ``grey``, ``black``, or an image file to start from.
         solver: see :func:`comet_cli.energy.solvers.solve`.
-        tolerance: stop when the energy has settled (:class:`comet_cli.energy.descent.Settling`).
+        tolerance: stop when the energy has settled (:class:`comet_cli.energy.descent.Tolerance`).
         literal: the arguments are file names.
 
     Raises:
@@ -243,9 +243,9 @@ def plan_composition(
         )
     if init is not None and init not in STARTS:
         check_inputs([init])
-    models, ingredients = open_ingredients(selections, bench, literal=literal)
+    models, ingredients = open_ingredients(selections, session, literal=literal)
     if size is None:
-        size = max(bench.model_of(m.name, m.sha256, "an input").card.image_size for m in models)
+        size = max(session.model_of(m.name, m.sha256, "an input").card.image_size for m in models)
     picture = b""
     if init is not None and init not in STARTS:
         # Eight bits a channel, so that the recipe holds exactly what was used.
@@ -264,7 +264,7 @@ def plan_composition(
             t if region is None else replace(t, mask=draw_mask(region, size))
             for t, region in ingredients
         ],
-        bench,
+        session,
         seed=every[0],
         steps=steps,
         step_size=step_size,

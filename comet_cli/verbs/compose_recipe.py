@@ -11,15 +11,21 @@ import torch
 
 from comet_cli.drawing.sheets import Sheet, draw_sheet
 from comet_cli.energy.composition import Composition, Term, canvas_size, compose
-from comet_cli.energy.descent import Callback, Settling
+from comet_cli.energy.descent import Callback, Tolerance
 from comet_cli.energy.render import MAX_SEED, default_start, render
 from comet_cli.energy.solvers import SOLVERS
 from comet_cli.errors import FileFormatError, UsageError
 from comet_cli.formats.files import show
 from comet_cli.formats.images import decode_png, from_bytes, to_bytes
-from comet_cli.formats.picture_recipe import ModelReference, Recipe, RecipeRow, RecipeTerm, Setting
+from comet_cli.formats.picture_recipe import (
+    ModelReference,
+    PictureRecipe,
+    RecipeRow,
+    RecipeTerm,
+    Setting,
+)
 from comet_cli.inputs.seed_lists import parse_seeds
-from comet_cli.inputs.session import Bench, Progress
+from comet_cli.inputs.session import Progress, Session
 from comet_cli.models.card import STARTS
 from comet_cli.version import __version__
 
@@ -72,7 +78,7 @@ def start_of(terms: Sequence[Term]) -> str:
 def compose_recipe(
     models: Sequence[ModelReference],
     terms: Sequence[RecipeTerm],
-    bench: Bench,
+    session: Session,
     *,
     seed: int = 0,
     steps: int | None = None,
@@ -81,13 +87,13 @@ def compose_recipe(
     init: str | None = None,
     picture: bytes = b"",
     further: dict[str, Setting] | None = None,
-) -> Recipe:
+) -> PictureRecipe:
     """Return the recipe of a composition, in canonical order: permuted terms change no bit of it.
 
     Args:
         models: that the terms speak of.
         terms: the terms.
-        bench: the models themselves.
+        session: the models themselves.
         seed: of the noise.
         steps: N; default the largest that the models' cards recommend.
         step_size: multiplies every model's own λ.
@@ -98,7 +104,7 @@ def compose_recipe(
     """
     models, terms = in_canonical_order(models, terms)
     row = RecipeRow("", terms, picture)
-    live = bench.terms(Recipe("compose", models, (row,)), row)
+    live = session.terms(PictureRecipe("compose", models, (row,)), row)
     settings: dict[str, Setting] = {
         "seed": seed,
         "steps": steps or max(t.model.card.render_steps for t in live),
@@ -106,13 +112,13 @@ def compose_recipe(
         "size": canvas_size(live) if size is None else size,
         "init": "picture" if picture else init or start_of(live),
         **(further or {}),
-        **bench.environment(),
+        **session.environment(),
     }
     versions = {"comet": __version__, "torch": str(torch.__version__)}
-    return Recipe("compose", models, (row,), settings, versions)
+    return PictureRecipe("compose", models, (row,), settings, versions)
 
 
-def descent_settings(recipe: Recipe) -> tuple[int, int | None, float]:
+def descent_settings(recipe: PictureRecipe) -> tuple[int, int | None, float]:
     """Return seed, steps (None: what the models' cards recommend) and step size, checked."""
     steps = recipe.settings.get("steps")
     return (
@@ -122,23 +128,25 @@ def descent_settings(recipe: Recipe) -> tuple[int, int | None, float]:
     )
 
 
-def draw_composition(recipe: Recipe, bench: Bench, callback: Callback | None = None) -> np.ndarray:
+def draw_composition(
+    recipe: PictureRecipe, session: Session, callback: Callback | None = None
+) -> np.ndarray:
     """Render a ``compose`` recipe; see :func:`finish_composition`.
 
     Returns:
         (R,R,3) uint8, or the sheet of a recipe with several seeds.
     """
-    return finish_composition(recipe, bench, callback)[0]
+    return finish_composition(recipe, session, callback)[0]
 
 
 def finish_composition(
-    recipe: Recipe, bench: Bench, callback: Callback | None = None
-) -> tuple[np.ndarray, Recipe]:
+    recipe: PictureRecipe, session: Session, callback: Callback | None = None
+) -> tuple[np.ndarray, PictureRecipe]:
     """Render a ``compose`` recipe.
 
     Args:
         recipe: from :func:`plan_composition`, or read back from a picture.
-        bench: the models.
+        session: the models.
         callback: see :func:`comet_cli.energy.descent.descend`.
 
     Returns:
@@ -151,12 +159,12 @@ def finish_composition(
     """
     seeds = recipe.settings.get("seeds")
     if seeds is None:
-        ((_, pixels, finished),) = finish_compositions(recipe, bench, None, callback)
+        ((_, pixels, finished),) = finish_compositions(recipe, session, None, callback)
         return pixels, finished
     if not isinstance(seeds, str):
         raise FileFormatError("the recipe's setting 'seeds' is no list of seeds")
     every = parse_seeds(seeds)
-    drawn = list(finish_compositions(recipe, bench, every, callback))
+    drawn = list(finish_compositions(recipe, session, every, callback))
     columns = math.ceil(math.sqrt(len(every)))
     lines = [drawn[n : n + columns] for n in range(0, len(drawn), columns)]
     sheet = Sheet(
@@ -174,20 +182,23 @@ def finish_composition(
 
 
 def finish_compositions(
-    recipe: Recipe, bench: Bench, seeds: Sequence[int] | None, callback: Callback | None = None
-) -> Iterator[tuple[int, np.ndarray, Recipe]]:
+    recipe: PictureRecipe,
+    session: Session,
+    seeds: Sequence[int] | None,
+    callback: Callback | None = None,
+) -> Iterator[tuple[int, np.ndarray, PictureRecipe]]:
     """Render a ``compose`` recipe with one seed after the other, its energy composed once.
 
     Args:
         recipe: the recipe.
-        bench: the models.
+        session: the models.
         seeds: default the recipe's own.
         callback: called with the steps of all seeds counted on.
 
     Yields:
         The seed, its picture (R,R,3) uint8 and the recipe of that picture alone.
     """
-    terms = bench.terms(recipe, recipe.rows[0])
+    terms = session.terms(recipe, recipe.rows[0])
     seed, steps, step_size = descent_settings(recipe)
     steps = steps or max(t.model.card.render_steps for t in terms)
     size = recipe.setting("size", int, low=1, high=MAX_SIZE)
@@ -196,11 +207,11 @@ def finish_compositions(
     taken = _steps_taken(recipe, len(every))
     energy: Composition | None = None
     for n, one in enumerate(every):
-        settling = None
+        tolerance = None
         if "tolerance" in recipe.settings and taken is None:
-            settling = Settling(recipe.setting("tolerance", float, low=0, high=1))
+            tolerance = Tolerance(recipe.setting("tolerance", float, low=0, high=1))
         follow = None if callback is None else _counted_on(callback, n * steps)
-        with bench.arithmetic():
+        with session.arithmetic():
             # Inside, because what a composition computes once is part of the arithmetic too.
             energy = compose(terms, size=size) if energy is None else energy
             image = render(
@@ -212,19 +223,19 @@ def finish_compositions(
                 init=_start(recipe, size),
                 callback=follow,
                 solver=solver,
-                settling=settling,
+                tolerance=tolerance,
                 energy=energy,
             )
         settings = {k: v for k, v in recipe.settings.items() if k not in ("seeds", "steps_taken")}
         settings["seed"] = one
-        if settling is not None:
-            settings["steps_taken"] = settling.steps[0]
+        if tolerance is not None:
+            settings["steps_taken"] = tolerance.steps[0]
         elif taken is not None:
             settings["steps_taken"] = taken[n]
         yield one, to_bytes(image[0]), replace(recipe, settings=settings)
 
 
-def _start(recipe: Recipe, size: int) -> str | torch.Tensor:
+def _start(recipe: PictureRecipe, size: int) -> str | torch.Tensor:
     init = recipe.choice("init", (*STARTS, "picture"))
     if init != "picture":
         return init
@@ -234,7 +245,7 @@ def _start(recipe: Recipe, size: int) -> str | torch.Tensor:
     return torch.from_numpy(from_bytes(pixels))[None]
 
 
-def _steps_taken(recipe: Recipe, count: int) -> list[int] | None:
+def _steps_taken(recipe: PictureRecipe, count: int) -> list[int] | None:
     """Return how many steps a finished recipe with a tolerance took, one number a picture."""
     found = recipe.settings.get("steps_taken")
     if found is None:

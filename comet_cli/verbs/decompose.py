@@ -12,9 +12,9 @@ from comet_cli.energy.composition import Term
 from comet_cli.energy.render import default_start, render
 from comet_cli.errors import UsageError
 from comet_cli.formats.images import decode_png, encode_png, to_bytes, write_png
-from comet_cli.formats.picture_recipe import Recipe, RecipeRow
+from comet_cli.formats.picture_recipe import PictureRecipe, RecipeRow
 from comet_cli.inputs.opening import RecipeDraft, open_selections
-from comet_cli.inputs.session import Bench, Opened, Progress
+from comet_cli.inputs.session import Opened, Progress, Session
 from comet_cli.models.card import STARTS
 from comet_cli.verbs.compose_recipe import check_settings, descent_settings
 
@@ -23,19 +23,19 @@ START_CHOICES = ("auto", *STARTS)
 
 def plan_decomposition(
     inputs: Sequence[str],
-    bench: Bench,
+    session: Session,
     *,
     seed: int = 0,
     steps: int | None = None,
     step_size: float = 1.0,
     init: str = "auto",
     literal: bool = False,
-) -> Recipe:
+) -> PictureRecipe:
     """Turn images and ``.z`` files (or selections) into the recipe of their sheet.
 
     Args:
         inputs: a row each.
-        bench: the models.
+        session: the models.
         seed: of the noise.
         steps: N; default each model's own recommendation.
         step_size: multiplies every model's own λ.
@@ -47,7 +47,7 @@ def plan_decomposition(
     if init not in START_CHOICES:
         raise UsageError(f"--init is '{init}', expected one of {', '.join(START_CHOICES)}")
     draft = RecipeDraft()
-    for opened, picked in open_selections(bench, inputs, literal=literal):
+    for opened, picked in open_selections(session, inputs, literal=literal):
         terms = tuple(draft.term(opened, k, w) for k, w in picked)
         draft.rows.append(RecipeRow(row_name(opened), terms, embedded_picture(opened)))
     return draft.finish(
@@ -57,7 +57,7 @@ def plan_decomposition(
             "steps": steps,
             "step_size": float(step_size),
             "init": init,
-            **bench.environment(),
+            **session.environment(),
         },
     )
 
@@ -73,7 +73,7 @@ def embedded_picture(opened: Opened) -> bytes:
 
 
 def draw_decomposition(
-    recipe: Recipe, bench: Bench, progress: Progress | None = None
+    recipe: PictureRecipe, session: Session, progress: Progress | None = None
 ) -> np.ndarray:
     """Render a ``decompose`` recipe: (H,W,3) uint8.
 
@@ -81,14 +81,14 @@ def draw_decomposition(
         DivergenceError: a descent diverged.
         FileFormatError: a recipe that cannot be.
     """
-    rows = [bench.terms(recipe, row) for row in recipe.rows]
+    rows = [session.terms(recipe, row) for row in recipe.rows]
     total = sum(len(terms) + 1 for terms in rows)
     done = 0
     pictures = []
     for terms in rows:
         drawn = []
         for part in [terms, *([term] for term in terms)]:
-            drawn.append(_draw_part(recipe, bench, part, alone=part is not terms))
+            drawn.append(_draw_part(recipe, session, part, alone=part is not terms))
             done += 1
             if progress is not None:
                 progress(done, total)
@@ -96,7 +96,9 @@ def draw_decomposition(
     return draw_sheet(_lay_out(recipe, pictures))
 
 
-def _draw_part(recipe: Recipe, bench: Bench, terms: list[Term], *, alone: bool) -> np.ndarray:
+def _draw_part(
+    recipe: PictureRecipe, session: Session, terms: list[Term], *, alone: bool
+) -> np.ndarray:
     seed, steps, step_size = descent_settings(recipe)
     card = terms[0].model.card
     init = recipe.choice("init", START_CHOICES)
@@ -104,12 +106,12 @@ def _draw_part(recipe: Recipe, bench: Bench, terms: list[Term], *, alone: bool) 
         init = card.init
     elif init == "auto":
         init = default_start([card], partial=True)
-    with bench.arithmetic():
+    with session.arithmetic():
         image = render(terms, seed=seed, num_steps=steps, step_size=step_size, init=init)
     return to_bytes(image[0])
 
 
-def _lay_out(recipe: Recipe, pictures: list[list[np.ndarray]]) -> Sheet:
+def _lay_out(recipe: PictureRecipe, pictures: list[list[np.ndarray]]) -> Sheet:
     inputs = [
         decode_png(row.picture, "an input in the recipe") if row.picture else None
         for row in recipe.rows
@@ -128,7 +130,7 @@ def _lay_out(recipe: Recipe, pictures: list[list[np.ndarray]]) -> Sheet:
     )
 
 
-def component_columns(recipe: Recipe, most: int, word: str = "component ") -> list[str]:
+def component_columns(recipe: PictureRecipe, most: int, word: str = "component ") -> list[str]:
     """Return a label a component column: its number, or its label where all rows agree."""
     labels = []
     for k in range(most):
@@ -141,18 +143,18 @@ def component_columns(recipe: Recipe, most: int, word: str = "component ") -> li
 def write_decomposition(
     inputs: Sequence[str],
     output: str,
-    bench: Bench,
+    session: Session,
     *,
     metadata: bool = True,
     progress: Progress | None = None,
     **settings: Any,
-) -> Recipe:
+) -> PictureRecipe:
     """Render and write the picture, whole or not at all.
 
     Args:
         inputs: images and ``.z`` files.
         output: the PNG; ``-`` for standard output.
-        bench: the models.
+        session: the models.
         metadata: write the recipe into the picture.
         progress: called with (done, total) renderings.
         settings: see :func:`plan_decomposition`.
@@ -160,7 +162,7 @@ def write_decomposition(
     Returns:
         The recipe.
     """
-    recipe = plan_decomposition(inputs, bench, **settings)
-    pixels = draw_decomposition(recipe, bench, progress)
+    recipe = plan_decomposition(inputs, session, **settings)
+    pixels = draw_decomposition(recipe, session, progress)
     write_png(pixels, output, recipe if metadata else None)
     return recipe

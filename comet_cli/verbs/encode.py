@@ -19,7 +19,7 @@ from comet_cli.formats.files import (
 )
 from comet_cli.formats.overwriting import check_output
 from comet_cli.inputs.face_alignment import align_faces, load_finder
-from comet_cli.inputs.session import Bench, Progress
+from comet_cli.inputs.session import Progress, Session
 
 ALIGNMENTS = ("face",)
 
@@ -80,7 +80,7 @@ def encoded_path(source: str, output: str | None, *, alone: bool) -> Path:
 
 def encode_files(
     sources: Sequence[str],
-    bench: Bench,
+    session: Session,
     *,
     output: str | None = None,
     align: str | None = None,
@@ -97,7 +97,7 @@ def encode_files(
 
     Args:
         sources: the pictures.
-        bench: opens models.
+        session: opens models.
         output: see :func:`encoded_path`.
         align: ``face`` to crop and rotate each photo to its largest face; None to encode the
             pictures as they are.
@@ -118,8 +118,8 @@ def encode_files(
     check_distinct(plan)
     for _, target in plan:
         check_output(target, force=force, inputs=sources)
-    bench.requested()
-    prepare = _face_alignment(bench) if align == "face" else None
+    session.requested()
+    prepare = _face_alignment(session) if align == "face" else None
     results = []
     for n, (source, target) in enumerate(plan):
         try:
@@ -131,7 +131,7 @@ def encode_files(
             if prepare is not None:
                 data = prepare(data, f"'{show(source)}'")
             places = [] if str(target) == STANDARD else [target]
-            opened = bench.encode(data, source, also=places)
+            opened = session.encode(data, source, also=places)
             _write(target, opened.components)
             results.append(Encoded(source, target, opened.components, opened.reused))
         except CometError as error:
@@ -151,6 +151,6 @@ def _write(target: Path, components: ComponentSet) -> None:
         write_output(target, data)
 
 
-def _face_alignment(bench: Bench) -> Callable[[bytes, str], bytes]:
+def _face_alignment(session: Session) -> Callable[[bytes, str], bytes]:
     find = load_finder()
-    return lambda data, where: align_faces(data, where, find, bench.note)
+    return lambda data, where: align_faces(data, where, find, session.note)

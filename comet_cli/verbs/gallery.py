@@ -22,7 +22,7 @@ from comet_cli.errors import CometError, FileFormatError, UsageError
 from comet_cli.formats.files import STANDARD, read_input, show, write_output
 from comet_cli.formats.images import image_facts, load_image, to_bytes
 from comet_cli.formats.overwriting import check_output
-from comet_cli.formats.picture_recipe import SIGNATURE, Recipe, read_recipe, recipe_text
+from comet_cli.formats.picture_recipe import SIGNATURE, PictureRecipe, read_recipe, recipe_text
 from comet_cli.verbs.inspect import recipe_facts
 
 ENDINGS = (".png", ".apng", ".jpg", ".jpeg", ".webp", ".gif")
@@ -77,7 +77,7 @@ def exhibit(folder: Path, path: str) -> Exhibit:
     )
 
 
-def _sources(recipe: Recipe, where: str) -> tuple[tuple[str, Thumbnail | None], ...]:
+def _sources(recipe: PictureRecipe, where: str) -> tuple[tuple[str, Thumbnail | None], ...]:
     found = []
     for row in recipe.rows[:MAX_SOURCES]:
         picture = None

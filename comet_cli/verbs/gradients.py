@@ -25,9 +25,9 @@ from comet_cli.errors import FileFormatError, UsageError
 from comet_cli.formats.files import check_distinct, show, write_output
 from comet_cli.formats.images import decode_png, encode_png, from_bytes, write_png
 from comet_cli.formats.overwriting import check_output
-from comet_cli.formats.picture_recipe import Recipe, RecipeRow, Setting
+from comet_cli.formats.picture_recipe import PictureRecipe, RecipeRow, Setting
 from comet_cli.inputs.opening import RecipeDraft, open_selections, parse_selections
-from comet_cli.inputs.session import Bench, Progress
+from comet_cli.inputs.session import Progress, Session
 from comet_cli.verbs.compose_recipe import check_settings
 from comet_cli.verbs.decompose import component_columns, row_name
 from comet_cli.version import __version__
@@ -35,14 +35,14 @@ from comet_cli.version import __version__
 
 def plan_gradients(
     images: Sequence[str],
-    bench: Bench,
+    session: Session,
     *,
     at: str = "start",
     map_kind: str = "signed",
     with_overlay: bool = False,
     seed: int = 0,
     literal: bool = False,
-) -> Recipe:
+) -> PictureRecipe:
     """Encode images and return the recipe of their sheet of gradient maps.
 
     Raises:
@@ -53,14 +53,14 @@ def plan_gradients(
     for name, value, choices in (("--at", at, POINTS), ("--map", map_kind, MAPS)):
         if value not in choices:
             raise UsageError(f"{name} is '{value}', expected one of {', '.join(choices)}")
-    for selection in parse_selections(bench, images, literal=literal):
+    for selection in parse_selections(session, images, literal=literal):
         if selection.items is not None or selection.weight != 1:
             raise UsageError(
                 f"'{show(selection.text)}': gradients maps all components of a picture; name the "
                 "picture alone"
             )
     draft = RecipeDraft()
-    for opened, picked in open_selections(bench, images, literal=literal):
+    for opened, picked in open_selections(session, images, literal=literal):
         if opened.picture is None:
             raise UsageError(
                 f"'{show(opened.path)}' holds components without their picture; gradients needs "
@@ -75,24 +75,24 @@ def plan_gradients(
             "map": map_kind,
             "overlay": with_overlay,
             "seed": seed,
-            **bench.environment(),
+            **session.environment(),
         },
     )
 
 
 def attribute_rows(
-    recipe: Recipe, bench: Bench, progress: Progress | None = None
+    recipe: PictureRecipe, session: Session, progress: Progress | None = None
 ) -> list[Attribution]:
     """Return the gradients of every row of a ``gradients`` recipe."""
     found = []
     for row in recipe.rows:
-        terms = bench.terms(recipe, row)
+        terms = session.terms(recipe, row)
         model = terms[0].model
         size = model.card.image_size
         pixels = decode_png(row.picture, "an input in the recipe")
         if pixels.shape != (size, size, 3) or any(t.model is not model for t in terms):
             raise FileFormatError("an input in the recipe does not fit its model")
-        with bench.arithmetic():
+        with session.arithmetic():
             found.append(
                 attribute(
                     model,
@@ -107,7 +107,7 @@ def attribute_rows(
     return found
 
 
-def draw_gradients(recipe: Recipe, attributions: Sequence[Attribution]) -> np.ndarray:
+def draw_gradients(recipe: PictureRecipe, attributions: Sequence[Attribution]) -> np.ndarray:
     """Lay a ``gradients`` recipe out as a sheet, or as the one map or mask it asks for.
 
     Returns:
@@ -137,7 +137,7 @@ def draw_gradients(recipe: Recipe, attributions: Sequence[Attribution]) -> np.nd
     )
 
 
-def _maps(recipe: Recipe, row: RecipeRow, attribution: Attribution) -> list[np.ndarray]:
+def _maps(recipe: PictureRecipe, row: RecipeRow, attribution: Attribution) -> list[np.ndarray]:
     pixels = decode_png(row.picture, "an input in the recipe")
     return [
         component_map(
@@ -151,7 +151,7 @@ def _maps(recipe: Recipe, row: RecipeRow, attribution: Attribution) -> list[np.n
     ]
 
 
-def _mask(recipe: Recipe, attribution: Attribution, component: int) -> np.ndarray:
+def _mask(recipe: PictureRecipe, attribution: Attribution, component: int) -> np.ndarray:
     if recipe.choice("mask", RULES) == "strongest":
         owned = attribution.segments() == component
     else:
@@ -160,7 +160,7 @@ def _mask(recipe: Recipe, attribution: Attribution, component: int) -> np.ndarra
     return np.where(owned[..., None], np.uint8(255), np.uint8(0)).repeat(3, 2)
 
 
-def gradients_npz(recipe: Recipe, attributions: Sequence[Attribution]) -> bytes:
+def gradients_npz(recipe: PictureRecipe, attributions: Sequence[Attribution]) -> bytes:
     """Return an ``.npz`` file of the numbers behind a sheet.
 
     Arrays: ``names`` (B,), ``images`` (B,3,R,R), ``z`` (B,K,D), ``gradients`` (B,K,3,R,R),
@@ -189,7 +189,7 @@ def gradients_npz(recipe: Recipe, attributions: Sequence[Attribution]) -> bytes:
 def write_gradients(
     images: Sequence[str],
     output: str,
-    bench: Bench,
+    session: Session,
     *,
     npz: str | None = None,
     each: str | None = None,
@@ -205,7 +205,7 @@ def write_gradients(
     Args:
         images: a row each.
         output: the PNG; ``-`` for standard output.
-        bench: the models.
+        session: the models.
         npz: a file for the numbers, see :func:`gradients_npz`.
         each: an existing folder that takes each map as a PNG of its own, ``scene-0.png`` ….
         masks: an existing folder that takes a black and white PNG a component,
@@ -223,7 +223,7 @@ def write_gradients(
     """
     _check_extras(npz, (each, masks))
     _check_threshold(threshold, masks)
-    recipe = plan_gradients(images, bench, **settings)
+    recipe = plan_gradients(images, session, **settings)
     parts = [] if each is None else _parts(recipe, Path(each), "")
     if masks is not None:
         rule: dict[str, Setting] = {"mask": "strongest"}
@@ -234,7 +234,7 @@ def write_gradients(
     check_distinct([*sheet, *((part.recipe.rows[0].name, part.path) for part in parts)])
     for part in parts:
         check_output(part.path, force=force, inputs=images)
-    attributions = attribute_rows(recipe, bench, progress)
+    attributions = attribute_rows(recipe, session, progress)
     numbers = b"" if npz is None else gradients_npz(recipe, attributions)
     write_png(draw_gradients(recipe, attributions), output, recipe if metadata else None)
     if npz is not None:
@@ -250,12 +250,12 @@ class _Part:
     """A single map or mask: its own recipe, and which row of the sheet it comes from."""
 
     row: int
-    recipe: Recipe
+    recipe: PictureRecipe
     path: Path
 
 
 def _parts(
-    recipe: Recipe, folder: Path, suffix: str, rule: Mapping[str, Setting] | None = None
+    recipe: PictureRecipe, folder: Path, suffix: str, rule: Mapping[str, Setting] | None = None
 ) -> list[_Part]:
     found = []
     for n, row in enumerate(recipe.rows):

@@ -11,7 +11,13 @@ import numpy as np
 from comet_cli.errors import UsageError
 from comet_cli.formats.components import ComponentSet, is_components, parse_components
 from comet_cli.formats.files import read_input, show
-from comet_cli.formats.picture_recipe import SIGNATURE, Recipe, RecipeRow, read_recipe, recipe_text
+from comet_cli.formats.picture_recipe import (
+    SIGNATURE,
+    PictureRecipe,
+    RecipeRow,
+    read_recipe,
+    recipe_text,
+)
 
 
 def inspect_file(path: str) -> dict[str, Any]:
@@ -69,7 +75,7 @@ def _inspect_components(path: str, components: ComponentSet) -> dict[str, Any]:
     }
 
 
-def recipe_facts(recipe: Recipe) -> dict[str, Any]:
+def recipe_facts(recipe: PictureRecipe) -> dict[str, Any]:
     """Return a recipe as JSON values for people: latents by their size, pictures by theirs."""
     return {
         "verb": recipe.verb,
@@ -80,7 +86,7 @@ def recipe_facts(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _row_facts(recipe: Recipe, row: RecipeRow) -> dict[str, Any]:
+def _row_facts(recipe: PictureRecipe, row: RecipeRow) -> dict[str, Any]:
     return {
         "name": row.name,
         "picture": bool(row.picture),

@@ -15,10 +15,10 @@ from comet_cli.errors import UsageError
 from comet_cli.formats.files import check_distinct, show
 from comet_cli.formats.images import decode_png, to_bytes, write_png
 from comet_cli.formats.overwriting import check_output
-from comet_cli.formats.picture_recipe import Recipe, RecipeRow, Setting
+from comet_cli.formats.picture_recipe import PictureRecipe, RecipeRow, Setting
 from comet_cli.inputs.opening import RecipeDraft, open_selections
 from comet_cli.inputs.selection import parse_listing, parse_selection
-from comet_cli.inputs.session import Bench, Progress
+from comet_cli.inputs.session import Progress, Session
 from comet_cli.models.card import STARTS
 from comet_cli.verbs.compose_recipe import (
     check_settings,
@@ -35,7 +35,7 @@ Drawn = dict[tuple[tuple[int, bytes, int, float], ...], np.ndarray]  # by the ke
 
 def plan_recombination(
     inputs: Sequence[str],
-    bench: Bench,
+    session: Session,
     *,
     add: bool = False,
     all_mixtures: bool = False,
@@ -46,13 +46,13 @@ def plan_recombination(
     step_size: float = 1.0,
     init: str = "auto",
     literal: bool = False,
-) -> Recipe:
+) -> PictureRecipe:
     """Turn images and ``.z`` files into the recipe of a grid.
 
     Args:
         inputs: two or more for swaps (figures 4, 7, 8, 10); one or more to ``add``; two for
             ``all_mixtures`` and ``interpolate``.
-        bench: the models.
+        session: the models.
         add: the additive series (figure 5): components one after the other, a row an input.
         all_mixtures: every one of the 2^n mixtures of two pictures.
         interpolate: columns from one picture's value of a component to the other's, a row a
@@ -81,7 +81,7 @@ def plan_recombination(
     if components is not None:
         parse_listing(components, "--components")
     draft = RecipeDraft()
-    for opened, picked in open_selections(bench, inputs, literal=literal):
+    for opened, picked in open_selections(session, inputs, literal=literal):
         terms = tuple(draft.term(opened, k, w) for k, w in picked)
         draft.rows.append(RecipeRow(opened.name, terms, embedded_picture(opened)))
     settings: dict[str, Setting] = {
@@ -91,7 +91,7 @@ def plan_recombination(
         "steps": steps,
         "step_size": float(step_size),
         "init": init,
-        **bench.environment(),
+        **session.environment(),
     }
     if components is not None:
         settings["components"] = components
@@ -111,48 +111,50 @@ def _layout(*, add: bool, all_mixtures: bool, interpolate: int | None) -> str:
 
 
 def draw_recombination(
-    recipe: Recipe, bench: Bench, progress: Progress | None = None
+    recipe: PictureRecipe, session: Session, progress: Progress | None = None
 ) -> np.ndarray:
     """Render a ``recombine`` recipe: (H,W,3) uint8; cells: :mod:`.recombine_grid`."""
     grid = lay_out_cells(recipe)
-    return draw_sheet(_sheet(recipe, grid, _render_cells(recipe, grid, bench, progress)))
+    return draw_sheet(_sheet(recipe, grid, _render_cells(recipe, grid, session, progress)))
 
 
-def _render_cells(recipe: Recipe, grid: Grid, bench: Bench, progress: Progress | None) -> Drawn:
+def _render_cells(
+    recipe: PictureRecipe, grid: Grid, session: Session, progress: Progress | None
+) -> Drawn:
     """Render each different composition once."""
     cells = {cell.key: cell for row in grid.cells for cell in row}
     drawn = {}
     for done, (key, cell) in enumerate(cells.items(), 1):
-        drawn[key] = _draw(recipe, bench, cell)
+        drawn[key] = _draw(recipe, session, cell)
         if progress is not None:
             progress(done, len(cells))
     return drawn
 
 
-def _draw(recipe: Recipe, bench: Bench, cell: Cell) -> np.ndarray:
+def _draw(recipe: PictureRecipe, session: Session, cell: Cell) -> np.ndarray:
     if recipe.settings.get("captions") is True:
-        return draw_composition(cell_recipe(recipe, cell, bench), bench)
+        return draw_composition(cell_recipe(recipe, cell, session), session)
     # Recipes of version 0.1 before there were captions: a part was what had too few terms.
-    terms = bench.terms(recipe, RecipeRow("", cell.terms))
+    terms = session.terms(recipe, RecipeRow("", cell.terms))
     seed, steps, step_size = descent_settings(recipe)
     init = recipe.choice("init", START_CHOICES)
     if init == "auto":
         cards = [t.model.card for t in terms]
         partial = len(terms) < max(card.components for card in cards)
         init = default_start(cards, partial=partial)
-    with bench.arithmetic():
+    with session.arithmetic():
         image = render(terms, seed=seed, num_steps=steps, step_size=step_size, init=init)
     return to_bytes(image[0])
 
 
-def cell_recipe(recipe: Recipe, cell: Cell, bench: Bench) -> Recipe:
+def cell_recipe(recipe: PictureRecipe, cell: Cell, session: Session) -> PictureRecipe:
     """Return the recipe of a single cell: what ``comet compose`` of its selection records."""
     seed, steps, step_size = descent_settings(recipe)
     init = recipe.choice("init", START_CHOICES)
     return compose_recipe(
         recipe.models,
         cell.terms,
-        bench,
+        session,
         seed=seed,
         steps=steps,
         step_size=step_size,
@@ -160,7 +162,7 @@ def cell_recipe(recipe: Recipe, cell: Cell, bench: Bench) -> Recipe:
     )
 
 
-def _sheet(recipe: Recipe, grid: Grid, drawn: Drawn) -> Sheet:
+def _sheet(recipe: PictureRecipe, grid: Grid, drawn: Drawn) -> Sheet:
     inputs = [
         decode_png(row.picture, "an input in the recipe") if row.picture else None
         for row in recipe.rows
@@ -183,7 +185,7 @@ def _sheet(recipe: Recipe, grid: Grid, drawn: Drawn) -> Sheet:
     )
 
 
-def cell_paths(recipe: Recipe, folder: str) -> list[tuple[Cell, Path]]:
+def cell_paths(recipe: PictureRecipe, folder: str) -> list[tuple[Cell, Path]]:
     """Return each different cell of a grid with a file for it: ``a-0,2+b-1.png``.
 
     Raises:
@@ -207,20 +209,20 @@ def cell_paths(recipe: Recipe, folder: str) -> list[tuple[Cell, Path]]:
 def write_recombination(
     inputs: Sequence[str],
     output: str,
-    bench: Bench,
+    session: Session,
     *,
     each: str | None = None,
     metadata: bool = True,
     force: bool = False,
     progress: Progress | None = None,
     **settings: Any,
-) -> Recipe:
+) -> PictureRecipe:
     """Render and write the grid, and its single pictures if asked; each whole or not at all.
 
     Args:
         inputs: images and ``.z`` files.
         output: the PNG; ``-`` for standard output.
-        bench: the models.
+        session: the models.
         each: an existing folder for the single pictures, each with a recipe of its own.
         metadata: write recipes into the pictures.
         force: replace files of that folder that comet did not make.
@@ -230,7 +232,7 @@ def write_recombination(
     Returns:
         The recipe of the grid; :func:`cell_paths` says where the single pictures are.
     """
-    recipe = plan_recombination(inputs, bench, **settings)
+    recipe = plan_recombination(inputs, session, **settings)
     singles = [] if each is None else cell_paths(recipe, each)
     literal = bool(settings.get("literal"))
     read = [parse_selection(text, literal=literal).path for text in inputs]
@@ -238,8 +240,8 @@ def write_recombination(
         check_output(path, force=force, inputs=read)
     check_distinct([(output, Path(output)), *((c.selection, path) for c, path in singles)])
     grid = lay_out_cells(recipe)
-    drawn = _render_cells(recipe, grid, bench, progress)
+    drawn = _render_cells(recipe, grid, session, progress)
     write_png(draw_sheet(_sheet(recipe, grid, drawn)), output, recipe if metadata else None)
     for cell, path in singles:
-        write_png(drawn[cell.key], path, cell_recipe(recipe, cell, bench) if metadata else None)
+        write_png(drawn[cell.key], path, cell_recipe(recipe, cell, session) if metadata else None)
     return recipe

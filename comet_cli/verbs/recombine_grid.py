@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from comet_cli.errors import FileFormatError, SelectionError, UsageError
-from comet_cli.formats.picture_recipe import Recipe, RecipeRow, RecipeTerm
+from comet_cli.formats.picture_recipe import PictureRecipe, RecipeRow, RecipeTerm
 from comet_cli.inputs.modifiers import write_blend
 from comet_cli.inputs.selection import parse_listing, write_selection
 from comet_cli.verbs.compose_recipe import blend
@@ -54,7 +54,7 @@ class Grid:
     lead: Sequence[str] = ()
 
 
-def lay_out_cells(recipe: Recipe) -> Grid:
+def lay_out_cells(recipe: PictureRecipe) -> Grid:
     """Return the cells of a ``recombine`` recipe.
 
     Raises:
@@ -75,7 +75,7 @@ def lay_out_cells(recipe: Recipe) -> Grid:
     return _interpolations(recipe, positions)
 
 
-def row_labels(recipe: Recipe) -> list[str]:
+def row_labels(recipe: PictureRecipe) -> list[str]:
     """Return the inputs' names without their endings."""
     names = [row.name for row in recipe.rows]
     if recipe.settings.get("captions") is not True:
@@ -83,7 +83,7 @@ def row_labels(recipe: Recipe) -> list[str]:
     return [name.rsplit(".", 1)[0] or name for name in names]
 
 
-def _positions(recipe: Recipe, row: RecipeRow) -> list[int]:
+def _positions(recipe: PictureRecipe, row: RecipeRow) -> list[int]:
     """Return where the components that are exchanged stand among a row's terms."""
     listing = recipe.settings.get("components")
     if listing is None:
@@ -104,12 +104,12 @@ def _positions(recipe: Recipe, row: RecipeRow) -> list[int]:
     return list(dict.fromkeys(known[k] for k, _ in picked))
 
 
-def _cell(recipe: Recipe, sources: Sequence[Source]) -> Cell:
+def _cell(recipe: PictureRecipe, sources: Sequence[Source]) -> Cell:
     terms = tuple(recipe.rows[n].terms[k] for n, k in sources)
     return Cell(terms, _selection(recipe, sources))
 
 
-def _selection(recipe: Recipe, sources: Sequence[Source]) -> str:
+def _selection(recipe: PictureRecipe, sources: Sequence[Source]) -> str:
     words = []
     for n in sorted({n for n, _ in sources}):
         row = recipe.rows[n]
@@ -118,7 +118,7 @@ def _selection(recipe: Recipe, sources: Sequence[Source]) -> str:
     return " ".join(words)
 
 
-def _names(recipe: Recipe, positions: Sequence[Sequence[int]], word: str = "") -> list[str]:
+def _names(recipe: PictureRecipe, positions: Sequence[Sequence[int]], word: str = "") -> list[str]:
     """Return a label a column: the component's label or number where all rows agree."""
     found = []
     for j in range(max(map(len, positions))):
@@ -128,7 +128,7 @@ def _names(recipe: Recipe, positions: Sequence[Sequence[int]], word: str = "") -
     return found
 
 
-def _whole(recipe: Recipe, n: int) -> list[Source]:
+def _whole(recipe: PictureRecipe, n: int) -> list[Source]:
     return [(n, k) for k in range(len(recipe.rows[n].terms))]
 
 
@@ -136,7 +136,7 @@ def _swapped(whole: Sequence[Source], position: int, source: Source) -> list[Sou
     return [*whole[:position], source, *whole[position + 1 :]]
 
 
-def _swaps(recipe: Recipe, positions: Sequence[Sequence[int]]) -> Grid:
+def _swaps(recipe: PictureRecipe, positions: Sequence[Sequence[int]]) -> Grid:
     """Lay out a row an ordered pair; in column k the first has the second's k-th component."""
     labels = row_labels(recipe)
     count = len(labels)
@@ -159,7 +159,7 @@ def _swaps(recipe: Recipe, positions: Sequence[Sequence[int]]) -> Grid:
     )
 
 
-def _series(recipe: Recipe, positions: Sequence[Sequence[int]]) -> Grid:
+def _series(recipe: PictureRecipe, positions: Sequence[Sequence[int]]) -> Grid:
     """Lay out a row an input; in column k its components 0 to k."""
     names = _names(recipe, positions, "component ")
     cells = [
@@ -176,7 +176,7 @@ def _series(recipe: Recipe, positions: Sequence[Sequence[int]]) -> Grid:
     )
 
 
-def _mixtures(recipe: Recipe, positions: Sequence[Sequence[int]]) -> Grid:
+def _mixtures(recipe: PictureRecipe, positions: Sequence[Sequence[int]]) -> Grid:
     """Lay out all 2^n: rows say what the first components are taken from, columns the others."""
     pairs = list(zip(*positions, strict=False))
     if len(pairs) > MAX_MIXED:
@@ -208,7 +208,7 @@ def _taken(names: Sequence[str], bits: int, other: str) -> str:
     return f"{', '.join(found)} of {other}" if found else "–"
 
 
-def _interpolations(recipe: Recipe, positions: Sequence[Sequence[int]]) -> Grid:
+def _interpolations(recipe: PictureRecipe, positions: Sequence[Sequence[int]]) -> Grid:
     """Lay out a row a component, from the first picture's value to the second's."""
     steps = recipe.setting("interpolate", int, low=2, high=MAX_INTERPOLATION)
     # Four digits, so that what is printed is what is used.
@@ -223,7 +223,9 @@ def _interpolations(recipe: Recipe, positions: Sequence[Sequence[int]]) -> Grid:
     )
 
 
-def _between(recipe: Recipe, whole: Sequence[Source], mine: int, theirs: int, part: float) -> Cell:
+def _between(
+    recipe: PictureRecipe, whole: Sequence[Source], mine: int, theirs: int, part: float
+) -> Cell:
     end = _cell(recipe, _swapped(whole, mine, (1, theirs)))
     a, b = recipe.rows[0].terms[mine], recipe.rows[1].terms[theirs]
     mixed = blend(a, b, part)

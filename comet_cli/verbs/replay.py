@@ -10,8 +10,8 @@ import torch
 
 from comet_cli.formats.files import read_input, show
 from comet_cli.formats.images import decode_png
-from comet_cli.formats.picture_recipe import ModelReference, Recipe, read_recipe
-from comet_cli.inputs.session import AUTO, PRECISIONS, Bench, Note, Progress
+from comet_cli.formats.picture_recipe import ModelReference, PictureRecipe, read_recipe
+from comet_cli.inputs.session import AUTO, PRECISIONS, Note, Progress, Session
 from comet_cli.models import library
 from comet_cli.verbs.compose_recipe import counting, descent_settings, draw_composition
 from comet_cli.verbs.decompose import draw_decomposition
@@ -32,7 +32,7 @@ class Replay:
         changes: what is not as it was when the recipe was written.
     """
 
-    recipe: Recipe
+    recipe: PictureRecipe
     pixels: np.ndarray
     before: np.ndarray
     changes: tuple[str, ...]
@@ -68,19 +68,19 @@ class Replay:
         return np.abs(self.before.astype(np.int16) - self.pixels.astype(np.int16))
 
 
-def draw(recipe: Recipe, bench: Bench, progress: Progress | None = None) -> np.ndarray:
+def draw(recipe: PictureRecipe, session: Session, progress: Progress | None = None) -> np.ndarray:
     """Make the picture of a recipe, whatever its verb: (H,W,3) uint8.
 
     Every verb that writes a picture makes it through here, so a replay takes the same path.
     """
     if recipe.verb == "compose":
         steps = descent_settings(recipe)[1] or 1
-        return draw_composition(recipe, bench, counting(progress, steps))
+        return draw_composition(recipe, session, counting(progress, steps))
     if recipe.verb == "decompose":
-        return draw_decomposition(recipe, bench, progress)
+        return draw_decomposition(recipe, session, progress)
     if recipe.verb == "gradients":
-        return draw_gradients(recipe, attribute_rows(recipe, bench, progress))
-    return draw_recombination(recipe, bench, progress)
+        return draw_gradients(recipe, attribute_rows(recipe, session, progress))
+    return draw_recombination(recipe, session, progress)
 
 
 def replay_picture(
@@ -100,7 +100,7 @@ def replay_picture(
     Args:
         path: the PNG; ``-`` for standard input.
         model: a model folder to look in as well.
-        device: see :class:`comet_cli.inputs.session.Bench`.
+        device: see :class:`comet_cli.inputs.session.Session`.
         precision: ``auto`` for the recipe's own.
         note: told what was chosen.
         progress: called with (done, total).
@@ -116,11 +116,11 @@ def replay_picture(
     before = decode_png(data, where)
     if precision == "auto":
         precision = recipe.choice("precision", PRECISIONS)
-    bench = Bench(model=model, device=device, precision=precision, note=note)
+    session = Session(model=model, device=device, precision=precision, note=note)
     versions = {"comet": __version__, "torch": str(torch.__version__)}
-    now = {**versions, **bench.environment()}
+    now = {**versions, **session.environment()}
     was = {**recipe.settings, **recipe.versions}
-    models = tuple(_present(reference, bench, where) for reference in recipe.models)
+    models = tuple(_present(reference, session, where) for reference in recipe.models)
     changes = [
         f"{name} is {now[name]}, was {was.get(name)}" for name in now if was.get(name) != now[name]
     ] + [
@@ -131,17 +131,17 @@ def replay_picture(
     today = dataclasses.replace(
         recipe,
         models=models,
-        settings={**recipe.settings, **bench.environment()},
+        settings={**recipe.settings, **session.environment()},
         versions={**recipe.versions, **versions},
     )
-    pixels = draw(today, bench, progress)
+    pixels = draw(today, session, progress)
     same = np.array_equal(before, pixels)
     return Replay(recipe if same else today, pixels, before, tuple(changes))
 
 
-def _present(reference: ModelReference, bench: Bench, where: str) -> ModelReference:
+def _present(reference: ModelReference, session: Session, where: str) -> ModelReference:
     """Return a model of a recipe, or the installed one of its name where the weights differ."""
-    requested = bench.requested()
+    requested = session.requested()
     cards = [] if requested is None else [requested.card]
     cards += [entry.card for entry in library.list_models()]
     if all(card.weights_sha256 != reference.sha256 for card in cards):
@@ -149,5 +149,5 @@ def _present(reference: ModelReference, bench: Bench, where: str) -> ModelRefere
             if card.name == reference.name:
                 reference = ModelReference(card.name, card.weights_sha256)
                 break
-    bench.model_of(reference.name, reference.sha256, where)
+    session.model_of(reference.name, reference.sha256, where)
     return reference

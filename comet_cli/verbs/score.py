@@ -16,7 +16,7 @@ from comet_cli.formats.files import STANDARD, check_inputs, read_input, show
 from comet_cli.formats.images import load_image
 from comet_cli.inputs.opening import open_selections, parse_selections
 from comet_cli.inputs.selection import parse_selection
-from comet_cli.inputs.session import Bench, Opened, Progress
+from comet_cli.inputs.session import Opened, Progress, Session
 from comet_cli.networks.base import BoundEnergy
 
 
@@ -100,7 +100,7 @@ def _is_picture(text: str, literal: bool) -> bool:
 def score_images(
     images: Sequence[str],
     selections: Sequence[str],
-    bench: Bench,
+    session: Session,
     *,
     literal: bool = False,
     progress: Progress | None = None,
@@ -114,7 +114,7 @@ def score_images(
     Args:
         images: picture files; ``-`` for standard input.
         selections: see :mod:`comet_cli.inputs.selection`.
-        bench: the models.
+        session: the models.
         literal: selections are file names.
         progress: called with (done, total) pictures.
 
@@ -123,12 +123,12 @@ def score_images(
         FileFormatError: a selection's file, or the only picture, is not what it should be.
         DivergenceError: an energy of the only picture is not finite.
     """
-    selected = parse_selections(bench, selections, literal=literal)
+    selected = parse_selections(session, selections, literal=literal)
     check_inputs([*images, *dict.fromkeys(s.path for s in selected)])
-    with torch.no_grad(), bench.arithmetic():
+    with torch.no_grad(), session.arithmetic():
         groups = [
             _bind(opened, picked)
-            for opened, picked in open_selections(bench, selections, literal=literal)
+            for opened, picked in open_selections(session, selections, literal=literal)
         ]
         found = []
         for n, image in enumerate(images):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from comet_cli.batch.jobs import BadLine, Benches, Job, plan_job
+from comet_cli.batch.jobs import BadLine, Job, Sessions, plan_job
 from comet_cli.batch.lists import (
     MAX_LINE_BYTES,
     Ledger,
@@ -103,7 +103,7 @@ class Count:
         self.sizes: list[int] = []
         self.fits, self.error = fits, error
 
-    def __call__(self, recipes, bench):
+    def __call__(self, recipes, session):
         self.sizes.append(len(recipes))
         if len(recipes) > self.fits:
             raise self.error("CUDA out of memory. Tried to allocate 2.00 GiB")
@@ -211,22 +211,22 @@ def test_ranks_of_one_machine_take_a_gpu_each(monkeypatch):
 
 @pytest.mark.parametrize("energy", ["p", "q"])
 def test_a_picture_is_the_same_alone_and_in_a_batch(work, energy):
-    benches = Benches()
+    sessions = Sessions()
     picks = [(f"a-{energy}.z:0", f"b-{energy}.z:1"), (f"b-{energy}.z:0", f"a-{energy}.z:1")]
     jobs = [job(n, selections=picks[n % 2]) for n in range(5)]
-    plans = [plan_job(j, benches) for j in jobs]
+    plans = [plan_job(j, sessions) for j in jobs]
     assert len({p.kind for p in plans}) == 1
-    together = draw_together([p.recipe for p in plans], plans[0].bench)
+    together = draw_together([p.recipe for p in plans], plans[0].session)
     for plan, found in zip(plans, together, strict=True):
-        alone = draw_composition(plan.recipe, plan.bench).astype(int)
+        alone = draw_composition(plan.recipe, plan.session).astype(int)
         assert np.abs(found - alone).max() <= 1
     assert np.abs(together[0].astype(int) - together[1]).max() > 20  # seeds and latents differ
 
 
 def test_what_differs_in_more_than_latents_and_seed_is_not_rendered_together(work):
-    benches = Benches()
+    sessions = Sessions()
     kinds = [
-        plan_job(j, benches).kind
+        plan_job(j, sessions).kind
         for j in (
             job(0),
             job(1, selections=("b-q.z:1", "b-q.z:0")),
@@ -304,7 +304,7 @@ def test_a_picture_too_large_by_itself_fails_alone(work):
 
 
 def test_one_that_diverges_does_not_take_its_batch_with_it(work):
-    def draw(recipes, bench):
+    def draw(recipes, session):
         if any(r.settings["seed"] == 2 for r in recipes):
             raise DivergenceError("the descent diverged")
         return [np.zeros((4, 4, 3), np.uint8) for _ in recipes]
@@ -352,13 +352,13 @@ def test_a_batch_cut_off_while_it_was_written_is_rendered_as_it_was(work):
 def test_the_number_at_once_follows_the_memory_there_is(work, monkeypatch):
     from comet_cli.batch import memory
 
-    plan = plan_job(job(0), Benches())
-    need = picture_bytes(plan.recipe, plan.bench)
+    plan = plan_job(job(0), Sessions())
+    need = picture_bytes(plan.recipe, plan.session)
     assert need > 3 * 16 * 16 * 4
     for free, expected in ((0, 1), (need, 1), (5 * need, 4), (10_000 * need, 16)):
         monkeypatch.setattr(memory, "free_memory", lambda device, free=free: free)
-        assert BatchSize().choose(plan.recipe, plan.bench) == expected
-    assert BatchSize(5).choose(plan.recipe, plan.bench) == 5
+        assert BatchSize().choose(plan.recipe, plan.session) == expected
+    assert BatchSize(5).choose(plan.recipe, plan.session) == 5
 
 
 def test_what_did_not_fit_limits_larger_pictures_more():

@@ -205,10 +205,10 @@ def test_an_interrupt_keeps_what_is_there_and_says_how_to_go_on(parts, monkeypat
 
     draw = rendering.draw_composition
 
-    def interrupt(recipe, bench):
+    def interrupt(recipe, session):
         if recipe.settings["seed"] == 2:
             raise KeyboardInterrupt
-        return draw(recipe, bench)
+        return draw(recipe, session)
 
     monkeypatch.setattr(rendering, "draw_composition", interrupt)
     source = listed(*[f"a.z -o {n}.png --seed {n}" for n in range(4)])

@@ -48,12 +48,12 @@ def test_errors_become_one_sentence_and_an_exit_code(error, code, sentence, caps
 
 
 def test_interrupt_in_the_middle_of_a_verb(pictures, monkeypatch):
-    from comet_cli.inputs.session import Bench
+    from comet_cli.inputs.session import Session
 
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Bench, "encode", interrupt)
+    monkeypatch.setattr(Session, "encode", interrupt)
     done = pictures("encode", "a.png", "-m", "quad")
     assert (done.code, done.out, done.err) == (130, "", "comet: interrupted\n")
     done = pictures("encode", "a.png", "-m", "quad", "--json")

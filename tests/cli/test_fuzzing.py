@@ -18,7 +18,7 @@ from comet_cli.errors import CometError
 from comet_cli.formats.components import parse_components
 from comet_cli.formats.images import load_image
 from comet_cli.formats.picture_recipe import SIGNATURE, recipe_text
-from comet_cli.inputs.session import Bench, term_of
+from comet_cli.inputs.session import Session, term_of
 from comet_cli.verbs.gallery import thumbnail
 from comet_cli.verbs.inspect import describe, inspect_file
 from comet_cli.verbs.replay import replay_picture
@@ -223,11 +223,11 @@ COMMANDS = {
 
 def read(kind: str, data: bytes) -> None:
     """Do all that the verbs do with the file ``bad``."""
-    bench = Bench(model="quad")
+    session = Session(model="quad")
     if kind == "z":
         components = parse_components(data)
         assert np.isfinite(components.z).all()
-        opened = bench.open("bad")
+        opened = session.open("bad")
         render([term_of(opened, 0)], num_steps=1)
     elif kind == "picture":
         assert load_image(data, 24).shape == (3, 24, 24)

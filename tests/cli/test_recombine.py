@@ -8,7 +8,7 @@ import pytest
 
 from comet_cli.formats.images import decode_png
 from comet_cli.formats.picture_recipe import read_recipe
-from comet_cli.inputs.session import Bench
+from comet_cli.inputs.session import Session
 from comet_cli.verbs.compose_recipe import draw_composition
 from comet_cli.verbs.recombine_grid import lay_out_cells
 
@@ -133,12 +133,12 @@ def test_recipes_from_before_captions_are_replayed_as_they_were(encoded):
     settings = {k: v for k, v in recipe.settings.items() if k != "captions"}
     rows = tuple(replace(row, name=row.name[:-2]) for row in recipe.rows)
     old = replace(recipe, rows=rows, settings=settings)
-    bench = Bench()
-    sheet = draw_recombination(old, bench)
+    session = Session()
+    sheet = draw_recombination(old, session)
     assert sheet.shape[1] == pixels("o.png").shape[1] and sheet.shape[0] < pixels("o.png").shape[0]
     Path("old.png").write_bytes(encode_png(sheet, old))
     assert encoded("replay", "old.png").sentence == "comet: the replay has the same pixels"
-    one = draw_composition(read_recipe(compose(encoded, "a.z:0,2,3", "b.z:1")), bench)
+    one = draw_composition(read_recipe(compose(encoded, "a.z:0,2,3", "b.z:1")), session)
     assert contains(sheet, one.repeat(6, 0).repeat(6, 1))
 
 

@@ -9,20 +9,20 @@ import pytest
 
 from comet_cli.formats.cache import cache_home
 from comet_cli.formats.components import ComponentSet, read_components, write_components
-from comet_cli.inputs.session import Bench
+from comet_cli.inputs.session import Session
 
 
 @pytest.fixture
 def inferred(monkeypatch):
     """Return a list that grows by a model's name with every picture that is encoded."""
     names = []
-    infer = Bench.infer
+    infer = Session.infer
 
     def counted(self, model, picture, **options):
         names.append(model.card.name)
         return infer(self, model, picture, **options)
 
-    monkeypatch.setattr(Bench, "infer", counted)
+    monkeypatch.setattr(Session, "infer", counted)
     return names
 
 

@@ -32,9 +32,9 @@ class Bound:
         return torch.stack(energies, 1)
 
     def curvature(self, x: Tensor) -> Tensor | None:
-        if self._model.confidence is None:
+        if self._model.precision is None:
             return None
-        maps = [self._model.confidence(x, self._z[:, j]) for j in range(self._z.shape[1])]
+        maps = [self._model.precision(x, self._z[:, j]) for j in range(self._z.shape[1])]
         return torch.stack(maps, 1)
 
 
@@ -44,9 +44,9 @@ class ToyModel:
     device = torch.device("cpu")
 
     def __init__(
-        self, one, confidence=None, *, name="toy", size=R, step_size=1.0, init="noise", steps=50
+        self, one, precision=None, *, name="toy", size=R, step_size=1.0, init="noise", steps=50
     ) -> None:
-        self.one, self.confidence = one, confidence
+        self.one, self.precision = one, precision
         self.card = SimpleNamespace(
             name=name,
             weights_sha256=name,
@@ -164,18 +164,18 @@ def test_where_nothing_cares_the_start_shows_through() -> None:
     assert torch.allclose(x, torch.full_like(x, 0.5), atol=1e-3)
 
 
-@pytest.mark.parametrize("confidence", [0.5, 20.0, 400.0])
-def test_quadratic_and_other_terms_meet_where_the_summed_gradient_is_zero(confidence) -> None:
+@pytest.mark.parametrize("precision", [0.5, 20.0, 400.0])
+def test_quadratic_and_other_terms_meet_where_the_summed_gradient_is_zero(precision) -> None:
     stiff, soft = quadratic_model(), ToyModel(quartic, step_size=0.7)
-    terms = [term(stiff, 0.4, confidence), term(soft, 0.9), term(soft, 0.8, weight=0.5)]
+    terms = [term(stiff, 0.4, precision), term(soft, 0.9), term(soft, 0.8, weight=0.5)]
     energy = compose(terms)
     x0 = start_picture(1, R, init="noise", seed=0)
     x = descend(energy, x0, step_size=1.0, num_steps=3000)
     slope = gradient(energy, x)
-    assert slope.abs().max() < 1e-4 * confidence
-    assert 0.4 < float(x.min()) and float(x.max()) < 0.9  # between the proposals, not clamped
-    by_hand = confidence * (x - 0.4) + 0.7 * ((x - 0.9) ** 3 + 0.5 * (x - 0.8) ** 3)
-    assert torch.allclose(slope, by_hand, atol=1e-4 * confidence)
+    assert slope.abs().max() < 1e-4 * precision
+    assert 0.4 < float(x.min()) and float(x.max()) < 0.9  # between the means, not clamped
+    by_hand = precision * (x - 0.4) + 0.7 * ((x - 0.9) ** 3 + 0.5 * (x - 0.8) ** 3)
+    assert torch.allclose(slope, by_hand, atol=1e-4 * precision)
 
 
 def test_a_term_that_is_not_quadratic_keeps_its_trained_step() -> None:

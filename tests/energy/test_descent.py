@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from comet_cli.energy.descent import Settling, descend, descent_step
+from comet_cli.energy.descent import Tolerance, descend, descent_step
 from comet_cli.energy.solvers import descend_adam, descend_langevin, descend_momentum
 from comet_cli.errors import DivergenceError
 
@@ -202,28 +202,28 @@ def test_a_descent_stops_where_its_energy_has_settled() -> None:
     """x_n = (1 − λa)ⁿ, so the energies are 0.25ⁿ and E_{n−1} − E_n = 3 · 0.25ⁿ; both of the last
     two changes are within 1 % of the fall first at n = 5: 3 · 0.25⁴ = 0.0117, 3 · 0.25⁵ = 0.0029.
     """
-    settling = Settling(0.012)
+    tolerance = Tolerance(0.012)
     x = descend(
-        bowl(2.0), picture(1.0, 1), step_size=0.25, num_steps=50, bounds=None, settling=settling
+        bowl(2.0), picture(1.0, 1), step_size=0.25, num_steps=50, bounds=None, tolerance=tolerance
     )
-    assert settling.steps == [5] and torch.equal(x, picture(0.5**5, 1))
-    strict = Settling(0.011)
-    descend(bowl(2.0), picture(1.0, 1), step_size=0.25, num_steps=50, bounds=None, settling=strict)
+    assert tolerance.steps == [5] and torch.equal(x, picture(0.5**5, 1))
+    strict = Tolerance(0.011)
+    descend(bowl(2.0), picture(1.0, 1), step_size=0.25, num_steps=50, bounds=None, tolerance=strict)
     assert strict.steps == [6]
 
 
 def test_settling_knows_neither_unit_nor_zero_of_an_energy() -> None:
     found = set()
     for scale, shift in ((1.0, 0.0), (1e-3, 7.0), (50.0, -900.0)):
-        settling = Settling(0.01)
+        tolerance = Tolerance(0.01)
         descend(
             lambda x, s=scale, c=shift: s * bowl(2.0)(x) + c,
             picture(1.0),
             step_size=0.25 / scale,
             num_steps=50,
-            settling=settling,
+            tolerance=tolerance,
         )
-        found.add(settling.steps[0])
+        found.add(tolerance.steps[0])
     assert len(found) == 1 and found < {3, 4, 5, 6, 7}
 
 
@@ -236,12 +236,12 @@ def test_pictures_of_a_batch_settle_each_by_itself() -> None:
         return lambda x: (0.5 * a * (x - f).square()).sum((1, 2, 3))
 
     x0 = picture(0.5).expand(3, -1, -1, -1).clone()
-    together = Settling(1e-3)
-    x = descend(energy_of(slice(None)), x0, step_size=0.5, num_steps=90, settling=together)
+    together = Tolerance(1e-3)
+    x = descend(energy_of(slice(None)), x0, step_size=0.5, num_steps=90, tolerance=together)
     for b in range(3):
-        alone = Settling(1e-3)
+        alone = Tolerance(1e-3)
         one = descend(
-            energy_of(slice(b, b + 1)), x0[b : b + 1], step_size=0.5, num_steps=90, settling=alone
+            energy_of(slice(b, b + 1)), x0[b : b + 1], step_size=0.5, num_steps=90, tolerance=alone
         )
         assert alone.steps == [together.steps[b]] and torch.equal(one[0], x[b])
         again = descend(
@@ -252,6 +252,6 @@ def test_pictures_of_a_batch_settle_each_by_itself() -> None:
 
 
 def test_a_descent_that_never_settles_takes_all_its_steps() -> None:
-    settling = Settling(1e-9)
-    descend(bowl(0.1), picture(1.0), step_size=0.1, num_steps=6, settling=settling)
-    assert settling.steps == [6]
+    tolerance = Tolerance(1e-9)
+    descend(bowl(0.1), picture(1.0), step_size=0.1, num_steps=6, tolerance=tolerance)
+    assert tolerance.steps == [6]

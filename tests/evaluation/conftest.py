@@ -31,8 +31,8 @@ class StripeEnergy(nn.Module):
     def bind(self, z: Tensor, positional) -> BoundQuadraticEnergy:
         column = torch.arange(SIZE) // (SIZE // 4)
         mine = (column == z[..., 3:4]).float()[:, :, None, None, :].expand(-1, -1, 1, SIZE, -1)
-        proposal = z[:, :, :3, None, None].expand(-1, -1, -1, SIZE, SIZE)
-        return BoundQuadraticEnergy(mine * 1000 + 0.001, proposal)
+        mean = z[:, :, :3, None, None].expand(-1, -1, -1, SIZE, SIZE)
+        return BoundQuadraticEnergy(mine * 1000 + 0.001, mean)
 
 
 @pytest.fixture

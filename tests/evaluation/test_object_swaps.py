@@ -83,8 +83,8 @@ class SquareEnergy(nn.Module):
         rows = (steps >= row) & (steps < row + 4)
         columns = (steps >= column) & (steps < column + 4)
         mine = (rows[..., :, None] & columns[..., None, :]).float()[:, :, None]
-        proposal = z[:, :, :3, None, None].expand(-1, -1, -1, SIZE, SIZE)
-        return BoundQuadraticEnergy(mine * 1000, proposal)
+        mean = z[:, :, :3, None, None].expand(-1, -1, -1, SIZE, SIZE)
+        return BoundQuadraticEnergy(mine * 1000, mean)
 
 
 @pytest.fixture

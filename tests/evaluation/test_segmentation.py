@@ -31,7 +31,7 @@ def test_strength_is_the_root_mean_square_gradient_over_colours_and_starts(strip
     squares = []
     for seed in range(3):
         x0 = start_picture(3, 8, init="noise", seed=seed)
-        gradients = bound.confidence * (x0[:, None] - bound.proposal)
+        gradients = bound.precision * (x0[:, None] - bound.mean)
         squares.append(gradients.square().mean(2))
     found = gradient_strength(stripes, z, starts=3)
     assert found.shape == (3, 4, 8, 8)

@@ -16,8 +16,8 @@ from comet_cli.errors import UsageError
 from comet_cli.figures.boxes import beside, blank, framed, stack, text, upright
 from comet_cli.figures.catalogue import FIGURES
 from comet_cli.figures.figure import TEXT_KEY, example_files, examples_folder
+from comet_cli.figures.panel_session import PanelInput, PanelSession
 from comet_cli.figures.panels import RESULT, SIDE, common
-from comet_cli.figures.studio import Source, Studio
 from comet_cli.formats.components import ComponentSet, read_components, write_components
 from comet_cli.formats.images import decode_png, load_image, to_bytes
 from comet_cli.models import comet_model, library
@@ -150,11 +150,11 @@ def draw(*terms) -> np.ndarray:
 def made(comet, examples):
     """Return a function from a figure's number, and inputs, to its pixels and their sources."""
 
-    def make(number: int, *inputs: tuple[str, str]) -> tuple[np.ndarray, list[Source]]:
+    def make(number: int, *inputs: tuple[str, str]) -> tuple[np.ndarray, list[PanelInput]]:
         code, _, err = comet(str(number), "-o", "figure.png")
         assert (code, err) == (0, "")
-        studio = Studio(device="cpu")
-        sources = [studio.open(examples / name, model) for name, model in inputs]
+        session = PanelSession(device="cpu")
+        sources = [session.open(examples / name, model) for name, model in inputs]
         return decode_png(Path("figure.png").read_bytes()), sources
 
     return make
@@ -246,7 +246,7 @@ def test_an_unknown_figure_is_wrong_usage(comet, number):
 
 def test_decompositions_show_input_gradients_generations_and_the_final_one(made):
     figure, (a, b) = made(6, ("clevr-1.png", "clevr"), ("clevr-2.png", "clevr"))
-    studio = Studio(device="cpu")
+    session = PanelSession(device="cpu")
     tops = []
     for source in (a, b):
         cells = [draw(term) for term in source.terms]
@@ -254,7 +254,7 @@ def test_decompositions_show_input_gradients_generations_and_the_final_one(made)
         assert all(len(place) == 1 for place in found)
         lefts = [place[0][1] for place in found]
         assert lefts == sorted(lefts) and len({place[0][0] for place in found}) == 1
-        maps = [places(figure, cell)[0] for cell in studio.maps(source)]
+        maps = [places(figure, cell)[0] for cell in session.maps(source)]
         assert [x for _, x in maps] == lefts and maps[0][0] < found[0][0][0]
         ((_, left),) = places(figure, source.picture)
         ((_, right),) = places(figure, draw(*source.terms))
@@ -345,8 +345,8 @@ def test_components_of_another_model_are_rendered_and_encoded(made):
 
 def test_labels_are_the_cards_own(home, examples, monkeypatch):
     monkeypatch.setenv("COMET_HOME", str(home))
-    studio = Studio(device="cpu")
-    named = [studio.open(examples / f"{n}-1.png", n).labels for n in ("clevr", "tetris")]
+    session = PanelSession(device="cpu")
+    named = [session.open(examples / f"{n}-1.png", n).labels for n in ("clevr", "tetris")]
     assert named[0] == ("ground", "object 1", "object 2", "object 3", "object 4")
     assert named[1] == ("component 0", "component 1", "component 2")
 

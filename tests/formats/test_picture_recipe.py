@@ -15,7 +15,7 @@ from comet_cli.formats.images import decode_png, encode_png
 from comet_cli.formats.picture_recipe import (
     MAX_RECIPE_BYTES,
     ModelReference,
-    Recipe,
+    PictureRecipe,
     RecipeRow,
     RecipeTerm,
     embed_recipe,
@@ -28,7 +28,7 @@ PIXELS = np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3)
 PLAIN = encode_png(PIXELS)
 
 
-def example(**changes) -> Recipe:
+def example(**changes) -> PictureRecipe:
     z = np.array([1e-45, -0.0, 1 / 3, np.finfo(np.float32).max], np.float32)
     facts = {
         "verb": "compose",
@@ -37,7 +37,7 @@ def example(**changes) -> Recipe:
         "settings": {"seed": 2**63 - 1, "step_size": 0.1, "steps": None, "init": "noise"},
         "versions": {"comet": "0.1.0", "torch": "2.13.0"},
     }
-    return Recipe(**{**facts, **changes})
+    return PictureRecipe(**{**facts, **changes})
 
 
 def changed(**changes) -> bytes:

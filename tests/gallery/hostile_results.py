@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from comet_cli.formats.images import encode_png
-from comet_cli.formats.picture_recipe import ModelReference, Recipe, RecipeRow, RecipeTerm
+from comet_cli.formats.picture_recipe import ModelReference, PictureRecipe, RecipeRow, RecipeTerm
 
 ATTACK = "</script><img src=x onerror='window.pwned=1'><script>window.pwned=1</script>"
 HOSTILE_NAME = "<img src=x onerror=window.pwned=1>.png"
@@ -17,14 +17,14 @@ def pixels(value: int, size: int = 24) -> np.ndarray:
     return np.broadcast_to(shade + np.uint8(value), (size, size, 3)).copy()
 
 
-def recipe(text: str = "fine", seed: int = 0, verb: str = "compose") -> Recipe:
+def recipe(text: str = "fine", seed: int = 0, verb: str = "compose") -> PictureRecipe:
     z = np.ones(4, np.float32)
     rows = (
         RecipeRow(text, (RecipeTerm(0, z, 0.5, 1, text),), encode_png(pixels(3))),
         RecipeRow("other", (RecipeTerm(0, z, -1.0, 0),)),
     )
     settings = {"seed": seed, "note": text, text: 1}
-    return Recipe(verb, (ModelReference(text, "a" * 64),), rows, settings, {"comet": text})
+    return PictureRecipe(verb, (ModelReference(text, "a" * 64),), rows, settings, {"comet": text})
 
 
 def rotated() -> Image.Exif:

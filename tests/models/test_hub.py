@@ -21,7 +21,7 @@ from torch import nn
 import comet_cli
 from comet_cli.errors import CometError, FileFormatError, UsageError
 from comet_cli.formats.components import read_components
-from comet_cli.inputs.session import Bench
+from comet_cli.inputs.session import Session
 from comet_cli.models import comet_model, hub, library
 from comet_cli.models.architectures import build_encoder, build_energy_network
 from comet_cli.models.card import ModelCard
@@ -353,15 +353,15 @@ def test_components_remember_the_model_on_the_hub(server, folder, tmp_path) -> N
     commit = server.add("me/tiny", contents(folder))
     picture = np.random.default_rng(0).integers(0, 255, (20, 20, 3), np.uint8)
     Image.fromarray(picture).save(tmp_path / "a.png")
-    bench = Bench(model="hf:me/tiny", device="cpu")
-    encode_files([os.fspath(tmp_path / "a.png")], bench)
+    session = Session(model="hf:me/tiny", device="cpu")
+    encode_files([os.fspath(tmp_path / "a.png")], session)
     assert read_components(tmp_path / "a.z").model == f"hf:me/tiny@{commit}"
     # Found once a command, however many pictures there are.
     asked = len(server.requests("GET", "/api/models/"))
-    bench.open(os.fspath(tmp_path / "a.png"))
+    session.open(os.fspath(tmp_path / "a.png"))
     assert len(server.requests("GET", "/api/models/")) == asked
     notes: list[str] = []
-    opened = Bench(device="cpu", note=notes.append).open(os.fspath(tmp_path / "a.z"))
+    opened = Session(device="cpu", note=notes.append).open(os.fspath(tmp_path / "a.z"))
     assert opened.model.card.weights_sha256 == ModelCard.read(folder).weights_sha256
     assert "is taken from the Hub" in notes[0]
 

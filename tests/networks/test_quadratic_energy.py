@@ -11,7 +11,7 @@ from comet_cli.energy.render import render
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 from comet_cli.networks.quadratic_energy import (
-    LOG_CONFIDENCE_LIMIT,
+    LOG_PRECISION_LIMIT,
     BoundQuadraticEnergy,
     QuadraticEnergy,
     fourier_features,
@@ -21,7 +21,7 @@ D = 4
 
 
 def network(size: int = 12, *, sees_image: bool = False, filters: int = 8) -> QuadraticEnergy:
-    """Return a network whose confidences and proposals vary strongly over the picture."""
+    """Return a network whose precisions and means vary strongly over the picture."""
     torch.manual_seed(0)
     net = QuadraticEnergy(filters, D, size, sees_image=sees_image)
     with torch.no_grad():
@@ -67,10 +67,10 @@ def test_fourier_features_are_the_coordinates_their_sines_and_their_cosines():
 
 
 def test_energy_of_one_pixel_by_hand():
-    confidence = torch.tensor([2.0]).reshape(1, 1, 1, 1, 1)
-    proposal = torch.tensor([0.1, 0.2, 0.3]).reshape(1, 1, 3, 1, 1)
+    precision = torch.tensor([2.0]).reshape(1, 1, 1, 1, 1)
+    mean = torch.tensor([0.1, 0.2, 0.3]).reshape(1, 1, 3, 1, 1)
     x = torch.tensor([0.4, 0.0, 0.8]).reshape(1, 3, 1, 1)
-    energy = BoundQuadraticEnergy(confidence, proposal)(x)
+    energy = BoundQuadraticEnergy(precision, mean)(x)
     assert energy.item() == pytest.approx(0.5 * 2 * (0.09 + 0.04 + 0.25))
 
 
@@ -111,8 +111,8 @@ def test_curvature_is_the_hessian_which_is_diagonal():
 def test_confidence_is_positive_and_bounded_and_proposals_are_colours(scale):
     m, f = network()(latents(2, 3) * scale, [True] * 3)
     assert m.shape == (2, 3, 1, 12, 12) and f.shape == (2, 3, 3, 12, 12)
-    assert (m >= math.exp(-LOG_CONFIDENCE_LIMIT) * 0.999).all()
-    assert (m <= math.exp(LOG_CONFIDENCE_LIMIT) * 1.001).all()
+    assert (m >= math.exp(-LOG_PRECISION_LIMIT) * 0.999).all()
+    assert (m <= math.exp(LOG_PRECISION_LIMIT) * 1.001).all()
     assert (f >= 0).all() and (f <= 1).all()
 
 

@@ -1,4 +1,4 @@
-"""Networks for global factors that keep positions, and proposals that respond to the light."""
+"""Networks for global factors that keep positions, and means that respond to the light."""
 
 import pytest
 import torch
@@ -9,9 +9,13 @@ from comet_cli.errors import FileFormatError
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 from comet_cli.networks.competitive_encoder import CompetitiveEncoder
-from comet_cli.networks.quadratic_energy import BoundQuadraticEnergy, BoundRespondingEnergy
+from comet_cli.networks.quadratic_energy import BoundLightEnergy, BoundQuadraticEnergy
 from comet_cli.networks.spatial_encoder import SpatialEncoder
-from comet_cli.networks.spatial_energy import BoundLaggedEnergy, SpatialQuadraticEnergy, seen_pixels
+from comet_cli.networks.spatial_energy import (
+    BoundCoarseImageEnergy,
+    SpatialQuadraticEnergy,
+    seen_pixels,
+)
 
 
 def card(**facts) -> ModelCard:
@@ -64,11 +68,11 @@ def test_what_is_decoded_is_a_function_of_z_alone_and_independent_of_the_other_c
     torch.manual_seed(0)
     network = SpatialQuadraticEnergy(8, 6, 24).requires_grad_(False)
     z = torch.randn(2, 3, 6)
-    confidence, proposal = network(z)
-    assert (confidence > 0).all() and (proposal >= 0).all() and (proposal <= 1).all()
+    precision, mean = network(z)
+    assert (precision > 0).all() and (mean >= 0).all() and (mean <= 1).all()
     alone_confidence, alone = network(z[1:, 2:])
-    torch.testing.assert_close(alone[0, 0], proposal[1, 2], atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(alone_confidence[0, 0], confidence[1, 2], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(alone[0, 0], mean[1, 2], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(alone_confidence[0, 0], precision[1, 2], atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +93,7 @@ def test_cards_of_networks_that_do_not_exist_are_refused(facts, sentence):
 def test_without_a_response_the_responding_energy_is_the_quadratic_one():
     m, f = torch.rand(2, 3, 1, 8, 8), torch.rand(2, 3, 3, 8, 8)
     x = torch.rand(2, 3, 8, 8)
-    plain, responding = BoundQuadraticEnergy(m, f), BoundRespondingEnergy(m, f, 0 * f)
+    plain, responding = BoundQuadraticEnergy(m, f), BoundLightEnergy(m, f, 0 * f)
     torch.testing.assert_close(responding(x), plain(x))
 
 
@@ -98,12 +102,12 @@ def test_a_component_that_sets_the_light_changes_how_the_others_look():
     size = 8
     wall = torch.ones(1, 1, 1, size, size)
     wall[..., : size // 2, : size // 2] = 0
-    confidence = 100 * torch.cat([wall, 1 - wall], 1)
+    precision = 100 * torch.cat([wall, 1 - wall], 1)
 
     def object_colour(c: float) -> float:
-        proposal = torch.tensor([c, 0.25]).view(1, 2, 1, 1, 1).expand(1, 2, 3, size, size)
+        mean = torch.tensor([c, 0.25]).view(1, 2, 1, 1, 1).expand(1, 2, 3, size, size)
         response = torch.tensor([0.0, 0.5]).view(1, 2, 1, 1, 1).expand(1, 2, 3, size, size)
-        bound = BoundRespondingEnergy(confidence, proposal, response)
+        bound = BoundLightEnergy(precision, mean, response)
         x = descend(TrainingEnergy(bound), torch.full((1, 3, size, size), 0.5), num_steps=30)
         assert x[..., -1, -1].mean().item() == pytest.approx(c, abs=0.01)
         return x[..., 0, 0].mean().item()
@@ -137,10 +141,10 @@ def test_the_spatial_encoder_takes_sizes_that_are_no_power_of_two():
 
 def test_an_object_alone_leaves_the_canvas_as_it_was():
     """Its colour follows the grey canvas; nothing drifts where no component cares."""
-    confidence = torch.zeros(1, 1, 1, 8, 8)
-    confidence[..., 2:4, 2:4] = 50
-    proposal = torch.full((1, 1, 3, 8, 8), 0.9)
-    bound = BoundRespondingEnergy(confidence, proposal, torch.ones_like(proposal))
+    precision = torch.zeros(1, 1, 1, 8, 8)
+    precision[..., 2:4, 2:4] = 50
+    mean = torch.full((1, 1, 3, 8, 8), 0.9)
+    bound = BoundLightEnergy(precision, mean, torch.ones_like(mean))
     x = descend(TrainingEnergy(bound), torch.full((1, 3, 8, 8), 0.5), num_steps=20)
     assert torch.equal(x[..., 5:, 5:], torch.full((1, 3, 3, 3), 0.5))
     mean = x.mean().item()
@@ -180,7 +184,7 @@ def test_what_others_show_changes_what_a_component_shows():
     x = torch.full((1, 3, 24, 24), 0.3)
     x[..., :6, :6] = 1
     y = x.roll(12, -1)
-    assert (bound.at(x).proposal - bound.at(y).proposal).abs().max() > 1e-3
+    assert (bound.at(x).mean - bound.at(y).mean).abs().max() > 1e-3
 
 
 def test_a_step_holds_what_is_seen_fixed():
@@ -188,7 +192,7 @@ def test_a_step_holds_what_is_seen_fixed():
     x = torch.rand(2, 3, 24, 24).requires_grad_(True)
     (gradient,) = torch.autograd.grad(bound(x).sum(), x)
     held = bound.at(x)
-    expected = (held.confidence * (x.detach().unsqueeze(1) - held.proposal)).sum(1)
+    expected = (held.precision * (x.detach().unsqueeze(1) - held.mean)).sum(1)
     torch.testing.assert_close(gradient, expected)
 
 
@@ -215,10 +219,10 @@ def test_what_was_computed_without_a_graph_is_not_trained_on():
 def test_a_seeing_energy_computes_in_the_precision_it_was_bound_in():
     network, z = seeing_network(), torch.randn(1, 2, 6)
     x = torch.rand(1, 3, 24, 24)
-    exact = network.bind(z, [True] * 2).at(x).proposal
+    exact = network.bind(z, [True] * 2).at(x).mean
     with torch.autocast("cpu", torch.bfloat16):
         bound = network.bind(z, [True] * 2)
-    low, other = bound.at(x).proposal, bound.of(z).at(x).proposal
+    low, other = bound.at(x).mean, bound.of(z).at(x).mean
     assert torch.equal(low, other) and not torch.equal(low, exact)
     torch.testing.assert_close(low, exact, atol=0.05, rtol=0)
 
@@ -235,4 +239,4 @@ def test_seeing_models_are_composed_with_others():
     start = torch.full((1, 3, 48, 48), 0.5)
     found = [descend(compose(order), start, num_steps=5) for order in (terms, terms[::-1])]
     assert torch.equal(*found) and found[0].shape == (1, 3, 48, 48)
-    assert isinstance(seeing.bind(torch.randn(1, 1, 6)), BoundLaggedEnergy)
+    assert isinstance(seeing.bind(torch.randn(1, 1, 6)), BoundCoarseImageEnergy)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from comet_cli.data.dataset_folder import write_metadata, write_sample
-from comet_cli.training.recipe import Recipe, parse_recipe
+from comet_cli.training.recipe import TrainingRecipe, parse_recipe
 from comet_cli.worlds.generator import Sample
 
 SIZE = 16
@@ -75,12 +75,12 @@ def quadratic_toml() -> Write:
 
 
 @pytest.fixture
-def quadratic(quadratic_toml: Write) -> Callable[..., Recipe]:
+def quadratic(quadratic_toml: Write) -> Callable[..., TrainingRecipe]:
     return lambda **facts: parse_recipe(quadratic_toml(**facts))
 
 
 @pytest.fixture
-def pooled() -> Callable[..., Recipe]:
+def pooled() -> Callable[..., TrainingRecipe]:
     return lambda model=None, **rest: parse_recipe(write({**POOLED, **(model or {})}, **rest))
 
 

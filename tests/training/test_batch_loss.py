@@ -31,9 +31,9 @@ def test_penalties_are_added_with_their_weights(images, quadratic):
     model, x = CometModel(recipe.card), as_pictures(images[:4])
     plain, error = training_loss(model, x, TrainSettings(1), 0)
     assert plain.item() == pytest.approx(error)
-    confidence = model.bind(model.encode(x)).curvature(x)
+    precision = model.bind(model.encode(x)).curvature(x)
     for name in ("parsimony", "purity", "area"):
-        penalty = getattr(loop, f"{name}_loss")(confidence).item()
+        penalty = getattr(loop, f"{name}_loss")(precision).item()
         weighted, same_error = training_loss(model, x, TrainSettings(1, **{name: 2.0}), 0)
         assert weighted.item() == pytest.approx(error + 2 * penalty, rel=1e-4)
         assert same_error == error and penalty > 0

@@ -28,10 +28,10 @@ from comet_cli.training.objective import recomposition_iterates
 UNIT_STEP = SimpleNamespace(card=SimpleNamespace(step_size=1.0))
 
 
-def constant_bound(proposal: float, confidence: float = 0.15) -> BoundQuadraticEnergy:
+def constant_bound(mean: float, precision: float = 0.15) -> BoundQuadraticEnergy:
     """One component that is equally sure of one colour everywhere; both can be trained."""
-    m = torch.full((1, 1, 1, 2, 2), confidence, requires_grad=True)
-    f = torch.full((1, 1, 3, 2, 2), proposal, requires_grad=True)
+    m = torch.full((1, 1, 1, 2, 2), precision, requires_grad=True)
+    f = torch.full((1, 1, 3, 2, 2), mean, requires_grad=True)
     return BoundQuadraticEnergy(m, f)
 
 
@@ -78,7 +78,7 @@ def test_an_output_below_0_still_has_a_gradient():
     kept = iterates(bound, torch.full((1, 3, 2, 2), 0.1), num_steps=2)
     assert (kept[-1] < 0).all()
     reconstruction_loss(kept, torch.full((1, 3, 2, 2), 0.5)).backward()
-    assert (bound.proposal.grad < 0).all(), "a larger proposal lowers the loss"
+    assert (bound.mean.grad < 0).all(), "a larger mean lowers the loss"
 
 
 @pytest.mark.parametrize("keep", ["last", "all"])
@@ -88,7 +88,7 @@ def test_each_iterate_is_trained_through_its_own_step_only(keep):
     kept = iterates(bound, torch.full((1, 3, 2, 2), 0.2), num_steps=3, keep=keep)
     assert len(kept) == (3 if keep == "all" else 1)
     for each in kept:
-        (gradient,) = torch.autograd.grad(each.sum(), bound.proposal, retain_graph=True)
+        (gradient,) = torch.autograd.grad(each.sum(), bound.mean, retain_graph=True)
         torch.testing.assert_close(gradient, torch.full_like(gradient, 0.75))
 
 
@@ -146,7 +146,7 @@ def test_shuffled_components_keep_their_place_and_bring_what_was_made_of_them():
     z = torch.arange(6.0).view(3, 2, 1)
     generator = torch.Generator().manual_seed(1)
     mixed, wanted = shuffle_components(BoundQuadraticEnergy(m, f), z, generator)
-    assert torch.equal(mixed.confidence.view(3, 2, 1), wanted + 1)
+    assert torch.equal(mixed.precision.view(3, 2, 1), wanted + 1)
     for k in range(2):
         assert sorted(wanted[:, k, 0].tolist()) == z[:, k, 0].tolist()
     assert not torch.equal(wanted[:, 0] // 2, wanted[:, 1] // 2)  # rows are mixed

@@ -16,7 +16,7 @@ from comet_cli.training.loading import load_data, measure_held_out
 from comet_cli.training.loop import train
 from comet_cli.training.recipe import parse_recipe
 from comet_cli.training.run import train_recipe
-from comet_cli.training.sources import Source, parse_sources
+from comet_cli.training.sources import TrainingData, parse_sources
 
 MODEL = """[model]
 name = "tiny"
@@ -227,6 +227,6 @@ def test_wrong_held_out_sources_are_said_when_the_recipe_is_read():
 
 def test_names_of_the_hub_need_no_reader():
     (found,) = parse_sources("hf:owner/pets", "train")
-    assert found == Source("owner/pets", name="pets", reader="hf")
+    assert found == TrainingData("owner/pets", name="pets", reader="hf")
     (found,) = parse_sources({"path": "hf:owner/pets", "limit": 5, "name": "animals"}, "train")
-    assert found == Source("owner/pets", name="animals", reader="hf", limit=5)
+    assert found == TrainingData("owner/pets", name="animals", reader="hf", limit=5)

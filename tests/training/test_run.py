@@ -148,8 +148,8 @@ def test_fine_tuning_with_a_new_output_keeps_what_the_model_did(tmp_path, recipe
     )
     z = torch.randn(1, 3, 6)
     old, new = first.bind(z), second.bind(z)
-    torch.testing.assert_close(new.proposal, old.proposal)
-    torch.testing.assert_close(new.confidence, old.confidence)
+    torch.testing.assert_close(new.mean, old.mean)
+    torch.testing.assert_close(new.precision, old.precision)
     old_ground = first.state_dict()["encoder.to_ground.0.weight"]
     ground = second.state_dict()["encoder.to_ground.0.weight"]
     assert torch.equal(ground[:, :-3], old_ground) and not ground[:, -3:].any()
@@ -171,8 +171,8 @@ def test_fine_tuning_may_see_the_image_where_the_model_responded_to_its_colour(
     )
     z = torch.randn(1, 3, 6)
     old, new = first.bind(z), second.bind(z).at(torch.rand(1, 3, 16, 16))
-    torch.testing.assert_close(new.proposal, old.proposal)
-    torch.testing.assert_close(new.confidence, old.confidence)
+    torch.testing.assert_close(new.mean, old.mean)
+    torch.testing.assert_close(new.precision, old.precision)
 
 
 def test_fine_tuning_for_larger_pictures_keeps_every_level_there_was(quadratic):

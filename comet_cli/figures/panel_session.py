@@ -17,13 +17,13 @@ from comet_cli.energy.gradients import attribute
 from comet_cli.energy.render import default_start, render
 from comet_cli.formats.files import base_name
 from comet_cli.formats.images import encode_png, from_bytes, to_bytes
-from comet_cli.inputs.session import Bench, Opened, term_of
+from comet_cli.inputs.session import Opened, Session, term_of
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 
 
 @dataclass(frozen=True)
-class Source:
+class PanelInput:
     """An input of a panel.
 
     Attributes:
@@ -44,22 +44,22 @@ class Source:
         return self.terms[0].model
 
 
-class Studio:
+class PanelSession:
     """Opens, renders and maps for the panels of one figure."""
 
     def __init__(self, *, device: str = "auto", precision: str = "auto", seed: int = 0) -> None:
-        """Open nothing yet; see :class:`comet_cli.inputs.session.Bench`."""
-        self._new_bench = partial(Bench, device=device, precision=precision)
-        self._benches: dict[str, Bench] = {}
+        """Open nothing yet; see :class:`comet_cli.inputs.session.Session`."""
+        self._new_bench = partial(Session, device=device, precision=precision)
+        self._benches: dict[str, Session] = {}
         self._arithmetic = self._new_bench().arithmetic
         self._seed = seed
         self.models: dict[str, str] = {}
 
-    def _bench(self, model: str) -> Bench:
+    def _bench(self, model: str) -> Session:
         if model not in self._benches:
-            bench = self._new_bench(model=model)
-            bench.requested()
-            self._benches[model] = bench
+            session = self._new_bench(model=model)
+            session.requested()
+            self._benches[model] = session
         return self._benches[model]
 
     def card(self, model: str) -> ModelCard:
@@ -70,7 +70,7 @@ class Studio:
         """
         return self._bench(model).load(model).card
 
-    def open(self, path: Path, model: str) -> Source:
+    def open(self, path: Path, model: str) -> PanelInput:
         """Open a picture, or a ``.z``, for a model.
 
         A ``.z`` is shown as it is rendered. One of another model is rendered by that model, and
@@ -79,21 +79,21 @@ class Studio:
         Raises:
             UnknownModelError: this model, or that of the ``.z``, is not installed.
         """
-        bench = self._bench(model)
-        opened = bench.open(str(path))
+        session = self._bench(model)
+        opened = session.open(str(path))
         caption, picture = base_name(path), opened.picture
         if picture is None:
             caption = f"rendering of {caption}"
             picture = self.draw(_terms(opened))
             if opened.model.card.weights_sha256 != self.card(model).weights_sha256:
                 self._note(opened.model.card)
-                opened = bench.encode(encode_png(picture), str(path))
+                opened = session.encode(encode_png(picture), str(path))
                 picture = picture if opened.picture is None else opened.picture
         self._note(opened.model.card)
         components = opened.components
         labels = components.labels or [f"component{k}" for k in range(len(components))]
         spaced = tuple(re.sub(r"(?<=[a-z])(\d+)$", r" \1", label) for label in labels)
-        return Source(caption, tuple(_terms(opened)), spaced, picture)
+        return PanelInput(caption, tuple(_terms(opened)), spaced, picture)
 
     def _note(self, card: ModelCard) -> None:
         self.models[card.name] = card.weights_sha256
@@ -106,7 +106,7 @@ class Studio:
         with self._arithmetic():
             return to_bytes(render(terms, seed=self._seed, init=start)[0])
 
-    def maps(self, source: Source) -> list[np.ndarray]:
+    def maps(self, source: PanelInput) -> list[np.ndarray]:
         """Return −∇_x E_k of each component where a rendering begins: (R,R,3) uint8 each."""
         z = torch.stack([t.z for t in source.terms])
         picture = torch.from_numpy(from_bytes(source.picture))
