@@ -1,14 +1,35 @@
-"""The README says what the cards say, and names files that exist."""
+"""README and documents say what the code says, and name files that exist."""
 
+import dataclasses
 import importlib.util
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
+from comet_cli.models.card import ModelCard
 from comet_cli.models.store import list_models
+from comet_cli.training.recipe import DataSettings, TrainSettings
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted(["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
+# Facts of a card that a training writes and a recipe does not set.
+WRITTEN = {
+    *("weights_sha256", "recipe", "iterations", "train_seconds"),
+    *("defaults_from", "figures", "comet_version"),
+}
+# Settings of [model] whose default follows from others.
+FOLLOWS = {
+    "positional": "all `true`",
+    "render_step_size": "as `step_size`",
+    "render_steps": "as `num_steps`",
+}
 SHIPPED = [entry.name for entry in list_models() if entry.origin == "shipped"]
 
 
@@ -26,15 +47,60 @@ def test_figures_in_the_readme_are_those_of_the_cards() -> None:
     assert load_script("figures_table").rewrite(readme) == readme
 
 
-@pytest.mark.parametrize(
-    "document", ["README.md", "docs/data.md", "docs/mathematics.md", "docs/models.md"]
-)
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_and_pictures_of_documents_exist(document: str) -> None:
     path = ROOT / document
-    for found in re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", path.read_text("utf-8")):
-        target = "".join(found)
-        if not target.startswith("http"):
-            assert (path.parent / target).exists(), target
+    for found in re.findall(r"\]\(([^)\s]+)\)|src=\"([^\"]+)\"", path.read_text("utf-8")):
+        target, _, heading = "".join(found).partition("#")
+        if target.startswith("http"):
+            continue
+        linked = path.parent / target if target else path
+        assert linked.exists(), target
+        if heading:
+            assert heading in anchors(linked.read_text("utf-8")), f"{target}#{heading}"
+
+
+def anchors(text: str) -> set[str]:
+    """Return the names that headings can be linked by, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {
+        re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings
+    }
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_files_that_documents_name_exist(document: str) -> None:
+    text = (ROOT / document).read_text("utf-8")
+    for name in re.findall(r"`((?:recipes|examples|benchmarks|tests|docs)/[\w./-]+\.\w+)`", text):
+        assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize(
+    "section, kind", [("model", ModelCard), ("data", DataSettings), ("train", TrainSettings)]
+)
+def test_every_setting_of_a_recipe_stands_in_docs_train(section: str, kind: type) -> None:
+    text = (ROOT / "docs" / "train.md").read_text("utf-8")
+    part = text.split(f"### `[{section}]`\n")[1].split("\n#")[0]
+    told = dict(re.findall(r"^\| `(\w+)` \| (.*?) \| .+ \|$", part, re.MULTILINE))
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    assert set(told) == set(fields) - (WRITTEN if kind is ModelCard else set())
+    for name, cell in told.items():
+        if kind is ModelCard and name in FOLLOWS:
+            assert cell == FOLLOWS[name], name
+        elif fields[name].default_factory is not dataclasses.MISSING:
+            assert tomllib.loads(f"x = {cell.strip('`')}")["x"] == fields[name].default_factory()
+        elif fields[name].default is not dataclasses.MISSING:
+            default = tomllib.loads(f"x = {cell.strip('`')}")["x"]
+            assert (type(default), default) == (type(fields[name].default), fields[name].default), (
+                name
+            )
+        else:
+            assert cell == "needed", name
+
+
+def test_every_recipe_has_its_part_of_the_training_log() -> None:
+    told = anchors((ROOT / "docs" / "training-log.md").read_text("utf-8"))
+    assert {path.stem for path in (ROOT / "recipes").glob("*.toml")} <= told
 
 
 @pytest.mark.parametrize("name", SHIPPED)
