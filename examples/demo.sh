@@ -49,7 +49,7 @@ comet recombine "$out"/drive-real-1.z "$out"/drive-virtual-1.z -o "$out"/drive-s
 comet encode "$here"/clevr-lighting-1.png "$here"/clevr-lighting-2.png -m clevr-lighting -o "$out"
 comet recombine "$out"/clevr-lighting-1.z "$out"/clevr-lighting-2.z -o "$out"/lighting-swaps.png
 comet compose "$out"/clevr-lighting-2.z:light "$out"/clevr-lighting-1.z:1-4 -o "$out"/relit.png
-comet recombine "$out"/clevr-lighting-1.z "$out"/clevr-lighting-2.z --components light -o "$out"/relight.png
+comet recombine "$here"/clevr-lighting-1.png "$here"/clevr-lighting-2.png -m clevr-lighting --components light -o "$out"/relight.png
 comet compose "$out"/clevr-lighting-1.z:light "$a":1,2 "$out"/clevr-lighting-1.z:3,4 -o "$out"/two-models.png
 
 # Two models in one picture: toys, a cube and a ball; a CLEVR scene with a piece of Tetris, which acts more

@@ -3,11 +3,17 @@
 import dataclasses
 import importlib.util
 import re
+import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import typer
+from PIL import Image
 
+from comet_cli.cli.app import app, main
 from comet_cli.models.card import ModelCard
 from comet_cli.models.store import list_models
 from comet_cli.training.recipe import DataSettings, TrainSettings
@@ -41,10 +47,13 @@ def load_script(name: str):
     return module
 
 
-def test_figures_in_the_readme_are_those_of_the_cards() -> None:
-    readme = (ROOT / "README.md").read_text("utf-8")
-    assert "<!-- figures -->" in readme
-    assert load_script("figures_table").rewrite(readme) == readme
+@pytest.mark.parametrize(
+    "document, mark", [("README.md", "results"), ("docs/models.md", "figures")]
+)
+def test_figures_of_documents_are_those_of_the_cards(document: str, mark: str) -> None:
+    text = (ROOT / document).read_text("utf-8")
+    assert f"<!-- {mark} -->" in text and f"<!-- /{mark} -->" in text
+    assert load_script("figures_table").rewrite(text) == text
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -136,3 +145,76 @@ def test_functions_that_a_document_places_stand_in_their_files(document: str) ->
         for name in re.findall(r"`([\w.]+)`", names):
             for part in name.split("."):
                 assert re.search(rf"^ *(?:def|class) {part}\b|^{part}\b", code, re.MULTILINE), name
+
+
+def calls(lines: list[str]) -> list[list[str]]:
+    """Return the arguments of each call of comet in lines of a shell."""
+    found = []
+    for line in lines:
+        lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")
+        lexer.whitespace_split = True
+        words: list[str] = []
+        for word in [*lexer, ";"]:
+            if word not in ("|", "&&", ";", "<", ">"):
+                words.append(word)
+                continue
+            words = words[1:] if words[:1] == ["do"] else words
+            if words[:1] == ["comet"]:
+                found.append(words[1:])
+            words = []
+    return found
+
+
+def command_of(arguments: list[str]) -> tuple[Any, list[str]]:
+    """Return the verb that is called, or comet itself, and what is left for it."""
+    command: Any = typer.main.get_command(app)
+    while hasattr(command, "commands") and arguments and not arguments[0].startswith("-"):
+        command = command.commands[arguments[0]]
+        arguments = arguments[1:]
+    return command, arguments
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_commands_of_documents_parse(document: str) -> None:
+    text = (ROOT / document).read_text("utf-8").replace("\\\n", " ")
+    text = re.sub(r"```(?!sh\n)\w+\n.*?```\n|```sh\n|```\n", "", text, flags=re.DOTALL)
+    blocks = calls(re.findall(r"^(?: {4})?((?:for|comet) .+)$", text, re.MULTILINE))
+    # In a sentence a command may stand without what it is called with.
+    inline = calls(re.findall(r"`(comet [^`]+)`", re.sub(r"\n(?! *\n)", " ", text)))
+    for arguments in [*blocks, *inline]:
+        said = f"comet {' '.join(arguments)}"
+        try:
+            command, arguments = command_of(arguments)
+        except KeyError as error:
+            pytest.fail(f"{said}: there is no verb {error}")
+        known = {option for parameter in command.params for option in parameter.opts}
+        options = [w for w in arguments if re.match("-[^:]", w) and not re.match(r"-\d", w)]
+        assert set(options) <= known, said
+    for arguments in blocks:
+        command, rest = command_of(arguments)
+        if not hasattr(command, "commands"):
+            # The command line itself sees to it that a selection of standard input is no option.
+            command.make_context(command.name, [re.sub("^-:", "a.z:", word) for word in rest])
+
+
+@pytest.mark.skipif(not {"clevr", "clevr-toy"} <= set(SHIPPED), reason="no shipped weights")
+def test_the_commands_of_the_readme_for_artists_make_its_pictures(tmp_path, monkeypatch) -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (tmp_path / "z").mkdir()
+    monkeypatch.chdir(tmp_path)
+    lines = re.findall(r"^ {4}comet (.*(?:examples/|z/).*?)(?:  +#.*)?$", text, re.MULTILINE)
+    assert len(lines) >= 8
+    for line in lines:
+        assert main(shlex.split(line)) == 0, line
+    # What the README shows beside some of them.
+    for made, shown in (
+        ("mix", "faces-128-mix"),
+        ("toys", "toys-and-solids"),
+        ("eight", "clevr-eight"),
+    ):
+        new, old = (
+            np.asarray(Image.open(path).convert("RGB")).astype(int)
+            for path in (f"{made}.png", ROOT / "docs" / "images" / f"{shown}.png")
+        )
+        assert new.shape == old.shape and np.abs(new - old).max() <= 4
