@@ -40,10 +40,9 @@ comet recombine "$out"/face-a.png "$here"/toon-2.png -m faces-toon -o "$out"/too
 # A room: its components are the place of the camera, its height, the lamp, and the strength of its light.
 # Roads: the scene, the haze and the colour of the light, between the look of a camera and that of a game.
 comet encode "$here"/room-1.png "$here"/room-2.png -m room -o "$out"
-comet recombine "$out"/room-1.z "$out"/room-2.z -o "$out"/room-swaps.png
+comet recombine "$here"/room-1.png "$here"/room-2.png -m room -o "$out"/room-swaps.png
 comet compose "$out"/room-1.z "$out"/room-2.z:light -o "$out"/two-lamps.png
-comet encode "$here"/drive-real-1.png "$here"/drive-virtual-1.png -m drive -o "$out"
-comet recombine "$out"/drive-real-1.z "$out"/drive-virtual-1.z -o "$out"/drive-swaps.png
+comet recombine "$here"/drive-real-1.png "$here"/drive-virtual-1.png -m drive -o "$out"/drive-swaps.png
 
 # CLEVR in strong light: the objects of one picture in the light of the other.
 comet encode "$here"/clevr-lighting-1.png "$here"/clevr-lighting-2.png -m clevr-lighting -o "$out"
