@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup test-setup demo test lint data figures clean
+.PHONY: setup test-setup demo pictures test lint data figures clean
 
 setup: $(VENV)/.installed
 test-setup: $(VENV)/.installed-test
@@ -21,6 +21,12 @@ $(VENV)/.installed-test: $(VENV)/.installed
 # Takes pictures apart and puts them together with the shipped weights; pictures land in out/demo.
 demo: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh out/demo
+
+# The pictures of README.md and docs/gallery.md: those of the demo that docs/images has.
+pictures: demo
+	@for picture in out/demo/*.png; do \
+	  name=docs/images/$${picture##*/}; if [ -e "$$name" ]; then cp "$$picture" "$$name"; fi; \
+	done
 
 # The paper's figures, into docs/images, as docs/figures.md shows them. A panel, or a whole figure
 # (exit code 1), whose models are not shipped is left out, and stderr says so.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Pictures across models: the ground of a scene as one model knows it, the objects of another scene
+# Pictures across models: the background of a scene as one model knows it, the objects of another scene
 # as another does, for each pair of three models; and one page to look at them.
 # Usage: bash examples/cross-model-gallery.sh [FOLDER]      (default: out/gallery)
 set -eu
@@ -17,4 +17,4 @@ for ground in clevr toy lighting; do
   done
 done > "$out/list.txt"
 comet batch "$out/list.txt" -q > /dev/null
-comet gallery "$out" --title "Grounds and objects of three models" -q
+comet gallery "$out" --title "Backgrounds and objects of three models" -q

@@ -6,7 +6,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 out=${1:-out/demo}
 mkdir -p "$out"
 
-# CLEVR: component 0 is the ground and its light, 1 to 4 an object each.
+# CLEVR: component 0 is the background and its light, components 1 to 4 are one object each.
 comet encode "$here"/clevr-a.png "$here"/clevr-b.png -m clevr -o "$out"
 a=$out/clevr-a.z
 b=$out/clevr-b.z
@@ -17,37 +17,44 @@ comet compose "$a" "$b":1-4 -o "$out"/clevr-eight.png
 comet compose "$a":1 -o "$out"/clevr-one.png
 comet recombine "$a" "$b" -o "$out"/clevr-swaps.png
 
-# Tetris: one block a component.
+# Tetris: one piece in each component.
 comet encode "$here"/tetris-a.png "$here"/tetris-b.png -m tetris -o "$out"
 comet decompose "$here"/tetris-a.png "$here"/tetris-b.png -m tetris -o "$out"/tetris-decompose.png
 comet gradients "$here"/tetris-a.png "$here"/tetris-b.png -m tetris --overlay -o "$out"/tetris-gradients.png
 comet compose "$out"/tetris-a.z:0,1 "$out"/tetris-b.z:2 -o "$out"/tetris-swap.png
 
-# Faces: the components of pictures that the model was not trained on; each from the other face.
-comet recombine "$here"/face-a.z "$here"/face-b.z -o "$out"/faces-swaps.png
+# Faces: components of pictures that the models were not trained on. The hair of one face (component 0)
+# with the rest of another; less of the hair; and each component from the other face.
+comet compose "$here"/face-128-a.z -o "$out"/face-128-a.png
+comet compose "$here"/face-128-b.z -o "$out"/face-128-b.png
+comet compose "$here"/face-128-a.z:0 "$here"/face-128-b.z:1-3 -o "$out"/faces-128-mix.png
+comet compose "$here"/face-128-a.z:1-3 "$here/face-128-a.z:0*0.1" -o "$out"/faces-128-weight.png
+comet recombine "$here"/face-128-a.z "$here"/face-128-b.z -o "$out"/faces-128-swaps.png
+comet recombine "$here"/face-c.z "$here"/face-b.z -o "$out"/faces-swaps.png
 comet compose "$here"/face-c.z:0,2,3 "$here"/face-d.z:1 -o "$out"/face.png
-comet recombine "$here"/face-128-a.z "$here"/face-128-c.z -o "$out"/faces-128-swaps.png
 
 # A face and a drawing, by one model for both: each component from the other.
-comet compose "$here"/face-b.z -o "$out"/face-b.png
-comet encode "$out"/face-b.png "$here"/toon-2.png -m faces-toon -o "$out"
-comet recombine "$out"/face-b.z "$out"/toon-2.z -o "$out"/toon-swaps.png
+comet compose "$here"/face-a.z -o "$out"/face-a.png
+comet recombine "$out"/face-a.png "$here"/toon-2.png -m faces-toon -o "$out"/toon-swaps.png
 
-# A room: place and height of the camera, the lamp, and the intensity of its light are a component each.
+# A room: its components are the place of the camera, its height, the lamp, and the strength of its light.
 # Roads: the scene, the haze and the colour of the light, between the look of a camera and that of a game.
 comet encode "$here"/room-1.png "$here"/room-2.png -m room -o "$out"
-comet recombine "$out"/room-1.z "$out"/room-2.z -o "$out"/room-swaps.png
+comet recombine "$here"/room-1.png "$here"/room-2.png -m room -o "$out"/room-swaps.png
 comet compose "$out"/room-1.z "$out"/room-2.z:light -o "$out"/two-lamps.png
-comet encode "$here"/drive-real-1.png "$here"/drive-virtual-1.png -m drive -o "$out"
-comet recombine "$out"/drive-real-1.z "$out"/drive-virtual-1.z -o "$out"/drive-swaps.png
+comet recombine "$here"/drive-real-1.png "$here"/drive-virtual-1.png -m drive -o "$out"/drive-swaps.png
 
 # CLEVR in strong light: the objects of one picture in the light of the other.
 comet encode "$here"/clevr-lighting-1.png "$here"/clevr-lighting-2.png -m clevr-lighting -o "$out"
 comet recombine "$out"/clevr-lighting-1.z "$out"/clevr-lighting-2.z -o "$out"/lighting-swaps.png
 comet compose "$out"/clevr-lighting-2.z:light "$out"/clevr-lighting-1.z:1-4 -o "$out"/relit.png
+comet recombine "$here"/clevr-lighting-1.png "$here"/clevr-lighting-2.png -m clevr-lighting --components light -o "$out"/relight.png
 comet compose "$out"/clevr-lighting-1.z:light "$a":1,2 "$out"/clevr-lighting-1.z:3,4 -o "$out"/two-models.png
 
-# Two models in one picture: a CLEVR scene with a block of Tetris, which pulls more softly.
+# Two models in one picture: toys, a cube and a ball; a CLEVR scene with a piece of Tetris, which acts more
+# softly by its weight.
+comet encode "$here"/clevr-toy-2.png -m clevr-toy -o "$out"
+comet compose "$out"/clevr-toy-2.z "$a":1 "$b":3 -o "$out"/toys-and-solids.png
 comet compose "$a" "$out/tetris-a.z:0*0.05" -o "$out"/clevr-tetris.png
 
 # A picture that comet made carries its recipe: make it again without any .z, byte for byte.

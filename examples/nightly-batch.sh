@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A job for every night: each object of every picture put into every other, and into nothing.
 # A run that was cut off is completed by the next one, which makes only what is missing, or what
-# its picture or model has changed for; a line that fails is told and stops no other.
+# its picture or model has changed for; a line that fails is named and stops no other.
 # Usage: bash examples/nightly-batch.sh [FOLDER [PICTURE...]]
 #        (default: out/nightly, the CLEVR pictures beside this script)
 set -euo pipefail
@@ -13,7 +13,7 @@ mkdir -p "$out"
 
 comet encode "$@" -m clevr -o "$out" > /dev/null
 
-# One line a picture to make. %q quotes names that hold spaces, as a shell wants them.
+# One line for each picture. %q quotes names that hold spaces, as a shell wants them.
 for to in "$out"/*.z; do
   for from in "$out"/*.z; do
     for object in 1 2 3 4; do

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Each picture with each: the ground of the one (component 0) under the objects of the
+# Each picture with each: the background of the one (component 0) under the objects of the
 # other (1 to 4).
 # Usage: bash examples/pairwise.sh [FOLDER [PICTURE...]]
 #        (default: out/pairwise, the CLEVR pictures beside this script)

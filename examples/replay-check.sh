@@ -8,7 +8,7 @@ copies=$(mktemp -d)
 trap 'rm -rf "$copies"' EXIT
 
 cp "$folder"/*.png "$copies"
-# What has changed since (weights, versions, devices) is told by comet itself, on stderr.
+# What has changed since (weights, versions, devices) is said by comet itself, on stderr.
 (cd "$copies" && comet replay ./*.png > /dev/null) || true
 
 same=0
