@@ -7,17 +7,15 @@ import functools
 import torch
 from torch import Tensor, nn
 
-from comet_cli.energy.composition import TrainingEnergy
+from comet_cli.energy.composition import Composition
 from comet_cli.energy.descent import descent_step
 from comet_cli.errors import CometError
 from comet_cli.models.card import PLAIN_STARTS
 from comet_cli.models.comet_model import CometModel
 from comet_cli.networks.base import BoundEnergy
-from comet_cli.networks.spatial_energy import BoundCoarseImageEnergy
 from comet_cli.training import distributed
 from comet_cli.training.batches import _seed
 from comet_cli.training.losses import (
-    Recombinable,
     area_loss,
     dependence_loss,
     gradient_loss,
@@ -116,7 +114,8 @@ def training_loss(
     if settings.dependence and share:
         loss = loss + settings.dependence * share * dependence_loss(z)
     if settings.swap and share:
-        if not isinstance(bound, Recombinable):
+        card = model.card
+        if card.energy != "quadratic" or (card.sees_image and not card.spatial):
             raise CometError(
                 "recipe, [train]: swap is for the quadratic energy that is spatial or does not see "
                 "the image"
@@ -173,13 +172,11 @@ def recomposition_iterates(
         num_steps: N.
         keep: ``last`` or ``all``.
     """
-    energy = TrainingEnergy(bound)
     x, kept = x0, []
     for n in range(1, num_steps + 1):
         wanted = keep == "all" or n == num_steps
-        if isinstance(bound, BoundCoarseImageEnergy):  # decoded once for this step
-            with torch.set_grad_enabled(wanted):
-                energy = TrainingEnergy(bound.at(x))
+        with torch.set_grad_enabled(wanted):
+            energy = Composition.of(bound.at(x))
         y = descent_step(energy, x, model.card.step_size, create_graph=wanted)
         if wanted:
             kept.append(y)
