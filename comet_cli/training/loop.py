@@ -91,7 +91,7 @@ def train(
         raise CometError("no picture to train on")
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    if settings.perceptual:  # what it lacks is said now, not after its warm-up
+    if settings.losses.get("perceptual"):  # what it lacks is said now, not after its warm-up
         blank = torch.zeros(1, 3, card.image_size, card.image_size, device=device)
         perceptual_loss(blank, blank, settings.perceptual_weights)
     torch.manual_seed(settings.seed)

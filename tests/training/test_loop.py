@@ -14,14 +14,14 @@ from torch import nn
 from comet_cli.errors import CometError
 from comet_cli.evaluation.probe import as_pictures
 from comet_cli.models.comet_model import CometModel
-from comet_cli.training import loop, objective
+from comet_cli.training import objective
 from comet_cli.training.averaging import averaged, update_average
 from comet_cli.training.batches import draw_batch
 from comet_cli.training.checkpoint import NAME
 from comet_cli.training.loop import held_out_psnr, train
 from comet_cli.training.objective import training_loss
 from comet_cli.training.optimizers import learning_rate
-from comet_cli.training.recipe import TrainSettings
+from comet_cli.training.settings import TrainSettings
 
 
 def checkpoint(folder) -> dict:
@@ -180,7 +180,7 @@ def spoil(monkeypatch, iteration: int, how) -> None:
         loss, error = right(model, x, settings, now, taken)
         return how(loss, error, model) if now == iteration else (loss, error)
 
-    monkeypatch.setattr(loop, "training_loss", wrong)
+    monkeypatch.setattr(objective, "training_loss", wrong)
 
 
 def infinite_slope(loss, error, model):
