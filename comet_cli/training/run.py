@@ -23,7 +23,8 @@ from comet_cli.models.readme import model_readme
 from comet_cli.training import distributed
 from comet_cli.training.checkpoint import iterations_done
 from comet_cli.training.loading import HeldOut, load_data, load_matches, measure_held_out
-from comet_cli.training.loop import Report, TrainingResult, train
+from comet_cli.training.log import Report
+from comet_cli.training.loop import TrainingResult, train
 from comet_cli.training.objective import training_loss
 from comet_cli.training.recipe import TrainingRecipe, read_recipe
 from comet_cli.training.starting import start_weights

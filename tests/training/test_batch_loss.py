@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from comet_cli.errors import CometError
+from comet_cli.errors import CometError, FileFormatError
 from comet_cli.evaluation.probe import as_pictures
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training import losses, objective
+from comet_cli.training.loss_table import LOSSES, Loss
 from comet_cli.training.objective import training_loss
 from comet_cli.training.settings import TrainSettings
 
@@ -56,6 +57,34 @@ def test_dependence_is_added_with_its_weight(images, quadratic):
     loss, _ = training_loss(model, x, TrainSettings(1, losses={"dependence": 2.0}), 0)
     assert loss.item() == pytest.approx(error + 2 * dependence, rel=1e-4)
     assert abs(dependence) > 1e-3
+
+
+def test_penalties_are_off_at_first_and_grow(images, quadratic):
+    torch.manual_seed(0)
+    model, x = CometModel(quadratic().card), as_pictures(images[:4])
+    area = losses.area_loss(model.bind(model.encode(x)).curvature(x)).item()
+
+    def added(iteration: int) -> float:
+        settings = TrainSettings(100, penalty_warm_up=80, losses={"area": 2.0})
+        loss, error = training_loss(model, x, settings, iteration)
+        return (loss.item() - error) / (2 * area)
+
+    shares = [added(i) for i in (0, 20, 50, 80, 99)]
+    assert shares == pytest.approx([0, 0, 0.5, 1, 1], abs=1e-3)
+
+
+def test_a_new_loss_is_a_function_and_a_row(images, quadratic, monkeypatch):
+    def brightness(batch):
+        return batch.output.mean()
+
+    monkeypatch.setitem(LOSSES, "brightness", Loss(brightness))
+    recipe = quadratic(train={"brightness": 3.0})
+    model, x = CometModel(recipe.card), as_pictures(images[:4])
+    plain, _ = training_loss(model, x, quadratic().train, 0)
+    loss, _ = training_loss(model, x, recipe.train, 0)
+    assert loss > plain
+    with pytest.raises(FileFormatError, match="brightness must not be negative"):
+        quadratic(train={"brightness": -1.0})
 
 
 def starts(monkeypatch, recipe, count: int) -> torch.Tensor:
