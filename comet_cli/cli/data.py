@@ -97,27 +97,21 @@ def import_(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Import a published data set, or go on with an import that was interrupted."""
-    import warnings
-
     from comet_cli.cli.console import Report
     from comet_cli.data.importing import import_dataset
 
     with Report(as_json=as_json, quiet=quiet) as report:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
-            imported = import_dataset(
-                name,
-                source,
-                out,
-                size=size,
-                crop=crop,
-                test_fraction=test_fraction,
-                limit=limit,
-                force=force,
-                progress=None if quiet or as_json or not sys.stderr.isatty() else _show_progress,
-            )
-        for warning in caught:
-            report.note(str(warning.message))
+        imported = import_dataset(
+            name,
+            source,
+            out,
+            size=size,
+            crop=crop,
+            test_fraction=test_fraction,
+            limit=limit,
+            force=force,
+            progress=None if quiet or as_json or not sys.stderr.isatty() else _show_progress,
+        )
         counts = ", ".join(f"{number} {split}" for split, number in imported.counts.items())
         report.show(
             {
@@ -146,8 +140,6 @@ def pack(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Write a data set as one small file, which loads and trains like its folder."""
-    import warnings
-
     from comet_cli.cli.console import Report
     from comet_cli.data.pack import is_pack
     from comet_cli.data.packing import pack_dataset
@@ -155,18 +147,14 @@ def pack(
 
     check_output(out, force=force or is_pack(out), inputs=[str(folder)])
     with Report(as_json=as_json, quiet=quiet) as report:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
-            packed = pack_dataset(
-                folder,
-                out,
-                size=size,
-                split=split,
-                lossless=lossless,
-                progress=None if quiet or as_json or not sys.stderr.isatty() else _show_progress,
-            )
-        for warning in caught:
-            report.note(str(warning.message))
+        packed = pack_dataset(
+            folder,
+            out,
+            size=size,
+            split=split,
+            lossless=lossless,
+            progress=None if quiet or as_json or not sys.stderr.isatty() else _show_progress,
+        )
         facts = packed.facts
         loss = "" if facts.psnr is None else f", {facts.psnr[0]:.1f} dB, at least {facts.psnr[1]}"
         report.show(

@@ -15,7 +15,7 @@ from comet_cli.data.make import MOST_PICTURES
 from comet_cli.data.opening import claim_folder, make_folders
 from comet_cli.data.readers.catalogue import find_reader
 from comet_cli.data.readers.source import SourcePicture
-from comet_cli.errors import CometError, UsageError
+from comet_cli.errors import CometError, CometWarning, UsageError
 from comet_cli.formats.files import base_name, read_input, show
 from comet_cli.formats.images import decode_png, encode_png, image_facts, load_image, to_bytes
 from comet_cli.worlds.generator import SPLITS, Sample
@@ -259,6 +259,7 @@ def _warn(source: str, skipped: list[str]) -> None:
         warnings.warn(
             f"{len(skipped)} of the pictures in '{show(source)}' could not be read, and are "
             f"skipped: {names}{', …' if len(skipped) > 5 else ''}",
+            CometWarning,
             stacklevel=3,
         )
 

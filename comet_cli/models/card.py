@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from comet_cli.errors import FileFormatError
+from comet_cli.formats.facts import from_facts
 
 FORMAT = "comet-model"
 VERSION = 1
@@ -202,22 +203,7 @@ class ModelCard:
         version = facts.pop("version", None)
         if version != VERSION:
             raise FileFormatError(f"{where} has card version {version}, this comet reads {VERSION}")
-        known = {f.name: f for f in dataclasses.fields(cls)}
-        unknown = sorted(set(facts) - set(known))
-        if unknown:
-            raise FileFormatError(f"{where} has unknown keys: {', '.join(unknown)}")
-        required = {
-            n
-            for n, f in known.items()
-            if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        }
-        missing = sorted(required - set(facts))
-        if missing:
-            raise FileFormatError(f"{where} lacks keys: {', '.join(missing)}")
-        try:
-            return cls(**facts)
-        except TypeError as error:
-            raise FileFormatError(f"{where} has a value of the wrong type: {error}") from None
+        return from_facts(cls, facts, where)
 
     @classmethod
     def read(cls, folder: Path) -> ModelCard:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from comet_cli.errors import CometError
-from comet_cli.training.recipe import TrainSettings
+from comet_cli.training.settings import TrainSettings
 
 # Layers that read or write pixels and latents; orthogonal updates are for those between them.
 OUTER_LAYERS = ("stem", "out", "to_latents", "base")

@@ -23,7 +23,8 @@ from comet_cli.models.readme import model_readme
 from comet_cli.training import distributed
 from comet_cli.training.checkpoint import iterations_done
 from comet_cli.training.loading import HeldOut, load_data, load_matches, measure_held_out
-from comet_cli.training.loop import Report, TrainingResult, train
+from comet_cli.training.log import Report
+from comet_cli.training.loop import TrainingResult, train
 from comet_cli.training.objective import training_loss
 from comet_cli.training.recipe import TrainingRecipe, read_recipe
 from comet_cli.training.starting import start_weights
@@ -40,6 +41,7 @@ def train_recipe(
     max_seconds: float = math.inf,
     device: str = "auto",
     report: Report | None = None,
+    begin: Callable[[], None] | None = None,
     estimate: Callable[[float, int], None] | None = None,
     measured: int = 500,
 ) -> tuple[ModelCard, TrainingResult]:
@@ -54,6 +56,7 @@ def train_recipe(
         max_seconds: stop after this training time.
         device: ``auto``, ``cpu``, ``cuda[:n]`` or ``mps``.
         report: called with each line of the log (of several processes, in the first alone).
+        begin: called when the data are read and the folder is there (in the first process alone).
         estimate: called before training, with the seconds an iteration takes and how many are left.
         measured: held-out pictures that the card's figures are measured on.
 
@@ -68,6 +71,8 @@ def train_recipe(
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CometError(f"cannot make the folder {folder}: {error.strerror}") from None
+    if first and begin is not None:
+        begin()
     left = recipe.train.iterations - iterations_done(folder)
     if estimate is not None and left > 0 and distributed.size() == 1:
         estimate(seconds_each(recipe, device), left)

@@ -16,8 +16,9 @@ from comet_cli.training.checkpoint import NAME
 from comet_cli.training.loading import load_data, load_matches
 from comet_cli.training.matching import Matches, match_pictures
 from comet_cli.training.objective import training_loss
-from comet_cli.training.recipe import TrainSettings, parse_recipe
+from comet_cli.training.recipe import parse_recipe
 from comet_cli.training.run import train_recipe
+from comet_cli.training.settings import TrainSettings
 
 GLOBAL = {"encoder": "global", "spatial": True, "ground": False, "components": 2, "num_steps": 2}
 MATCH = [["place"], ["light.colour"]]
