@@ -14,7 +14,7 @@ from comet_cli.errors import FileFormatError
 FORMAT = "comet-model"
 VERSION = 1
 ENCODERS = ("global", "recurrent")
-ATTENTIONS = ("lstm", "competitive")
+ATTENTIONS = ("lstm", "competitive", "colouring")
 PLAIN_STARTS = {"grey": 0.5, "black": 0.0}
 STARTS = ("noise", *PLAIN_STARTS)
 ENERGIES = ("pooled-64", "pooled-128", "quadratic")
@@ -29,8 +29,9 @@ class ModelCard:
     Attributes:
         name: the model's name, as ``-m`` takes it.
         encoder: ``global`` or ``recurrent``.
-        attention: for the recurrent encoder, ``lstm`` (the authors' network) or ``competitive``
-            (ours: components compete for positions); ignored by the global encoder.
+        attention: for the recurrent encoder, ``lstm`` (the authors' network), ``colouring`` (ours:
+            learned embeddings are coloured object by object) or ``competitive`` (ours: components
+            compete for positions); ignored by the global encoder.
         ground: competitive attention only: component 0 takes the ground, the others an object each.
         energy: ``pooled-64``, ``pooled-128`` (the authors' networks) or ``quadratic`` (ours).
         parts: competitive attention only: objects are merged from parts, of which there are so many

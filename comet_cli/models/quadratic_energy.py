@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 
@@ -128,6 +129,12 @@ class QuadraticEnergy(nn.Module):
         nn.init.normal_(self.out.weight, std=0.02)
         if self.out.bias is not None:
             nn.init.zeros_(self.out.bias)
+
+    def resized(self, image_size: int) -> QuadraticEnergy:
+        """Return the same network, with the very same weights, for pictures of another size."""
+        other = copy.copy(self)
+        other.sizes = [math.ceil(image_size / 4), math.ceil(image_size / 2), image_size]
+        return other
 
     def _positions(self, size: int, centre: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
         """Return absolute (N,·,S,S) and relative (N,·,S,S) position features."""

@@ -21,8 +21,11 @@ from comet_cli.data.mixture import Pictures, draw_rows
 from comet_cli.errors import CometError
 from comet_cli.models.card import PLAIN_STARTS
 from comet_cli.models.comet_model import CometModel
+from comet_cli.models.quadratic_energy import BoundQuadraticEnergy, BoundRespondingEnergy
+from comet_cli.networks.colouring_encoder import ColouringEncoder
 from comet_cli.training import distributed
 from comet_cli.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
+from comet_cli.training.colouring_losses import ColouringWeights, colouring_loss
 from comet_cli.training.losses import (
     Recombinable,
     area_loss,
@@ -40,6 +43,7 @@ from comet_cli.training.matching import Matches
 from comet_cli.training.optimizers import make_optimizer
 from comet_cli.training.perceptual import SQUARE_ERROR_WEIGHT, perceptual_loss
 from comet_cli.training.recipe import Recipe, TrainSettings
+from comet_cli.training.small_pictures import at_half_size, halved
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -120,7 +124,8 @@ def train(
         state.ema = {k: v.to(device) for k, v in state.ema.items()}
     if settings.compile:
         compile_networks(model)
-    step: nn.Module = TrainingStep(model)
+    small = at_half_size(model) if settings.small_iterations else None
+    step: nn.Module = TrainingStep(model, small)
     if distributed.size() > 1:
         step = nn.parallel.DistributedDataParallel(step, find_unused_parameters=True)
     stopping = _StopFlag(stop_on_signal)
@@ -173,7 +178,8 @@ def train(
                     "images_per_second": round(settings.batch / pace, 1),
                 }
                 if held_out is not None:
-                    line["held_out_psnr"] = round(held_out_psnr(model, state.ema, held_out), 3)
+                    seen = step_model(model, small, settings, state.iteration - 1)
+                    line["held_out_psnr"] = round(held_out_psnr(seen, state.ema, held_out), 3)
                 with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
                     log.write(json.dumps(line) + "\n")
                 if report is not None:
@@ -182,8 +188,9 @@ def train(
             if first and now - sampled >= settings.sample_minutes * 60 and held_out is not None:
                 from comet_cli.training.samples import write_samples
 
-                with averaged(model, state.ema):
-                    write_samples(model, held_out, folder / f"samples-{state.iteration:07d}.png")
+                seen = step_model(model, small, settings, state.iteration - 1)
+                with averaged(seen, state.ema):
+                    write_samples(seen, held_out, folder / f"samples-{state.iteration:07d}.png")
                 sampled = time.monotonic()
             if before + now - began >= state.seconds + settings.checkpoint_minutes * 60:
                 checkpoint()
@@ -194,19 +201,30 @@ def train(
     return TrainingResult(model, state.iteration, state.seconds, finished, stopping.asked)
 
 
+def step_model(
+    model: CometModel, small: CometModel | None, settings: TrainSettings, iteration: int
+) -> CometModel:
+    """Return the model that an iteration (0-based) trains: at first the small one, if any."""
+    return model if small is None or iteration >= settings.small_iterations else small
+
+
 class TrainingStep(nn.Module):
     """A model and its loss as one module, as DistributedDataParallel wants it."""
 
-    def __init__(self, model: CometModel) -> None:
-        """Hold the model."""
+    def __init__(self, model: CometModel, small: CometModel | None = None) -> None:
+        """Hold the model, and the same for pictures of half the size."""
         super().__init__()
         self.model = model
+        self._small = [small]  # not a module of its own: its weights are the model's
 
     def forward(
         self, x: Tensor, settings: TrainSettings, iteration: int, taken: Tensor | None = None
     ) -> tuple[Tensor, float]:
         """See :func:`training_loss`."""
-        return training_loss(self.model, x, settings, iteration, taken)
+        model = step_model(self.model, self._small[0], settings, iteration)
+        if model is not self.model:
+            x = halved(x)
+        return training_loss(model, x, settings, iteration, taken)
 
 
 def compile_networks(model: CometModel) -> None:
@@ -246,7 +264,11 @@ def training_loss(
     shape = x.shape if taken is None else torch.Size((len(taken), *x.shape[1:]))
     every, x = x, distributed.part(x[: shape[0]])
     with torch.autocast(x.device.type, torch.bfloat16, enabled=low):
-        if taken is None:
+        attention = None
+        if isinstance(model.encoder, ColouringEncoder) and taken is None:
+            colouring = model.encoder.colour(x)
+            z, attention = colouring.z, colouring.attention
+        elif taken is None:
             z = model.encode(x)
         else:
             rows, places = distributed.part(taken).to(x.device).unique(return_inverse=True)
@@ -274,6 +296,14 @@ def training_loss(
         loss = loss + settings.gradient * gradient_loss(iterates[-1], x)
     if settings.structure:
         loss = loss + settings.structure * structure_loss(iterates[-1], x)
+    if attention is not None and isinstance(bound, BoundQuadraticEnergy | BoundRespondingEnergy):
+        weights = ColouringWeights(
+            sigma=settings.mixture_sigma,
+            mixture=settings.mixture,
+            consistency=settings.consistency,
+            area=settings.attention_area,
+        )
+        loss = loss + colouring_loss(x, attention, bound, weights)
     share = penalty_weight(settings, iteration)
     if settings.dependence and share:
         loss = loss + settings.dependence * share * dependence_loss(z)
@@ -409,6 +439,8 @@ def held_out_psnr(model: CometModel, average: dict[str, Tensor], held_out: np.nd
 
     with averaged(model, average):
         x = torch.from_numpy(held_out).permute(0, 3, 1, 2).float().to(model.device) / 255
+        if x.shape[-1] == 2 * model.card.image_size:
+            x = halved(x)
         return float(psnr(reconstruct(model, x, restarts=False), x).mean())
 
 

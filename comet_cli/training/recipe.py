@@ -75,7 +75,9 @@ class TrainSettings:
     Attributes:
         iterations: optimizer steps.
         batch: B.
-        optimizer: ``adam``, or ``muon``: Muon for the matrices of hidden layers, Adam for the rest.
+        small_iterations: the first so many iterations see pictures pooled to half their size.
+        optimizer: ``adam``; ``adamw``, with weight decay and a shorter memory; or ``muon``: Muon
+            for the matrices of hidden layers, Adam for the rest.
         learning_rate: the optimizer's, after ``warm_up`` iterations of linear growth.
         schedule: ``constant`` or ``cosine`` (to a hundredth of the learning rate).
         warm_up: iterations.
@@ -88,6 +90,11 @@ class TrainSettings:
         purity: weight of the penalty on pixels that several components share.
         area: weight of the penalty on the share of the picture that components other than
             component 0 claim (quadratic energy with a ground): objects end where they end.
+        mixture: weight of the mixture likelihood (colouring attention): a pixel is one component's.
+        mixture_sigma: the likelihood's σ, in units of a channel's range.
+        consistency: weight of the agreement of attention and precision (colouring attention).
+        attention_area: weight of the share of the picture that objects attend to (colouring
+            attention), from the start: none parks in a corner and paints background.
         gradient: weight of the mean absolute difference of image gradients (sharper edges).
         structure: weight of 1 − MS-SSIM (an extra): edges and texture at every scale.
         perceptual: weight of the perceptual distance LPIPS of VGG-16 (an extra); where it is in
@@ -125,6 +132,7 @@ class TrainSettings:
     """
 
     iterations: int
+    small_iterations: int = 0
     batch: int = 16
     optimizer: str = "adam"
     learning_rate: float = 1e-4
@@ -137,6 +145,10 @@ class TrainSettings:
     parsimony: float = 0.0
     purity: float = 0.0
     area: float = 0.0
+    mixture: float = 1.0
+    mixture_sigma: float = 0.1
+    consistency: float = 1.0
+    attention_area: float = 1e-3
     gradient: float = 0.0
     structure: float = 0.0
     perceptual: float = 0.0
@@ -170,7 +182,15 @@ class TrainSettings:
             (self.iterations >= 1, "iterations must be at least 1"),
             (self.batch >= 1, "batch must be at least 1"),
             (0 < self.learning_rate < math.inf, "learning_rate must be a positive number"),
-            (self.optimizer in ("adam", "muon"), "optimizer must be adam or muon"),
+            (
+                self.optimizer in ("adam", "adamw", "muon"),
+                "optimizer must be adam, adamw or muon",
+            ),
+            (
+                0 <= self.small_iterations <= self.iterations,
+                "small_iterations must be at least 0 and at most iterations",
+            ),
+            (0 < self.mixture_sigma < math.inf, "mixture_sigma must be a positive number"),
             (self.schedule in ("constant", "cosine"), "schedule must be constant or cosine"),
             (self.loss in ("last", "all"), "loss must be last or all"),
             (
@@ -199,6 +219,9 @@ class TrainSettings:
                         self.parsimony,
                         self.purity,
                         self.area,
+                        self.mixture,
+                        self.consistency,
+                        self.attention_area,
                         self.gradient,
                         self.structure,
                         self.perceptual,
@@ -207,8 +230,8 @@ class TrainSettings:
                         self.latent_noise,
                     )
                 ),
-                "parsimony, purity, area, gradient, structure, perceptual, swap, dependence and "
-                "latent_noise must not be negative",
+                "parsimony, purity, area, mixture, consistency, attention_area, gradient, "
+                "structure, perceptual, swap, dependence and latent_noise must not be negative",
             ),
             (
                 0 <= self.perceptual_warm_up

@@ -1,0 +1,1 @@
+"""Networks: torch modules and nothing else; they open no file and know no card."""
