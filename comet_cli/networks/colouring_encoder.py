@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from comet_cli.models.competitive_encoder import coordinate_grid
+from comet_cli.models.quadratic_energy import enlarged
 
 EMBEDDING = 8
 GRID = 32  # pixels a side, about, that the convolutions see
@@ -184,12 +185,12 @@ class ColouringEncoder(nn.Module):
         h1 = self.fine(self.look[2](self.look[1](h)))
         h2 = self.down1(h1)
         h3 = self.down2(h2)
-        h = self.up1(torch.cat([F.interpolate(h3, h2.shape[-2:]), h2], 1))
-        h = self.up2(torch.cat([F.interpolate(h, h1.shape[-2:]), h1], 1))
+        h = self.up1(torch.cat([enlarged(h3, h2.shape[-1]), h2], 1))
+        h = self.up2(torch.cat([enlarged(h, h1.shape[-1]), h1], 1))
         seen = self.head(h)
         if side != size:
-            seen = F.interpolate(seen, (size, size), mode="bilinear")
-            up = F.interpolate(h, (size, size), mode="bilinear")
+            seen = enlarged(seen, size)
+            up = enlarged(h, size)
             seen = seen + self.edge_head(self.edge(torch.cat([up, colour], 1)))
         seen = seen.float().flatten(2).transpose(1, 2)
         grid = coordinate_grid(size, size, x.device).view(1, size * size, 2)
