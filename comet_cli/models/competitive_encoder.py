@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from comet_cli.models.parts import MOST_PARTS, find_parts, merge_parts
 from comet_cli.models.seeds import drawn_seeds, grown_seeds
+from comet_cli.networks.layers import coordinate_grid as coordinate_grid
 
 EMBEDDING = 8
 # How colour (against the ground), place, and salience (in attention, and for seeds) are scaled.
@@ -42,13 +43,6 @@ class Look:
     def repeat(self, times: int) -> Look:
         """Return the same of as many copies of a picture."""
         return Look(*[t.expand(times, *t.shape[1:]) for t in vars(self).values()])
-
-
-def coordinate_grid(height: int, width: int, device: torch.device | None = None) -> Tensor:
-    """Return pixel centres (H,W,2), row then column, each from −1 to 1."""
-    rows = (torch.arange(height, device=device) + 0.5) / height * 2 - 1
-    columns = (torch.arange(width, device=device) + 0.5) / width * 2 - 1
-    return torch.stack(torch.meshgrid(rows, columns, indexing="ij"), -1)
 
 
 class CompetitiveEncoder(nn.Module):

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from comet_cli.networks.layers import enlarged
+
 ABSOLUTE_WAVES = (0.5, 1.0, 2.0)  # cycles over half the picture
 RELATIVE_WAVES = (0.5, 1.0, 2.0, 4.0)
 LOG_CONFIDENCE_LIMIT = 8.0
@@ -22,18 +24,6 @@ def fourier_features(coordinates: Tensor, waves: Sequence[float]) -> Tensor:
     """Return the coordinates (...,2) and their sines and cosines: (..., 2 + 4·len(waves))."""
     phases = [coordinates * (math.pi * w) for w in waves]
     return torch.cat([coordinates, *[p.sin() for p in phases], *[p.cos() for p in phases]], -1)
-
-
-def enlarged(h: Tensor, size: int) -> Tensor:
-    """Return h (N,C,s,s) bilinearly interpolated to (N,C,S,S), in its own precision.
-
-    Two products of matrices: four times as fast as torch's own on a CPU.
-    """
-    small = h.shape[-1]
-    unit = torch.eye(small, device=h.device)
-    lines = F.interpolate(unit[None], size, mode="linear")[0].to(h.dtype)
-    with torch.autocast(h.device.type, enabled=False):
-        return lines.T @ (h @ lines)
 
 
 class BoundQuadraticEnergy:

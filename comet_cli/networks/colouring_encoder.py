@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from comet_cli.models.competitive_encoder import coordinate_grid
-from comet_cli.models.quadratic_energy import enlarged
+from comet_cli.networks.layers import coordinate_grid, enlarged
 
 EMBEDDING = 8
 GRID = 32  # pixels a side, about, that the convolutions see
@@ -106,7 +105,7 @@ class _Block(nn.Sequential):
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__(
             nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1),
-            nn.GroupNorm(8, outputs),
+            nn.GroupNorm(math.gcd(8, outputs), outputs),
             nn.SiLU(),
         )
 

@@ -5,14 +5,25 @@ Nothing here but pictures: no mask, no label.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from comet_cli.models.quadratic_energy import BoundQuadraticEnergy, BoundRespondingEnergy
+from comet_cli.models.comet_model import CometModel
+from comet_cli.models.quadratic_energy import (
+    LOG_CONFIDENCE_LIMIT,
+    BoundQuadraticEnergy,
+    BoundRespondingEnergy,
+    QuadraticEnergy,
+    bound_energy,
+)
+from comet_cli.networks.colouring_encoder import Colouring
 
 SMALLEST = 1e-6  # share of a pixel, of which a logarithm is taken
+ABSENT = 1e-3  # share of a picture below which a component is absent, in training
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,41 @@ class ColouringWeights:
     mixture: float = 1.0
     consistency: float = 1.0
     area: float = 1e-3
+
+
+def bind_present(
+    model: CometModel, found: Colouring
+) -> BoundQuadraticEnergy | BoundRespondingEnergy:
+    """Fix the latents of a batch; absent components cost nothing, save the first of each picture.
+
+    Absent components are alike, so one a picture shows the energy that they have no precision. The
+    others are given the least that there is.
+
+    Args:
+        model: of a quadratic energy that does not see the image.
+        found: what its encoder found.
+    """
+    batch, count, _ = found.z.shape
+    absent = found.share < ABSENT
+    absent[:, 0] = False
+    wanted = ~absent | (absent & (absent.cumsum(1) == 1))
+    pictures, components = wanted.nonzero(as_tuple=True)
+    flags = model.positional_flags(range(count))
+    energy = cast(QuadraticEnergy, model.energy_network)
+    parts = []
+    for flag in sorted(set(flags)):
+        chosen = torch.tensor([f == flag for f in flags], device=found.z.device)[components]
+        rows = (pictures[chosen], components[chosen])
+        parts.append((rows, vars(energy.bind(found.z[rows][:, None], [flag]))))
+    values = []
+    for name in parts[0][1]:
+        shape = parts[0][1][name].shape[2:]
+        fill = math.exp(-LOG_CONFIDENCE_LIMIT) if name == "confidence" else 0.0
+        whole = found.z.new_full((batch, count, *shape), fill)
+        for rows, made in parts:
+            whole = whole.index_put(rows, made[name][:, 0])
+        values.append(whole)
+    return bound_energy(*values)
 
 
 def mean_pictures(bound: BoundQuadraticEnergy | BoundRespondingEnergy, x: Tensor) -> Tensor:

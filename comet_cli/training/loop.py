@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import math
@@ -20,12 +21,15 @@ from torch import Tensor, nn
 from comet_cli.data.mixture import Pictures, draw_rows
 from comet_cli.errors import CometError
 from comet_cli.models.card import PLAIN_STARTS
-from comet_cli.models.comet_model import CometModel
-from comet_cli.models.quadratic_energy import BoundQuadraticEnergy, BoundRespondingEnergy
+from comet_cli.models.comet_model import BoundEnergy, CometModel
+from comet_cli.models.quadratic_energy import (
+    BoundQuadraticEnergy,
+    BoundRespondingEnergy,
+)
 from comet_cli.networks.colouring_encoder import ColouringEncoder
 from comet_cli.training import distributed
 from comet_cli.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
-from comet_cli.training.colouring_losses import ColouringWeights, colouring_loss
+from comet_cli.training.colouring_losses import ColouringWeights, bind_present, colouring_loss
 from comet_cli.training.losses import (
     Recombinable,
     area_loss,
@@ -264,10 +268,10 @@ def training_loss(
     shape = x.shape if taken is None else torch.Size((len(taken), *x.shape[1:]))
     every, x = x, distributed.part(x[: shape[0]])
     with torch.autocast(x.device.type, torch.bfloat16, enabled=low):
-        attention = None
+        colouring = None
         if isinstance(model.encoder, ColouringEncoder) and taken is None:
             colouring = model.encoder.colour(x)
-            z, attention = colouring.z, colouring.attention
+            z = colouring.z
         elif taken is None:
             z = model.encode(x)
         else:
@@ -277,7 +281,11 @@ def training_loss(
             spread = distributed.whole(z.detach().float()).std(0, keepdim=True)
             noisy = torch.randn(shape[0], *z.shape[1:], generator=noise)
             z = z + settings.latent_noise * spread * distributed.part(noisy).to(x.device)
-        bound = model.bind(z)
+        bound: BoundEnergy
+        if colouring is not None and not model.card.sees_image:
+            bound = bind_present(model, dataclasses.replace(colouring, z=z))
+        else:
+            bound = model.bind(z)
     x0 = distributed.part(torch.rand(shape, generator=noise)).to(x.device)
     if model.card.init in PLAIN_STARTS:
         # Renderings start from a plain picture unless told otherwise: train on both starts.
@@ -296,14 +304,14 @@ def training_loss(
         loss = loss + settings.gradient * gradient_loss(iterates[-1], x)
     if settings.structure:
         loss = loss + settings.structure * structure_loss(iterates[-1], x)
-    if attention is not None and isinstance(bound, BoundQuadraticEnergy | BoundRespondingEnergy):
+    if colouring is not None and isinstance(bound, BoundQuadraticEnergy | BoundRespondingEnergy):
         weights = ColouringWeights(
             sigma=settings.mixture_sigma,
             mixture=settings.mixture,
             consistency=settings.consistency,
             area=settings.attention_area,
         )
-        loss = loss + colouring_loss(x, attention, bound, weights)
+        loss = loss + colouring_loss(x, colouring.attention, bound, weights)
     share = penalty_weight(settings, iteration)
     if settings.dependence and share:
         loss = loss + settings.dependence * share * dependence_loss(z)
