@@ -29,7 +29,7 @@ def test_stick_breaking_by_hand():
     # Pixel 0 explains 0.8 of itself and half of pixel 1; pixel 2 lies far off and is background.
     points = torch.tensor([[[0.0], [HALF], [50.0]]])
     masks = break_stick(logits(0.2, 0.4, 0.9), points, torch.tensor(1.0), 1)
-    # The seed is what explains most: pixel 0 has 0.8 (0.8 + 0.6 / 2), pixel 1 has 0.6 (0.6 + 0.8 / 2).
+    # The seed explains most: 0.8 (0.8 + 0.6 / 2) at pixel 0, 0.6 (0.6 + 0.8 / 2) at pixel 1.
     taken = torch.tensor([0.8 * (1 - 1e-4), 0.6 * 0.5, 0.1 * 1e-4])
     torch.testing.assert_close(masks[0, 1], taken)
     torch.testing.assert_close(masks[0, 0], 1 - taken)
