@@ -20,7 +20,13 @@ def build_encoder(card: ModelCard) -> nn.Module:
     if card.attention == "colouring":
         from comet_cli.networks.colouring_encoder import ColouringEncoder
 
-        return ColouringEncoder(card.filter_dim, card.components, card.latent_dim, card.image_size)
+        return ColouringEncoder(
+            card.filter_dim,
+            card.components,
+            card.latent_dim,
+            card.image_size,
+            adapts=card.responds,
+        )
     if card.attention == "competitive":
         from comet_cli.models.competitive_encoder import CompetitiveEncoder
 

@@ -13,6 +13,8 @@ from comet_cli.networks.layers import coordinate_grid, enlarged
 
 EMBEDDING = 8
 GRID = 32  # pixels a side, about, that the convolutions see
+USUAL_LIGHT = 0.5  # median that each channel is brought to where the encoder adapts
+DARKEST = 0.04  # median below which it is not brought that far
 LEAST = 1e-4  # of a component in a pixel, of what is left there: logarithms stay finite
 
 
@@ -128,9 +130,22 @@ class ColouringEncoder(nn.Module):
     In evaluation the same picture gives the same latents, whatever stands beside it.
     """
 
-    def __init__(self, filter_dim: int, components: int, latent_dim: int, image_size: int) -> None:
-        """Build; ``filter_dim`` F is the U-Net's width at its finest, a multiple of 8."""
+    def __init__(
+        self,
+        filter_dim: int,
+        components: int,
+        latent_dim: int,
+        image_size: int,
+        *,
+        adapts: bool = False,
+    ) -> None:
+        """Build; ``filter_dim`` F is the U-Net's width at its finest, an even number.
+
+        With ``adapts`` all is seen relative to the picture's median colour (von Kries' adaptation),
+        which the background's latent alone is told: objects are the same in any light.
+        """
         super().__init__()
+        self.adapts = adapts
         self.objects = components - 1
         self.stride = max(1, round(image_size / GRID))
         width = 2 * filter_dim
@@ -159,7 +174,7 @@ class ColouringEncoder(nn.Module):
         self.feature = nn.Conv2d(filter_dim, width, 1)
         described = width + 3 + 2 + 2 + 2
         self.to_object = self._head(described, width, latent_dim)
-        self.to_background = self._head(described, width, latent_dim)
+        self.to_background = self._head(described + 3 * adapts, width, latent_dim)
 
     @staticmethod
     def _head(described: int, width: int, latent_dim: int) -> nn.Sequential:
@@ -213,13 +228,16 @@ class ColouringEncoder(nn.Module):
             )
         return attention.unflatten(2, (size, size)), features
 
-    def describe(self, x: Tensor, attention: Tensor, features: Tensor) -> Tensor:
+    def describe(
+        self, x: Tensor, attention: Tensor, features: Tensor, light: Tensor | None = None
+    ) -> Tensor:
         """Return the latents (B,K,D) of what the components attend to.
 
         Args:
             x: (B,3,R,R).
             attention: (B,K,R,R).
             features: (B,·,h,w).
+            light: (B,3) median colours, where the encoder adapts.
         """
         size, side = x.shape[-1], features.shape[-1]
         place = coordinate_grid(size, size, x.device).permute(2, 0, 1).expand(len(x), -1, -1, -1)
@@ -235,15 +253,23 @@ class ColouringEncoder(nn.Module):
         spread = (square - centre.square()).clamp_min(1e-4).sqrt()
         length = share.clamp_min(1e-8).sqrt()  # finite gradients where a component has nothing
         held = torch.cat([pooled, colour, centre, spread * 4, share * 10, length * 4], -1)
-        z = torch.cat([self.to_background(held[:, :1]), self.to_object(held[:, 1:])], 1).float()
+        background = held[:, :1]
+        if light is not None:
+            background = torch.cat([background, 4 * (light[:, None] - USUAL_LIGHT)], -1)
+        z = torch.cat([self.to_background(background), self.to_object(held[:, 1:])], 1).float()
         return torch.cat([centre + 0.1 * z[..., :2], z[..., 2:]], -1)
 
     def colour(self, x: Tensor) -> Colouring:
         """Return what is found in x (B,3,R,R) in [0, 1]."""
         x = x.float()
         if self.training or len(x) == 1:
+            light = None
+            if self.adapts:
+                light = x.flatten(2).median(-1).values
+                gain = USUAL_LIGHT / light.clamp_min(DARKEST)
+                x = (x * gain[:, :, None, None]).clamp_max(2)
             attention, features = self.attend(x)
-            z = self.describe(x, attention, features)
+            z = self.describe(x, attention, features, light)
             return Colouring(z, attention, attention.mean((2, 3)))
         # One by one: convolutions of a batch round in other ways than those of one picture.
         found = [self.colour(picture) for picture in x.split(1)]

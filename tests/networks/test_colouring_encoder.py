@@ -145,3 +145,14 @@ def test_large_pictures_are_first_seen_as_their_small_ones():
     logit = seen[0].view(1, 1, 32, 32)
     enlarged = F.interpolate(logit, scale_factor=2, mode="bilinear").flatten(1)
     torch.testing.assert_close(again[0], enlarged)
+
+
+def test_an_encoder_that_adapts_sees_objects_alike_in_any_light():
+    torch.manual_seed(0)
+    encoder = ColouringEncoder(8, 4, 6, 16, adapts=True).eval().requires_grad_(False)
+    x = 0.2 + 0.4 * torch.rand(1, 3, 16, 16)
+    found = encoder.colour(x)
+    dimmed = encoder.colour(x * torch.tensor([0.5, 0.6, 0.7])[:, None, None])
+    torch.testing.assert_close(dimmed.attention, found.attention, atol=1e-3, rtol=0)
+    torch.testing.assert_close(dimmed.z[:, 1:], found.z[:, 1:], atol=1e-3, rtol=0)
+    assert (dimmed.z[:, 0] - found.z[:, 0]).abs().max() > 1e-2  # the background's is told
