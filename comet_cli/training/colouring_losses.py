@@ -46,10 +46,10 @@ class ColouringWeights:
 def bind_present(
     model: CometModel, found: Colouring
 ) -> BoundQuadraticEnergy | BoundRespondingEnergy:
-    """Fix the latents of a batch; absent components cost nothing, save the first of each picture.
+    """Fix the latents of a batch; absent components cost nothing, save one of each picture.
 
-    Absent components are alike, so one a picture shows the energy that they have no precision. The
-    others are given the least that there is.
+    That one, drawn by chance, shows the energy that such have no precision. The others are given
+    the least that there is.
 
     Args:
         model: of a quadratic energy that does not see the image.
@@ -58,7 +58,9 @@ def bind_present(
     batch, count, _ = found.z.shape
     absent = found.share < ABSENT
     absent[:, 0] = False
-    wanted = ~absent | (absent & (absent.cumsum(1) == 1))
+    drawn = (torch.rand_like(found.share) * absent).argmax(1)
+    wanted = ~absent
+    wanted[torch.arange(batch, device=drawn.device), drawn] = True
     pictures, components = wanted.nonzero(as_tuple=True)
     flags = model.positional_flags(range(count))
     energy = cast(QuadraticEnergy, model.energy_network)
