@@ -32,7 +32,7 @@ class ModelCard:
         attention: for the recurrent encoder, ``lstm`` (the authors' network), ``colouring`` (ours:
             learned embeddings are coloured object by object) or ``competitive`` (ours: components
             compete for positions); ignored by the global encoder.
-        ground: competitive attention only: component 0 takes the ground, the others an object each.
+        ground: component 0 takes the ground, the others an object each (colouring attention: always).
         energy: ``pooled-64``, ``pooled-128`` (the authors' networks) or ``quadratic`` (ours).
         parts: competitive attention only: objects are merged from parts, of which there are so many
             along each axis, and may have several colours; 0: an object grows from one seed.
@@ -136,6 +136,10 @@ class ModelCard:
                     for s in (self.step_size, self.render_step_size)
                 ),
                 "step_size and render_step_size must be positive numbers",
+            ),
+            (
+                self.attention != "colouring" or (self.ground and self.components >= 2),
+                "colouring attention needs ground = true and 2 components or more",
             ),
             (
                 type(self.parts) is int
