@@ -32,7 +32,7 @@ class ModelCard:
         attention: for the recurrent encoder, ``lstm`` (the authors' network), ``colouring`` (ours:
             learned embeddings are coloured object by object) or ``competitive`` (ours: components
             compete for positions); ignored by the global encoder.
-        ground: component 0 takes the ground, the others an object each (colouring attention: always).
+        ground: component 0 takes the ground, the others an object each; needed by ``colouring``.
         energy: ``pooled-64``, ``pooled-128`` (the authors' networks) or ``quadratic`` (ours).
         parts: competitive attention only: objects are merged from parts, of which there are so many
             along each axis, and may have several colours; 0: an object grows from one seed.
