@@ -15,6 +15,7 @@ from torch import Tensor
 from comet_cli.models.comet_model import CometModel
 from comet_cli.models.quadratic_energy import (
     LOG_CONFIDENCE_LIMIT,
+    QUADRATIC_REST,
     BoundQuadraticEnergy,
     BoundRespondingEnergy,
     QuadraticEnergy,
@@ -35,12 +36,21 @@ class ColouringWeights:
         mixture: weight of :func:`mixture_loss`.
         consistency: weight of :func:`consistency_loss`.
         area: weight of the share of the picture that objects attend to.
+        silence: weight of :func:`silence_loss`.
     """
 
     sigma: float = 0.1
     mixture: float = 1.0
     consistency: float = 1.0
     area: float = 1e-3
+    silence: float = 1e-4
+
+
+def is_absent(share: Tensor) -> Tensor:
+    """Return which components (B,K) of these shares (B,K) are absent; the background never is."""
+    absent = share < ABSENT
+    absent[:, 0] = False
+    return absent
 
 
 def bind_present(
@@ -56,8 +66,7 @@ def bind_present(
         found: what its encoder found.
     """
     batch, count, _ = found.z.shape
-    absent = found.share < ABSENT
-    absent[:, 0] = False
+    absent = is_absent(found.share)
     drawn = (torch.rand_like(found.share) * absent).argmax(1)
     wanted = ~absent
     wanted[torch.arange(batch, device=drawn.device), drawn] = True
@@ -124,6 +133,20 @@ def consistency_loss(attention: Tensor, confidence: Tensor) -> Tensor:
     return (follows - shows).sum(1).mean()
 
 
+def silence_loss(attention: Tensor, confidence: Tensor) -> Tensor:
+    """Return the mean log(1 + m / s) of absent components, summed over those of a picture.
+
+    Beside what others are sure of, an absent component's precision hardly counts; alone it would
+    show something. s is far below the rest, the precision with which a start is held.
+
+    Args:
+        attention: a (B,K,R,R).
+        confidence: m (B,K,1,R,R).
+    """
+    loudness = torch.log1p(confidence / (0.02 * QUADRATIC_REST)).mean((2, 3, 4))
+    return (loudness * is_absent(attention.mean((2, 3)))).sum(1).mean()
+
+
 def colouring_loss(
     x: Tensor,
     attention: Tensor,
@@ -141,4 +164,5 @@ def colouring_loss(
     unit = 2 * weights.sigma**2 / 3
     loss = weights.mixture * mixture_loss(x, mean_pictures(bound, x), attention, weights.sigma)
     loss = loss + weights.consistency * unit * consistency_loss(attention, bound.confidence)
+    loss = loss + weights.silence * silence_loss(attention, bound.confidence)
     return loss + weights.area * attention[:, 1:].sum(1).mean()

@@ -310,6 +310,7 @@ def training_loss(
             mixture=settings.mixture,
             consistency=settings.consistency,
             area=settings.attention_area,
+            silence=settings.silence,
         )
         loss = loss + colouring_loss(x, colouring.attention, bound, weights)
     share = penalty_weight(settings, iteration)

@@ -95,6 +95,7 @@ class TrainSettings:
         consistency: weight of the agreement of attention and precision (colouring attention).
         attention_area: weight of the share of the picture that objects attend to (colouring
             attention), from the start: none parks in a corner and paints background.
+        silence: weight of the precision of absent components (colouring attention).
         gradient: weight of the mean absolute difference of image gradients (sharper edges).
         structure: weight of 1 − MS-SSIM (an extra): edges and texture at every scale.
         perceptual: weight of the perceptual distance LPIPS of VGG-16 (an extra); where it is in
@@ -149,6 +150,7 @@ class TrainSettings:
     mixture_sigma: float = 0.1
     consistency: float = 1.0
     attention_area: float = 1e-3
+    silence: float = 1e-4
     gradient: float = 0.0
     structure: float = 0.0
     perceptual: float = 0.0
@@ -222,6 +224,7 @@ class TrainSettings:
                         self.mixture,
                         self.consistency,
                         self.attention_area,
+                        self.silence,
                         self.gradient,
                         self.structure,
                         self.perceptual,
@@ -230,8 +233,9 @@ class TrainSettings:
                         self.latent_noise,
                     )
                 ),
-                "parsimony, purity, area, mixture, consistency, attention_area, gradient, "
-                "structure, perceptual, swap, dependence and latent_noise must not be negative",
+                "parsimony, purity, area, mixture, consistency, attention_area, silence, "
+                "gradient, structure, perceptual, swap, dependence and latent_noise must not be "
+                "negative",
             ),
             (
                 0 <= self.perceptual_warm_up

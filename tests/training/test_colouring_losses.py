@@ -16,6 +16,7 @@ from comet_cli.training.colouring_losses import (
     consistency_loss,
     mean_pictures,
     mixture_loss,
+    silence_loss,
 )
 
 
@@ -95,6 +96,14 @@ def test_empty_components_lose_their_precision():
         logits = (logits - 10 * gradient).detach().requires_grad_()
     share = logits.detach().softmax(1)
     assert float(share[0, 1]) < 1e-3
+
+
+def test_silence_is_asked_of_absent_components_alone():
+    attention, m = maps(1 - 1e-4, 1e-4), maps(2.0, 3.0)[:, :, None]
+    # s is a fiftieth of the rest, 0.05.
+    assert float(silence_loss(attention, m)) == pytest.approx(math.log(1 + 3.0 / 0.001), rel=1e-5)
+    assert silence_loss(maps(0.5, 0.5), m) == 0
+    assert silence_loss(maps(1e-4, 1 - 1e-4), m) == 0  # the background is never absent
 
 
 def test_mean_pictures_are_seen_in_the_light_of_the_picture():
