@@ -18,6 +18,16 @@ def build_encoder(card: ModelCard) -> nn.Module:
         from comet_cli.networks.paper_encoders import GlobalEncoder
 
         return GlobalEncoder(card.filter_dim, card.components, card.latent_dim, card.image_size)
+    if card.attention == "colouring":
+        from comet_cli.networks.colouring_encoder import ColouringEncoder
+
+        return ColouringEncoder(
+            card.filter_dim,
+            card.components,
+            card.latent_dim,
+            card.image_size,
+            adapts=card.responds,
+        )
     if card.attention == "competitive":
         from comet_cli.networks.competitive_encoder import CompetitiveEncoder
 

@@ -15,7 +15,7 @@ from comet_cli.formats.facts import from_facts
 FORMAT = "comet-model"
 VERSION = 1
 ENCODERS = ("global", "recurrent")
-ATTENTIONS = ("lstm", "competitive")
+ATTENTIONS = ("lstm", "competitive", "colouring")
 PLAIN_STARTS = {"grey": 0.5, "black": 0.0}
 STARTS = ("noise", *PLAIN_STARTS)
 ENERGIES = ("pooled-64", "pooled-128", "quadratic")
@@ -30,9 +30,10 @@ class ModelCard:
     Attributes:
         name: the model's name, as ``-m`` takes it.
         encoder: ``global`` or ``recurrent``.
-        attention: for the recurrent encoder, ``lstm`` (the authors' network) or ``competitive``
-            (ours: components compete for positions); ignored by the global encoder.
-        ground: competitive attention only: component 0 takes the ground, the others an object each.
+        attention: for the recurrent encoder, ``lstm`` (the authors' network), ``colouring`` (ours:
+            learned embeddings are coloured object by object) or ``competitive`` (ours: components
+            compete for positions); ignored by the global encoder.
+        ground: component 0 takes the ground, the others an object each; needed by ``colouring``.
         energy: ``pooled-64``, ``pooled-128`` (the authors' networks) or ``quadratic`` (ours).
         parts: competitive attention only: objects are merged from parts, of which there are so many
             along each axis, and may have several colours; 0: an object grows from one seed.
@@ -138,6 +139,10 @@ class ModelCard:
                 "step_size and render_step_size must be positive numbers",
             ),
             (
+                self.attention != "colouring" or (self.ground and self.components >= 2),
+                "colouring attention needs ground = true and 2 components or more",
+            ),
+            (
                 type(self.parts) is int
                 and self.parts in ((0, *range(2, 33)) if self.attention == "competitive" else (0,)),
                 "parts must be 0 or, for competitive attention, an integer from 2 to 32",
@@ -173,6 +178,11 @@ class ModelCard:
         seeded = self.encoder == "recurrent" and self.attention == "competitive"
         plain = self.energy == "quadratic" and not (self.sees_image or self.responds)
         return seeded and plain
+
+    @property
+    def colours(self) -> bool:
+        """Whether the encoder finds objects by colouring, and says where it found them."""
+        return self.encoder == "recurrent" and self.attention == "colouring"
 
     def replace(self, **changes: Any) -> ModelCard:
         """Return a copy with some facts changed (and checked again)."""

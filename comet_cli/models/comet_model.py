@@ -17,6 +17,7 @@ from comet_cli.models.folder import read_checked, save_state, write_folder
 from comet_cli.models.hub_reference import PREFIX, origin_of, parse_reference
 from comet_cli.models.library import find
 from comet_cli.networks.base import BoundEnergy, EnergyNetwork
+from comet_cli.networks.colouring_encoder import Colouring, ColouringEncoder
 
 
 class Pretrained:
@@ -156,6 +157,13 @@ class CometModel(Pretrained, nn.Module):
 
         encoder, bind = cast(CompetitiveEncoder, self.encoder), cast(Bind, self.bind)
         return with_restarts(encoder, bind, self.card, x, z)
+
+    def find(self, x: Tensor) -> Colouring:
+        """Return what an encoder that colours pictures finds in x (B,3,R,R): z, attention, share.
+
+        Its card says so (:attr:`.ModelCard.colours`).
+        """
+        return cast(ColouringEncoder, self.encoder).colour(x)
 
     def positional_flags(self, components: Sequence[int | None]) -> list[bool]:
         """Say for each component index whether its energy sees positions (None: the usual)."""

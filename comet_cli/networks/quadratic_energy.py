@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from comet_cli.networks.base import BoundEnergy, as_it_is
-from comet_cli.networks.layers import coordinate_grid
+from comet_cli.networks.layers import enlarged
 
 ABSOLUTE_WAVES = (0.5, 1.0, 2.0)  # cycles over half the picture
 RELATIVE_WAVES = (0.5, 1.0, 2.0, 4.0)
@@ -50,6 +51,10 @@ class BoundQuadraticEnergy(BoundEnergy):
         """Return what it was made of."""
         return self.precision, self.mean
 
+    def mean_pictures(self, x: Tensor) -> Tensor:
+        """Return f (B,J,3,R,R), as it is beside x (B,3,R,R)."""
+        return self.mean
+
 
 class BoundLightEnergy(BoundQuadraticEnergy):
     """½ Σ_p m_p ‖x_p − f_p − g_p ⊙ (mean(x) − ½)‖²: the mean follows the light of the picture.
@@ -74,6 +79,11 @@ class BoundLightEnergy(BoundQuadraticEnergy):
     def parts(self) -> tuple[Tensor, ...]:
         """Return what it was made of."""
         return self.precision, self.mean, self.response
+
+    def mean_pictures(self, x: Tensor) -> Tensor:
+        """Return f + g ⊙ (mean(x) − ½) (B,J,3,R,R): the means in the light of x (B,3,R,R)."""
+        light = x.detach().mean((2, 3), keepdim=True).unsqueeze(1) - 0.5
+        return self.mean + self.response * light
 
 
 class BoundSeeingEnergy(BoundEnergy):
@@ -145,18 +155,49 @@ class QuadraticEnergy(nn.Module):
         if self.out.bias is not None:
             nn.init.zeros_(self.out.bias)
 
-    def _positions(self, size: int, centre: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
-        """Return absolute (N,·,S,S) and relative (N,·,S,S) position features."""
-        grid = coordinate_grid(size, size, centre.device)
-        offset = grid - centre[:, None, None, :]
-        distance = offset.square().sum(-1, keepdim=True)
-        relative = torch.cat([distance, fourier_features(offset, RELATIVE_WAVES)], -1)
-        absolute = fourier_features(grid, ABSOLUTE_WAVES).expand(len(centre), -1, -1, -1)
-        keep = keep[:, None, None, None]
-        return (
-            (absolute * keep).permute(0, 3, 1, 2),
-            (relative * keep).permute(0, 3, 1, 2),
-        )
+    def resized(self, image_size: int) -> QuadraticEnergy:
+        """Return the same network, with the very same weights, for pictures of another size."""
+        other = copy.copy(self)
+        other.sizes = [math.ceil(image_size / 4), math.ceil(image_size / 2), image_size]
+        return other
+
+    def _positions(
+        self, layer: nn.Conv2d, size: int, centre: Tensor, keep: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return what a 1×1 convolution makes of position features (N,·,S,S), without them.
+
+        Each feature is of the row, of the column, or a sum of two such. So the convolution is a sum
+        of a function of the row (N,C,S,1) and one of the column (N,C,1,S).
+
+        Args:
+            layer: of absolute features, if it is the first, relative ones, and what else is seen.
+            size: S.
+            centre: (N,2).
+            keep: (N,) 1 where positions are seen, else 0.
+        """
+        line = (torch.arange(size, device=centre.device) + 0.5) / size * 2 - 1
+        offset = line - centre[..., None]
+        absolute = 2 + 4 * len(ABSOLUTE_WAVES) if layer is self.coarse_in else 0
+        found = [offset.square()[..., None], offset[..., None]]
+        phases = offset[..., None] * (math.pi * torch.tensor(RELATIVE_WAVES, device=line.device))
+        found += [phases.sin(), phases.cos()]
+        if absolute:
+            phases = line[:, None] * (math.pi * torch.tensor(ABSOLUTE_WAVES, device=line.device))
+            fixed = torch.cat([line[:, None], phases.sin(), phases.cos()], -1)
+            found.append(fixed.expand(*offset.shape, -1))
+        features = torch.cat(found, -1) * keep[:, None, None, None]
+        weight = layer.weight[:, :, 0, 0]
+        pairs = torch.arange(1 + 2 * len(RELATIVE_WAVES), device=line.device) * 2 + absolute + 1
+        both = []
+        for axis in (0, 1):
+            chosen = [pairs.new_tensor([absolute]), pairs + axis]
+            if absolute:
+                chosen.append(torch.arange(axis, absolute, 2, device=line.device))
+            both.append(weight[:, torch.cat(chosen)] @ features[:, axis].transpose(1, 2))
+        rows, columns = both
+        if layer.bias is not None:
+            rows = rows + layer.bias[:, None]
+        return rows[..., None], columns[:, :, None]
 
     def forward(
         self, z: Tensor, positional: Sequence[bool], x: Tensor | None = None
@@ -177,24 +218,27 @@ class QuadraticEnergy(nn.Module):
             gain, bias = next(modulations)[..., None, None].chunk(2, 1)
             return F.silu(h * (1 + gain) + bias)
 
-        def see(size: int, features: Tensor) -> Tensor:
-            if x is None:
-                return features
-            small = F.interpolate(x, (size, size), mode="area") * 2 - 1
-            return torch.cat([features, small.repeat_interleave(count, 0)], 1)
+        def place(layer: nn.Conv2d, size: int, h: Tensor | None = None) -> Tensor:
+            """Add positions and what is seen to h (N,C,S,S), then modulate."""
+            gain, bias = next(modulations)[..., None, None].chunk(2, 1)
+            gain = 1 + gain
+            rows, columns = self._positions(layer, size, flat[:, :2], keep)
+            if x is not None:
+                small = F.interpolate(x, (size, size), mode="area") * 2 - 1
+                seen = F.conv2d(small, layer.weight[:, -3:]).repeat_interleave(count, 0)
+                h = seen if h is None else h + seen
+            placed = (rows * gain + bias) + columns * gain
+            return F.silu(placed if h is None else h * gain + placed)
 
         coarse, middle, full = self.sizes
-        absolute, relative = self._positions(coarse, flat[:, :2], keep)
-        h = film(self.coarse_in(see(coarse, torch.cat([absolute, relative], 1))))
+        h = place(self.coarse_in, coarse)
         for convolution in self.coarse:
             h = h + film(convolution(h))
-        h = F.interpolate(self.middle_in(h), (middle, middle), mode="bilinear")
-        h = film(
-            h + self.middle_position(see(middle, self._positions(middle, flat[:, :2], keep)[1]))
-        )
+        h = enlarged(self.middle_in(h), middle)
+        h = place(self.middle_position, middle, h)
         h = h + film(self.middle(h))
-        h = F.interpolate(self.fine_in(h), (full, full), mode="bilinear")
-        h = film(h + self.fine_position(see(full, self._positions(full, flat[:, :2], keep)[1])))
+        h = enlarged(self.fine_in(h), full)
+        h = place(self.fine_position, full, h)
         h = h + film(self.fine(h))
         out = self.out(h).float().view(batch, count, -1, full, full)
         limit = LOG_PRECISION_LIMIT

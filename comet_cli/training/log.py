@@ -17,6 +17,7 @@ from comet_cli.evaluation.reconstruction import psnr, reconstruct
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training.averaging import averaged
 from comet_cli.training.settings import TrainSettings
+from comet_cli.training.small_pictures import halved
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -63,4 +64,6 @@ def held_out_psnr(model: CometModel, average: dict[str, Tensor], held_out: np.nd
     """Return the mean PSNR (dB) of recompositions with the averaged weights, without restarts."""
     with averaged(model, average):
         x = torch.from_numpy(held_out).permute(0, 3, 1, 2).float().to(model.device) / 255
+        if x.shape[-1] == 2 * model.card.image_size:
+            x = halved(x)
         return float(psnr(reconstruct(model, x, restarts=False), x).mean())

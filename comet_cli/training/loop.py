@@ -26,6 +26,7 @@ from comet_cli.training.optimizers import learning_rate, make_optimizer
 from comet_cli.training.perceptual import perceptual_loss
 from comet_cli.training.recipe import TrainingRecipe
 from comet_cli.training.samples import write_samples
+from comet_cli.training.small_pictures import at_half_size, stage
 from comet_cli.training.stopping import StopFlag
 
 
@@ -95,7 +96,8 @@ def train(
         state.ema = {k: v.to(device) for k, v in state.ema.items()}
     if settings.compile:
         compile_networks(model)
-    step: nn.Module = TrainingStep(model)
+    small = at_half_size(model) if settings.small_iterations else None
+    step: nn.Module = TrainingStep(model, small)
     if distributed.size() > 1:
         step = nn.parallel.DistributedDataParallel(step, find_unused_parameters=True)
     began = sampled = time.monotonic()
@@ -136,11 +138,13 @@ def train(
             if first and state.iteration % settings.log_every == 0:
                 line = log.line(state.iteration, before + now - began)
                 if held_out is not None:
-                    line["held_out_psnr"] = round(held_out_psnr(model, state.ema, held_out), 3)
+                    seen = stage(model, small, settings, state.iteration - 1)
+                    line["held_out_psnr"] = round(held_out_psnr(seen, state.ema, held_out), 3)
                 log.write(line)
             if first and held_out is not None and now - sampled >= settings.sample_minutes * 60:
-                with averaged(model, state.ema):
-                    write_samples(model, held_out, folder / f"samples-{state.iteration:07d}.png")
+                seen = stage(model, small, settings, state.iteration - 1)
+                with averaged(seen, state.ema):
+                    write_samples(seen, held_out, folder / f"samples-{state.iteration:07d}.png")
                 sampled = time.monotonic()
             if before + now - began >= state.seconds + settings.checkpoint_minutes * 60:
                 checkpoint()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -13,6 +14,8 @@ from torch import Tensor
 from comet_cli.errors import CometError
 from comet_cli.models.comet_model import CometModel
 from comet_cli.networks.base import BoundEnergy
+from comet_cli.networks.quadratic_energy import BoundQuadraticEnergy
+from comet_cli.training.colouring_losses import consistency_loss, mixture_loss, silence_loss
 from comet_cli.training.losses import (
     area_loss,
     dependence_loss,
@@ -37,6 +40,7 @@ class Batch:
         x: (B,3,R,R), where several processes train this one's part.
         z: (B,K,D).
         bound: the energies of z.
+        attention: (B,K,R,R) of an encoder that colours pictures, else None.
         output: (B,3,R,R), the last iterate of the descent, before its clamp.
         recompose: energies to the last iterate of their descent from the batch's own starts.
         noise: draws what is random.
@@ -52,6 +56,7 @@ class Batch:
     recompose: Callable[[BoundEnergy], Tensor]
     noise: torch.Generator
     low: bool
+    attention: Tensor | None = None
 
     @cached_property
     def precision(self) -> Tensor | None:
@@ -85,6 +90,10 @@ RECOMBINABLE = Need(
         batch.model.card.energy == "quadratic"
         and (batch.model.card.spatial or not batch.model.card.sees_image)
     ),
+)
+ATTENTION = Need(
+    "colouring attention and the quadratic energy that does not see the image",
+    lambda batch: batch.attention is not None and batch.precision is not None,
 )
 
 
@@ -132,6 +141,27 @@ def on_precision(function: Callable[[Tensor], Tensor]) -> Loss:
     return Loss(penalty, needs=PRECISION, penalty=True)
 
 
+def on_attention(function: Callable[[Tensor, Tensor, Batch], Tensor]) -> Loss:
+    """Return the row of a loss on attention a (B,K,R,R) and precision m (B,K,1,R,R)."""
+
+    def loss(batch: Batch) -> Tensor:
+        assert batch.attention is not None and batch.precision is not None
+        return function(batch.attention, batch.precision, batch)
+
+    return Loss(loss, needs=ATTENTION)
+
+
+def mixture(attention: Tensor, precision: Tensor, batch: Batch) -> Tensor:
+    """Return how unlikely the picture is as a mixture of the components' mean pictures."""
+    mean = cast(BoundQuadraticEnergy, batch.bound).mean_pictures(batch.x)
+    return mixture_loss(batch.x, mean, attention, batch.settings.mixture_sigma)
+
+
+def consistency(attention: Tensor, precision: Tensor, batch: Batch) -> Tensor:
+    """Return how far attention and precision are apart, in units of the square error."""
+    return 2 * batch.settings.mixture_sigma**2 / 3 * consistency_loss(attention, precision)
+
+
 LOSSES: dict[str, Loss] = {
     "perceptual": Loss(perceptual, warm_up="perceptual_warm_up", square_error=SQUARE_ERROR_WEIGHT),
     "gradient": Loss(lambda batch: gradient_loss(batch.output, batch.x)),
@@ -141,6 +171,10 @@ LOSSES: dict[str, Loss] = {
     "parsimony": on_precision(parsimony_loss),
     "purity": on_precision(purity_loss),
     "area": on_precision(area_loss),
+    "mixture": on_attention(mixture),
+    "consistency": on_attention(consistency),
+    "attention_area": on_attention(lambda attention, _, batch: attention[:, 1:].sum(1).mean()),
+    "silence": on_attention(lambda attention, precision, _: silence_loss(attention, precision)),
 }
 
 

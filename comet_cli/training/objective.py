@@ -15,24 +15,30 @@ from comet_cli.models.comet_model import CometModel
 from comet_cli.networks.base import BoundEnergy
 from comet_cli.training import distributed
 from comet_cli.training.batches import random_seed
+from comet_cli.training.colouring_losses import bind_present
 from comet_cli.training.loss_table import Batch, weighted_sum
 from comet_cli.training.losses import reconstruction_loss
 from comet_cli.training.settings import TrainSettings
+from comet_cli.training.small_pictures import halved, stage
 
 
 class TrainingStep(nn.Module):
     """A model and its loss as one module, as DistributedDataParallel wants it."""
 
-    def __init__(self, model: CometModel) -> None:
-        """Hold the model."""
+    def __init__(self, model: CometModel, small: CometModel | None = None) -> None:
+        """Hold the model, and the same for pictures of half the size."""
         super().__init__()
         self.model = model
+        self._small = [small]  # not a module of its own: its weights are the model's
 
     def forward(
         self, x: Tensor, settings: TrainSettings, iteration: int, taken: Tensor | None = None
     ) -> tuple[Tensor, float]:
         """See :func:`training_loss`."""
-        return training_loss(self.model, x, settings, iteration, taken)
+        model = stage(self.model, self._small[0], settings, iteration)
+        if model is not self.model:
+            x = halved(x)
+        return training_loss(model, x, settings, iteration, taken)
 
 
 def compile_networks(model: CometModel) -> None:
@@ -72,7 +78,10 @@ def training_loss(
     shape = x.shape if taken is None else torch.Size((len(taken), *x.shape[1:]))
     every, x = x, distributed.part(x[: shape[0]])
     with torch.autocast(x.device.type, torch.bfloat16, enabled=low):
-        if taken is None:
+        found = model.find(x) if model.card.colours and taken is None else None
+        if found is not None:
+            z = found.z
+        elif taken is None:
             z = model.encode(x)
         else:
             rows, places = distributed.part(taken).to(x.device).unique(return_inverse=True)
@@ -81,7 +90,7 @@ def training_loss(
             spread = distributed.whole(z.detach().float()).std(0, keepdim=True)
             noisy = torch.randn(shape[0], *z.shape[1:], generator=noise)
             z = z + settings.latent_noise * spread * distributed.part(noisy).to(x.device)
-        bound = model.bind(z)
+        bound = model.bind(z) if found is None else bind_present(model, z, found.share)
     x0 = distributed.part(torch.rand(shape, generator=noise)).to(x.device)
     if model.card.init in PLAIN_STARTS:
         # Renderings start from a plain picture unless told otherwise: train on both starts.
@@ -98,6 +107,7 @@ def training_loss(
         x=x,
         z=z,
         bound=bound,
+        attention=None if found is None else found.attention,
         output=iterates[-1],
         recompose=lambda other: descend(other, keep="last")[-1],
         noise=noise,

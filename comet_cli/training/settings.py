@@ -12,7 +12,7 @@ from comet_cli.training.sources import parse_sources
 
 # Settings of [train] that are one of a few words, and those that have a smallest value.
 CHOICES = {
-    "optimizer": ("adam", "muon"),
+    "optimizer": ("adam", "adamw", "muon"),
     "schedule": ("constant", "cosine"),
     "loss": ("last", "all"),
     "precision": ("auto", "float32", "bfloat16"),
@@ -20,7 +20,9 @@ CHOICES = {
 }
 LEAST = {
     **dict.fromkeys(("iterations", "batch", "log_every"), 1),
-    **dict.fromkeys(("warm_up", "num_steps", "extra_steps", "seed", "threads"), 0),
+    **dict.fromkeys(
+        ("small_iterations", "warm_up", "num_steps", "extra_steps", "seed", "threads"), 0
+    ),
     **dict.fromkeys(("latent_noise", "perceptual_warm_up", "penalty_warm_up"), 0),
     **dict.fromkeys(("checkpoint_minutes", "sample_minutes"), 0),
 }
@@ -81,7 +83,9 @@ class TrainSettings:
     Attributes:
         iterations: optimizer steps.
         batch: B.
-        optimizer: ``adam``, or ``muon``: Muon for the matrices of hidden layers, Adam for the rest.
+        small_iterations: the first so many iterations see pictures pooled to half their size.
+        optimizer: ``adam``; ``adamw``, with weight decay and a shorter memory; or ``muon``: Muon
+            for the matrices of hidden layers, Adam for the rest.
         learning_rate: the optimizer's, after ``warm_up`` iterations of linear growth.
         schedule: ``constant`` or ``cosine`` (to a hundredth of the learning rate).
         warm_up: iterations.
@@ -89,6 +93,7 @@ class TrainSettings:
         ema: decay of the averaged weights that are saved (0: the last weights).
         num_steps: N of the descent in training (default: the card's).
         loss: ``last`` (the released code) or ``all`` iterates (Algorithm 1 of the paper).
+        mixture_sigma: σ of the mixture likelihood, in units of a channel's range.
         perceptual_warm_up: iterations of square error without it (the released code: 10,000).
         perceptual_weights: the backbone's weights, torchvision's file vgg16-397923af.pth; default
             torch.hub's copy. Nothing is downloaded.
@@ -120,6 +125,7 @@ class TrainSettings:
     """
 
     iterations: int
+    small_iterations: int = 0
     batch: int = 16
     optimizer: str = "adam"
     learning_rate: float = 1e-4
@@ -129,6 +135,7 @@ class TrainSettings:
     ema: float = 0.0
     num_steps: int = 0
     loss: str = "last"
+    mixture_sigma: float = 0.1
     perceptual_warm_up: int = 0
     perceptual_weights: str = ""
     extra_steps: int = 0
@@ -168,6 +175,11 @@ class TrainSettings:
         for name, weight in self.losses.items():
             yield 0 <= weight < math.inf, f"{name} must not be negative or infinite"
         yield 0 < self.learning_rate < math.inf, "learning_rate must be a positive number"
+        yield (
+            self.small_iterations <= self.iterations,
+            "small_iterations must be at most iterations",
+        )
+        yield 0 < self.mixture_sigma < math.inf, "mixture_sigma must be a positive number"
         yield self.clip > 0, "clip must be positive"
         yield 0 <= self.ema < 1, "ema must be at least 0 and below 1"
         yield (

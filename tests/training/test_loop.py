@@ -66,6 +66,18 @@ VARIANTS = {
             "train": {**SCHEDULED, "swap": 0.1, "dependence": 0.1, "extra_steps": 2},
         },
     ),
+    "colouring, small pictures first": (
+        "quadratic",
+        {
+            "model": {"attention": "colouring"},
+            "train": {**SCHEDULED, "optimizer": "adamw", "small_iterations": 13},
+            "data": {"flip": True},
+        },
+    ),
+    "colouring, adapts and responds": (
+        "quadratic",
+        {"model": {"attention": "colouring", "responds": True}, "train": SCHEDULED},
+    ),
     "adapts and responds": ("quadratic", {"model": {"responds": True}, "train": SCHEDULED}),
     "sees the image": (
         "quadratic",

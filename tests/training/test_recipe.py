@@ -68,7 +68,7 @@ BAD = {
     "schedule": ({"train": {"schedule": "linear"}}, "schedule must be constant or cosine"),
     "loss": ({"train": {"loss": "first"}}, "loss must be last or all"),
     "precision": ({"train": {"precision": "int8"}}, "precision must be auto, float32 or"),
-    "optimizer": ({"train": {"optimizer": "sgd"}}, "optimizer must be adam or muon"),
+    "optimizer": ({"train": {"optimizer": "sgd"}}, "optimizer must be adam, adamw or muon"),
     "keep without a start": ({"train": {"keep": [0]}}, "keep is for start_from"),
     "keep twice": (
         {"train": {"keep": [0, 0], "start_from": "a"}},
