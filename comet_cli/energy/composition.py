@@ -115,7 +115,7 @@ class Composition:
 
     @classmethod
     def of(cls, bound: BoundEnergy) -> Composition:
-        """Return Σ_k E(x, z_k) of one model's own components: what training steps down (eq. 2)."""
+        """Return Σ_k E(x, z_k) of one model's own components: what training descends on."""
         return cls([Group(bound)])
 
     def __call__(self, x: Tensor) -> Tensor:
