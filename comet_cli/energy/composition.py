@@ -115,7 +115,7 @@ class Composition:
 
     @classmethod
     def of(cls, bound: BoundEnergy) -> Composition:
-        """Return Σ_k E(x, z_k) of one model's own components: what training steps down (eq. 2)."""
+        """Return Σ_k E(x, z_k) of one model's own components: what training descends on."""
         return cls([Group(bound)])
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -156,16 +156,15 @@ def _raise_rest(rest: float | Tensor, region: Tensor) -> float | Tensor:
 
 
 def _canonical_key(term: Term) -> tuple[str, str, bytes, float, int, bytes]:
-    card = term.model.card
-    z = term.latents().detach().to("cpu", torch.float32).contiguous().numpy().tobytes()
+    card, z, region = term.model.card, _bytes(term.latents()), _bytes(term.region)
     component = -1 if term.component is None else term.component
-    return (card.weights_sha256, card.name, z, term.weight, component, _region_bytes(term))
+    return (card.weights_sha256, card.name, z, term.weight, component, region)
 
 
-def _region_bytes(term: Term) -> bytes:
-    if term.region is None:
+def _bytes(held: Tensor | None) -> bytes:
+    if held is None:
         return b""
-    return term.region.detach().to("cpu", torch.float32).contiguous().numpy().tobytes()
+    return held.detach().to("cpu", torch.float32).contiguous().numpy().tobytes()
 
 
 def compose(terms: Sequence[Term], *, size: int | None = None) -> Composition:
@@ -197,7 +196,7 @@ def compose(terms: Sequence[Term], *, size: int | None = None) -> Composition:
             )
         # Copies of one model are one model; a model that was never saved has no hash.
         key = term.model.card.weights_sha256 or id(term.model)
-        alike.setdefault((key, _region_bytes(term)), []).append(term)
+        alike.setdefault((key, _bytes(term.region)), []).append(term)
     return Composition([_bind(members, canvas) for members in alike.values()])
 
 

@@ -49,7 +49,7 @@ class Tolerance:
 def preconditioned_gradient(
     energy: Energy, x: Tensor, *, create_graph: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Return P⁻¹ ∇E(x) (B,3,R,R) and the energies (B,) at x, which must require a gradient.
+    """Return P⁻¹ ∇E(x) (B,3,R,R) of equation 2, and E(x) (B,); x must require a gradient.
 
     P is ``energy.curvature(x)`` where the energy has such a method (a positive diagonal
     (B,1|3,R,R) that majorises its Hessian) and 1 otherwise; either way the fixed points are those

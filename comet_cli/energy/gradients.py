@@ -22,7 +22,7 @@ POINTS = ("start", "image")
 
 
 def strongest_segments(strength: np.ndarray, *, everywhere: bool = False) -> np.ndarray:
-    """Return the strongest component at each pixel.
+    """Return the strongest component at each pixel: arg max_k ‖∇_x E_k‖ (section 5.2).
 
     Args:
         strength: (K,R,R) ≥ 0.
@@ -39,7 +39,7 @@ def strongest_segments(strength: np.ndarray, *, everywhere: bool = False) -> np.
 
 
 def component_mask(strength: np.ndarray, threshold: float) -> np.ndarray:
-    """Return where a component pulls at least ``threshold`` times as hard as at its peak.
+    """Return where a component pulls at least ``threshold`` times as hard as at its peak (5.2).
 
     Args:
         strength: (R,R) ≥ 0 of one component; its peak is its 99.5th percentile.
@@ -76,7 +76,7 @@ def gradient_strength(
 
 
 def segment(strength: Tensor) -> Tensor:
-    """Assign each pixel to the component that pulls hardest: (B,K,R,R) -> (B,R,R) int64."""
+    """Return arg max_k ‖∇_x E_k‖ (section 5.2): (B,K,R,R) -> (B,R,R) int64."""
     return strength.argmax(1)
 
 
@@ -103,7 +103,7 @@ class Attribution:
 def attribute(
     model: CometModel, z: Tensor, *, picture: Tensor, at: str = "start", seed: int = 0
 ) -> Attribution:
-    """Return ∇_x E_k of K components of one picture, and how strong it is.
+    """Return ∇_x E_k of K components of one picture, and how strong it is (section 5.2).
 
     Args:
         model: the model of the components.

@@ -35,7 +35,7 @@ def default_start(cards: Sequence[ModelCard], *, partial: bool = False) -> str:
 
 
 def start_picture(batch: int, size: int, *, init: str, seed: int) -> Tensor:
-    """Return x⁰ (B,3,R,R): ``noise`` U(0, 1), mid-``grey`` or ``black``.
+    """Return x⁰ (B,3,R,R): ``noise`` U(0, 1) (section 3.2), mid-``grey`` or ``black``.
 
     Picture b of a batch has noise of its own generator, seeded by ``seed`` alone, so a picture
     does not depend on the batch it is rendered in.

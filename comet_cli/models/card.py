@@ -11,14 +11,12 @@ from typing import Any
 
 from comet_cli.errors import FileFormatError
 from comet_cli.formats.facts import from_facts
+from comet_cli.models import architectures
 
 FORMAT = "comet-model"
 VERSION = 1
-ENCODERS = ("global", "recurrent")
-ATTENTIONS = ("lstm", "competitive", "colouring")
 PLAIN_STARTS = {"grey": 0.5, "black": 0.0}
 STARTS = ("noise", *PLAIN_STARTS)
-ENERGIES = ("pooled-64", "pooled-128", "quadratic")
 
 
 @dataclass(frozen=True)
@@ -107,9 +105,11 @@ class ModelCard:
             FileFormatError: a fact that no model can have.
         """
         checks = [
-            (self.encoder in ENCODERS, f"encoder must be one of {ENCODERS}"),
-            (self.attention in ATTENTIONS, f"attention must be one of {ATTENTIONS}"),
-            (self.energy in ENERGIES, f"energy must be one of {ENERGIES}"),
+            *(
+                (getattr(self, key) in known, f"{key} must be one of {known}")
+                for key in ("encoder", "attention", "energy")
+                for known in [architectures.words(key)]
+            ),
             (self.init in STARTS, f"init must be one of {STARTS}"),
             (
                 all(
@@ -139,45 +139,18 @@ class ModelCard:
                 "step_size and render_step_size must be positive numbers",
             ),
             (
-                self.attention != "colouring" or (self.ground and self.components >= 2),
-                "colouring attention needs ground = true and 2 components or more",
-            ),
-            (
-                type(self.parts) is int
-                and self.parts in ((0, *range(2, 33)) if self.attention == "competitive" else (0,)),
-                "parts must be 0 or, for competitive attention, an integer from 2 to 32",
-            ),
-            (
-                type(self.restarts) is int
-                and (self.restarts == 0 or (0 < self.restarts <= 1024 and self._may_restart())),
-                "restarts must be 0 or, for competitive attention and a quadratic energy of z "
-                "alone, an integer up to 1024",
-            ),
-            (
-                isinstance(self.restart_above, float) and 0 < self.restart_above < 1,
-                "restart_above must be a number between 0 and 1",
-            ),
-            (
-                not self.spatial or (self.encoder == "global" and self.energy == "quadratic"),
-                "spatial is for the global encoder with the quadratic energy",
-            ),
-            (
-                not self.responds or (self.energy == "quadratic" and not self.sees_image),
-                "responds is for the quadratic energy that does not see the image",
-            ),
-            (
                 self.labels == [] or len(self.labels) == self.components,
                 "labels must be empty or one a component",
             ),
         ]
-        for holds, sentence in checks:
+        for holds, sentence in (*checks, *architectures.checks(self)):
             if not holds:
                 raise FileFormatError(f"model card of '{self.name}': {sentence}")
 
-    def _may_restart(self) -> bool:
-        seeded = self.encoder == "recurrent" and self.attention == "competitive"
-        plain = self.energy == "quadratic" and not (self.sees_image or self.responds)
-        return seeded and plain
+    @property
+    def sees_positions(self) -> bool:
+        """Whether the energy of any component sees pixel positions."""
+        return any(self.positional)
 
     @property
     def colours(self) -> bool:

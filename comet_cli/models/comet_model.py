@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from comet_cli.errors import CometError
+from comet_cli.models.architectures import build_encoder, build_energy_network
 from comet_cli.models.card import ModelCard
 from comet_cli.models.device import pick_device
 from comet_cli.models.folder import read_checked, save_state, write_folder
 from comet_cli.models.hub_reference import PREFIX, origin_of, parse_reference
 from comet_cli.models.library import find
+from comet_cli.models.restarts import with_restarts
 from comet_cli.networks.base import BoundEnergy, EnergyNetwork
 from comet_cli.networks.colouring_encoder import Colouring, ColouringEncoder
 
@@ -122,8 +124,6 @@ class CometModel(Pretrained, nn.Module):
     def __init__(self, card: ModelCard) -> None:
         """Build networks with random weights for ``card``."""
         super().__init__()
-        from comet_cli.models.architectures import build_encoder, build_energy_network
-
         self.card = card
         self.encoder = build_encoder(card)
         self.energy_network = build_energy_network(card)
@@ -152,11 +152,7 @@ class CometModel(Pretrained, nn.Module):
         z = cast(Tensor, self.encoder(x))
         if not (restarts and self.card.restarts) or self.training:
             return z
-        from comet_cli.models.restarts import Bind, with_restarts
-        from comet_cli.networks.competitive_encoder import CompetitiveEncoder
-
-        encoder, bind = cast(CompetitiveEncoder, self.encoder), cast(Bind, self.bind)
-        return with_restarts(encoder, bind, self.card, x, z)
+        return with_restarts(self, x, z)
 
     def find(self, x: Tensor) -> Colouring:
         """Return what an encoder that colours pictures finds in x (B,3,R,R): z, attention, share.

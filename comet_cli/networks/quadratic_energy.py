@@ -112,6 +112,41 @@ class BoundSeeingEnergy(BoundEnergy):
         return BoundSeeingEnergy(self._network, gather(self._z)[rows, columns], flags)
 
 
+def bound_energy(
+    precision: Tensor, mean: Tensor, response: Tensor | None = None
+) -> BoundQuadraticEnergy:
+    """Return the energy of fixed precisions and means, and of responses if there are any."""
+    if response is None:
+        return BoundQuadraticEnergy(precision, mean)
+    return BoundLightEnergy(precision, mean, response)
+
+
+def modulation_network(latent_dim: int, widths: Sequence[int]) -> nn.Sequential:
+    """Return the network of z that gives a gain and a bias a channel to layers of these widths."""
+    return nn.Sequential(nn.Linear(latent_dim, 64), nn.SiLU(), nn.Linear(64, 2 * sum(widths)))
+
+
+def start_even(out: nn.Conv2d) -> None:
+    """Let a last layer start near m = 1 and f = ½ everywhere."""
+    nn.init.normal_(out.weight, std=0.02)
+    if out.bias is not None:
+        nn.init.zeros_(out.bias)
+
+
+def decoded(out: Tensor) -> tuple[Tensor, ...]:
+    """Return m (B,J,1,R,R), f (B,J,3,R,R) and, of seven channels, g (B,J,3,R,R).
+
+    m = exp(L tanh(4 a / L)) with a limit L, f = sigmoid(4 b), g = 4 c.
+
+    Args:
+        out: a, b and, if the mean responds, c: (B,J,4|7,R,R), of the last layer.
+    """
+    limit = LOG_PRECISION_LIMIT
+    precision = (limit * torch.tanh(out[:, :, :1] * 4 / limit)).exp()
+    mean = torch.sigmoid(out[:, :, 1:4] * 4)
+    return (precision, mean, *([out[:, :, 4:] * 4] if out.shape[2] > 4 else []))
+
+
 class QuadraticEnergy(nn.Module):
     """Precision m = exp(a) and mean f from one network of z and pixel positions.
 
@@ -132,7 +167,6 @@ class QuadraticEnergy(nn.Module):
         """Build; ``filter_dim`` F is the width at the coarse grid, F/2 and F/4 finer."""
         super().__init__()
         self.sees_image = sees_image
-        self.responds = responds
         self.sizes = [math.ceil(image_size / 4), math.ceil(image_size / 2), image_size]
         wide, middle, narrow = 2 * filter_dim, filter_dim, max(filter_dim // 2, 8)
         absolute = 2 + 4 * len(ABSOLUTE_WAVES)
@@ -148,12 +182,8 @@ class QuadraticEnergy(nn.Module):
         self.fine = nn.Conv2d(narrow, narrow, 3, padding=1)
         self.out = nn.Conv2d(narrow, 7 if responds else 4, 3, padding=1)
         self.widths = [wide] * (1 + len(self.coarse)) + [middle, middle, narrow, narrow]
-        self.modulation = nn.Sequential(
-            nn.Linear(latent_dim, 64), nn.SiLU(), nn.Linear(64, 2 * sum(self.widths))
-        )
-        nn.init.normal_(self.out.weight, std=0.02)
-        if self.out.bias is not None:
-            nn.init.zeros_(self.out.bias)
+        self.modulation = modulation_network(latent_dim, self.widths)
+        start_even(self.out)
 
     def resized(self, image_size: int) -> QuadraticEnergy:
         """Return the same network, with the very same weights, for pictures of another size."""
@@ -240,25 +270,12 @@ class QuadraticEnergy(nn.Module):
         h = enlarged(self.fine_in(h), full)
         h = place(self.fine_position, full, h)
         h = h + film(self.fine(h))
-        out = self.out(h).float().view(batch, count, -1, full, full)
-        limit = LOG_PRECISION_LIMIT
-        precision = (limit * torch.tanh(out[:, :, :1] * 4 / limit)).exp()
-        mean = torch.sigmoid(out[:, :, 1:4] * 4)
-        return (precision, mean, *([out[:, :, 4:] * 4] if self.responds else []))
+        return decoded(self.out(h).float().view(batch, count, -1, full, full))
 
     def bind(
         self, z: Tensor, positional: Sequence[bool]
-    ) -> BoundQuadraticEnergy | BoundLightEnergy | BoundSeeingEnergy:
+    ) -> BoundQuadraticEnergy | BoundSeeingEnergy:
         """Fix latents z (B,J,D); see :class:`comet_cli.networks.base.EnergyNetwork`."""
         if self.sees_image:
             return BoundSeeingEnergy(self, z, positional)
         return bound_energy(*self(z, positional))
-
-
-def bound_energy(
-    precision: Tensor, mean: Tensor, response: Tensor | None = None
-) -> BoundQuadraticEnergy | BoundLightEnergy:
-    """Return the energy of fixed precisions and means, and of responses if there are any."""
-    if response is None:
-        return BoundQuadraticEnergy(precision, mean)
-    return BoundLightEnergy(precision, mean, response)
