@@ -40,9 +40,15 @@ from comet_cli.evaluation.object_probe import (
     object_reader,
     train_object_probe,
 )
-from comet_cli.evaluation.probe import as_pictures
-from comet_cli.evaluation.reconstruction import draw_partners, encode_all, render_all
-from comet_cli.evaluation.swap_plan import DONOR, GONE, HOST, draw_swaps, expected_readings
+from comet_cli.evaluation.reconstruction import as_pictures, encode_all, render_all
+from comet_cli.evaluation.swap_plan import (
+    DONOR,
+    GONE,
+    HOST,
+    draw_partners,
+    draw_swaps,
+    expected_readings,
+)
 from comet_cli.models.comet_model import CometModel
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from comet_cli.data.labels import FactorReader
 from comet_cli.errors import CometError
 from comet_cli.evaluation.object_probe import describes_objects
 from comet_cli.evaluation.object_swaps import ObjectSwapFigures, measure_object_swaps
-from comet_cli.evaluation.probe import Probe, as_pictures, train_probe
-from comet_cli.evaluation.reconstruction import draw_partners, encode_all, render_all
+from comet_cli.evaluation.probe import Probe, train_probe
+from comet_cli.evaluation.reconstruction import as_pictures, encode_all, render_all
+from comet_cli.evaluation.swap_plan import draw_partners
 from comet_cli.models.comet_model import CometModel
 
 # A factor that follows its component so often, and any other so seldom, names it.

@@ -11,7 +11,7 @@ from PIL import Image
 from comet_cli.energy.composition import Term
 from comet_cli.energy.gradients import gradient_strength
 from comet_cli.energy.render import default_start, render
-from comet_cli.evaluation.reconstruction import reconstruct
+from comet_cli.evaluation.reconstruction import as_pictures, reconstruct
 from comet_cli.models.comet_model import CometModel
 
 
@@ -24,7 +24,7 @@ def write_samples(model: CometModel, held_out: np.ndarray, path: Path, *, rows: 
         path: PNG.
         rows: pictures shown.
     """
-    x = torch.from_numpy(held_out[:rows]).permute(0, 3, 1, 2).float().to(model.device) / 255
+    x = as_pictures(held_out[:rows]).to(model.device)
     with torch.no_grad():
         z = model.encode(x)
     count = z.shape[1]

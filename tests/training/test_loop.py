@@ -11,7 +11,7 @@ import torch
 from checkpoints import assert_same_state, checkpoint, flat, new_folder
 
 from comet_cli.errors import CometError
-from comet_cli.evaluation.probe import as_pictures
+from comet_cli.evaluation.reconstruction import as_pictures
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training import objective
 from comet_cli.training.checkpoint import NAME
