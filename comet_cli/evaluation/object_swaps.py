@@ -23,12 +23,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from comet_cli.data.dataset_folder import LoadedPictures
 from comet_cli.energy.gradients import gradient_strength, strongest_segments
 from comet_cli.errors import CometError
 from comet_cli.evaluation.object_probe import (
@@ -50,9 +51,6 @@ from comet_cli.evaluation.swap_plan import (
     expected_readings,
 )
 from comet_cli.models.comet_model import CometModel
-
-if TYPE_CHECKING:
-    from comet_cli.data.dataset_folder import LoadedPictures
 
 HELD = 0.5  # intersection over union
 NOBODY = -1

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from comet_cli.data.dataset_folder import load_folder
 from comet_cli.data.labels import FactorReader
 from comet_cli.errors import CometError
 from comet_cli.evaluation.object_probe import describes_objects
@@ -79,8 +80,6 @@ def measure_swaps(
     Raises:
         CometError: the data have no such factors, or too few pictures.
     """
-    from comet_cli.data.dataset_folder import load_folder
-
     size = model.card.image_size
     train = load_folder(data, split="train", size=size)
     test = load_folder(measured or data, split="test", size=size, limit=count)
