@@ -151,9 +151,11 @@ class CometModel(Pretrained, nn.Module):
         z = cast(Tensor, self.encoder(x))
         if not (restarts and self.card.restarts) or self.training:
             return z
-        from comet_cli.models.restarts import with_restarts
+        from comet_cli.models.restarts import Bind, with_restarts
+        from comet_cli.networks.competitive_encoder import CompetitiveEncoder
 
-        return with_restarts(self, x, z)
+        encoder, bind = cast(CompetitiveEncoder, self.encoder), cast(Bind, self.bind)
+        return with_restarts(encoder, bind, self.card, x, z)
 
     def positional_flags(self, components: Sequence[int | None]) -> list[bool]:
         """Say for each component index whether its energy sees positions (None: the usual)."""

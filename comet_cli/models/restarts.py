@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from comet_cli.models.card import PLAIN_STARTS
+from comet_cli.models.card import PLAIN_STARTS, ModelCard
 from comet_cli.networks.base import QUADRATIC_REST
 from comet_cli.networks.competitive_encoder import CompetitiveEncoder
 from comet_cli.networks.quadratic_energy import BoundQuadraticEnergy
 
-if TYPE_CHECKING:
-    from comet_cli.models.comet_model import CometModel
-
 BETTER = 0.9  # part of the error so far that others must fall below
 AT_ONCE = 16  # tries
 
+Bind = Callable[[Tensor], BoundQuadraticEnergy]
+
 
 @torch.no_grad()
-def with_restarts(model: CometModel, x: Tensor, z: Tensor) -> Tensor:
+def with_restarts(
+    encoder: CompetitiveEncoder, bind: Bind, card: ModelCard, x: Tensor, z: Tensor
+) -> Tensor:
     """Return the latents that make up each picture best: z, or those of one of the tries.
 
     Pictures that z makes up well enough keep it; the others are encoded otherwise until that makes
@@ -28,19 +29,21 @@ def with_restarts(model: CometModel, x: Tensor, z: Tensor) -> Tensor:
     same picture gives the same latents, whatever is encoded beside it.
 
     Args:
-        model: its card allows restarts.
+        encoder: what encodes otherwise.
+        bind: fixes latents (B,K,D).
+        card: how often, and above which error.
         x: (B,3,R,R).
         z: (B,K,D), what the encoder made of them.
     """
-    encoder, enough = cast(CompetitiveEncoder, model.encoder), model.card.restart_above
+    enough, start = card.restart_above, PLAIN_STARTS.get(card.init, PLAIN_STARTS["grey"])
     found = z.clone()
-    errors = squared_errors(recompositions(model, z), x)
+    errors = squared_errors(recompositions(bind(z), start), x)
     for n in (errors > enough).nonzero().flatten().tolist():
         error, done = errors[n], 0
-        while error > enough and done < model.card.restarts:
-            tries = range(done, min(done + AT_ONCE, model.card.restarts))
+        while error > enough and done < card.restarts:
+            tries = range(done, min(done + AT_ONCE, card.restarts))
             others = encoder.otherwise(x[n : n + 1], tries)
-            tried = squared_errors(recompositions(model, others), x[n])
+            tried = squared_errors(recompositions(bind(others), start), x[n])
             best = tried.argmin()
             if tried[best] < BETTER * error:
                 error, found[n] = tried[best], others[best]
@@ -48,10 +51,8 @@ def with_restarts(model: CometModel, x: Tensor, z: Tensor) -> Tensor:
     return found
 
 
-def recompositions(model: CometModel, z: Tensor) -> Tensor:
-    """Return what all components z (B,K,D) make up: the minimum of their energies (B,3,R,R)."""
-    bound = cast(BoundQuadraticEnergy, model.bind(z))
-    start = PLAIN_STARTS.get(model.card.init, PLAIN_STARTS["grey"])
+def recompositions(bound: BoundQuadraticEnergy, start: float) -> Tensor:
+    """Return what all components make up: the minimum of their energies (B,3,R,R)."""
     total = (bound.precision * bound.mean).sum(1) + QUADRATIC_REST * start
     return total / (bound.precision.sum(1) + QUADRATIC_REST)
 

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+def computes_low(device: torch.device) -> bool:
+    """Return whether the caller computes in bfloat16 on that device (autocast)."""
+    kind = device.type
+    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+
+
+def autocast(device: torch.device, low: bool) -> AbstractContextManager[object]:
+    """Compute in bfloat16, or in float32 whatever the caller computes in."""
+    if not torch.amp.is_autocast_available(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16, enabled=low)
 
 
 def coordinate_grid(height: int, width: int, device: torch.device | None = None) -> Tensor:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from comet_cli.networks.base import BoundEnergy, as_it_is
 from comet_cli.networks.layers import coordinate_grid
 
 ABSOLUTE_WAVES = (0.5, 1.0, 2.0)  # cycles over half the picture
@@ -22,7 +23,7 @@ def fourier_features(coordinates: Tensor, waves: Sequence[float]) -> Tensor:
     return torch.cat([coordinates, *[p.sin() for p in phases], *[p.cos() for p in phases]], -1)
 
 
-class BoundQuadraticEnergy:
+class BoundQuadraticEnergy(BoundEnergy):
     """½ Σ_p m_p ‖x_p − f_p‖² for precisions and means that are fixed."""
 
     def __init__(self, precision: Tensor, mean: Tensor) -> None:
@@ -36,11 +37,21 @@ class BoundQuadraticEnergy:
         return 0.5 * (self.precision * residual.square()).sum((2, 3, 4))
 
     def curvature(self, x: Tensor) -> Tensor:
-        """Return m (B,J,1,R,R), the diagonal of the Hessian."""
+        """Return m (B,J,1,R,R), the diagonal of the Hessian (at a fixed light)."""
         return self.precision
 
+    def recombine(
+        self, rows: Tensor, columns: Tensor, gather: Callable[[Tensor], Tensor] = as_it_is
+    ) -> BoundQuadraticEnergy:
+        """See :meth:`comet_cli.networks.base.BoundEnergy.recombine`."""
+        return type(self)(*[gather(t)[rows, columns] for t in self.parts()])
 
-class BoundLightEnergy:
+    def parts(self) -> tuple[Tensor, ...]:
+        """Return what it was made of."""
+        return self.precision, self.mean
+
+
+class BoundLightEnergy(BoundQuadraticEnergy):
     """½ Σ_p m_p ‖x_p − f_p − g_p ⊙ (mean(x) − ½)‖²: the mean follows the light of the picture.
 
     The mean colour of the picture stands for its light. m and f are still computed once, but a
@@ -51,7 +62,8 @@ class BoundLightEnergy:
 
     def __init__(self, precision: Tensor, mean: Tensor, response: Tensor) -> None:
         """Take precision m (B,J,1,R,R), mean f and response g (B,J,3,R,R)."""
-        self.precision, self.mean, self.response = precision, mean, response
+        super().__init__(precision, mean)
+        self.response = response
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return energies (B,J) of x (B,3,R,R)."""
@@ -59,12 +71,12 @@ class BoundLightEnergy:
         residual = x.unsqueeze(1) - self.mean - self.response * light
         return 0.5 * (self.precision * residual.square()).sum((2, 3, 4))
 
-    def curvature(self, x: Tensor) -> Tensor:
-        """Return m (B,J,1,R,R), the diagonal of the Hessian at a fixed mean."""
-        return self.precision
+    def parts(self) -> tuple[Tensor, ...]:
+        """Return what it was made of."""
+        return self.precision, self.mean, self.response
 
 
-class BoundSeeingEnergy:
+class BoundSeeingEnergy(BoundEnergy):
     """The same with a network that sees x; the Hessian's diagonal is approximated by m(x)."""
 
     def __init__(self, network: QuadraticEnergy, z: Tensor, positional: Sequence[bool]) -> None:
@@ -81,6 +93,13 @@ class BoundSeeingEnergy:
         """Return m(x) (B,J,1,R,R)."""
         with torch.no_grad():
             return self._network(self._z, self._positional, x)[0]
+
+    def recombine(
+        self, rows: Tensor, columns: Tensor, gather: Callable[[Tensor], Tensor] = as_it_is
+    ) -> BoundSeeingEnergy:
+        """See :meth:`comet_cli.networks.base.BoundEnergy.recombine`."""
+        flags = [self._positional[j] for j in columns.tolist()]
+        return BoundSeeingEnergy(self._network, gather(self._z)[rows, columns], flags)
 
 
 class QuadraticEnergy(nn.Module):

@@ -6,12 +6,14 @@ pictures that are aligned, such as faces, positions are most of what there is to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from comet_cli.networks.base import BoundEnergy, as_it_is
+from comet_cli.networks.layers import autocast, computes_low
 from comet_cli.networks.quadratic_energy import (
     LOG_PRECISION_LIMIT,
     BoundLightEnergy,
@@ -40,7 +42,7 @@ class PictureReader(nn.Module):
         return F.silu(self.hidden(h.flatten(1)))
 
 
-class BoundCoarseImageEnergy:
+class BoundCoarseImageEnergy(BoundEnergy):
     """½ Σ_p m_p(x̄) ‖x_p − f_p(x̄)‖² with the coarse picture x̄, which a step holds fixed.
 
     Components see what the others made of the picture, and a lamp can stand in the same place of a
@@ -49,16 +51,17 @@ class BoundCoarseImageEnergy:
     needs no gradient of the network, and is as stable as that of a fixed quadratic energy.
     """
 
-    def __init__(self, network: SpatialQuadraticEnergy, z: Tensor) -> None:
-        """Fix latents z (B,J,D); the network computes in the precision of the caller's autocast."""
-        self._network, self._z = network, z
-        self._low = torch.is_autocast_enabled(z.device.type)
+    def __init__(self, network: SpatialQuadraticEnergy, z: Tensor, *, low: bool) -> None:
+        """Fix latents z (B,J,D); ``low``: the network computes in bfloat16."""
+        self._network, self._z, self._low = network, z, low
         self._last: tuple[Tensor, bool, BoundQuadraticEnergy] | None = None
 
-    def of(self, z: Tensor) -> BoundCoarseImageEnergy:
-        """Return the energy of other latents (B,J,D)."""
-        with torch.autocast(z.device.type, torch.bfloat16, enabled=self._low):
-            return BoundCoarseImageEnergy(self._network, z)
+    def recombine(
+        self, rows: Tensor, columns: Tensor, gather: Callable[[Tensor], Tensor] = as_it_is
+    ) -> BoundCoarseImageEnergy:
+        """See :meth:`comet_cli.networks.base.BoundEnergy.recombine`; the picture has a say."""
+        z = gather(self._z)[rows, columns]
+        return BoundCoarseImageEnergy(self._network, z, low=self._low)
 
     def at(self, x: Tensor) -> BoundQuadraticEnergy:
         """Return what a step from x (B,3,R,R) descends on: precision and mean for that x.
@@ -67,7 +70,7 @@ class BoundCoarseImageEnergy:
         """
         seen, graph = seen_pixels(x.detach()), torch.is_grad_enabled()
         if self._last is None or self._last[1] != graph or not torch.equal(self._last[0], seen):
-            with torch.autocast(x.device.type, torch.bfloat16, enabled=self._low):
+            with autocast(x.device, self._low):
                 precision, mean = self._network(self._z, seen)
             self._last = (seen, graph, BoundQuadraticEnergy(precision, mean))
         return self._last[2]
@@ -170,5 +173,5 @@ class SpatialQuadraticEnergy(nn.Module):
     ) -> BoundQuadraticEnergy | BoundLightEnergy | BoundCoarseImageEnergy:
         """Fix latents z (B,J,D); positions are part of what is decoded, whatever the flags."""
         if self.sees_image:
-            return BoundCoarseImageEnergy(self, z)
+            return BoundCoarseImageEnergy(self, z, low=computes_low(z.device))
         return bound_energy(*self(z))

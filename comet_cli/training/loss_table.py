@@ -14,7 +14,6 @@ from comet_cli.errors import CometError
 from comet_cli.models.comet_model import CometModel
 from comet_cli.networks.base import BoundEnergy
 from comet_cli.training.losses import (
-    Recombinable,
     area_loss,
     dependence_loss,
     gradient_loss,
@@ -82,7 +81,10 @@ PRECISION = Need(
 )
 RECOMBINABLE = Need(
     "the quadratic energy that is spatial or does not see the image",
-    lambda batch: isinstance(batch.bound, Recombinable),
+    lambda batch: (
+        batch.model.card.energy == "quadratic"
+        and (batch.model.card.spatial or not batch.model.card.sees_image)
+    ),
 )
 
 
@@ -113,7 +115,6 @@ def perceptual(batch: Batch) -> Tensor:
 
 def swap(batch: Batch) -> Tensor:
     """Return how far pictures of recombined components are from being encoded to those."""
-    assert isinstance(batch.bound, Recombinable)
     mixed, wanted = shuffle_components(batch.bound, batch.z, batch.noise)
     shown = batch.recompose(mixed)
     with batch.autocast():

@@ -7,13 +7,12 @@ import functools
 import torch
 from torch import Tensor, nn
 
-from comet_cli.energy.composition import TrainingEnergy
+from comet_cli.energy.composition import Composition
 from comet_cli.energy.descent import descent_step
 from comet_cli.errors import CometError
 from comet_cli.models.card import PLAIN_STARTS
 from comet_cli.models.comet_model import CometModel
 from comet_cli.networks.base import BoundEnergy
-from comet_cli.networks.spatial_energy import BoundCoarseImageEnergy
 from comet_cli.training import distributed
 from comet_cli.training.batches import random_seed
 from comet_cli.training.loss_table import Batch, weighted_sum
@@ -134,13 +133,11 @@ def recomposition_iterates(
         num_steps: N.
         keep: ``last`` or ``all``.
     """
-    energy = TrainingEnergy(bound)
     x, kept = x0, []
     for n in range(1, num_steps + 1):
         wanted = keep == "all" or n == num_steps
-        if isinstance(bound, BoundCoarseImageEnergy):  # decoded once for this step
-            with torch.set_grad_enabled(wanted):
-                energy = TrainingEnergy(bound.at(x))
+        with torch.set_grad_enabled(wanted):
+            energy = Composition.of(bound.at(x))
         y = descent_step(energy, x, model.card.step_size, create_graph=wanted)
         if wanted:
             kept.append(y)

@@ -224,7 +224,7 @@ def plan_composition(
         step_size: multiplies every model's own λ.
         size: R of the canvas; default the largest of the models.
         init: ``noise``, ``grey``, ``black``, or an image file to start from.
-        solver: see :func:`comet_cli.energy.solvers.solve`.
+        solver: see :func:`comet_cli.energy.descent.descend`.
         tolerance: stop when the energy has settled (:class:`comet_cli.energy.descent.Tolerance`).
         literal: the arguments are file names.
 
