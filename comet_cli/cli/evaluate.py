@@ -9,7 +9,6 @@ import typer
 
 from comet_cli.cli import options
 from comet_cli.cli.console import Report
-from comet_cli.errors import CometError
 
 app = typer.Typer(help="Measure a model on held-out pictures.", no_args_is_help=True)
 
@@ -24,21 +23,6 @@ Split = Annotated[str, typer.Option(help="Split of the data set.")]
 Count = Annotated[int | None, typer.Option(min=1, help="Pictures to use.", show_default="all")]
 
 
-def _load(model: str, data: Path, split: str, count: int | None, device: str) -> tuple[Any, Any]:
-    from comet_cli.data.dataset_folder import load_folder, splits_in
-    from comet_cli.models import comet_model
-
-    loaded = comet_model.load(model, device=device)
-    # A plain folder has no splits; of a data set nothing but the split asked for will do.
-    chosen = None if split == "test" and not splits_in(data) else split
-    return loaded, load_folder(data, split=chosen, size=loaded.card.image_size, limit=count)
-
-
-def _show(report: Report, model: str, data: Path, figures: dict[str, Any]) -> None:
-    rows = "\n".join(f"{name:<26}{value}" for name, value in figures.items())
-    report.show({"model": model, "data": data.name, **figures}, rows)
-
-
 @app.command()
 def reconstruction(
     model: ModelName,
@@ -48,14 +32,11 @@ def reconstruction(
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """Mean PSNR (dB) of recompositions from all components, also at five times the steps."""
-    from comet_cli.evaluation.measure import rounded
-    from comet_cli.evaluation.reconstruction import evaluate_reconstruction
+    """Measure how closely all components together give a picture.
 
-    with Report(as_json=as_json) as report:
-        loaded, pictures = _load(model, data, split, count, device)
-        figures = rounded(evaluate_reconstruction(loaded, pictures.images))
-        _show(report, loaded.card.name, data, figures)
+    Prints the mean PSNR in dB, also at five times the steps.
+    """
+    _measure("reconstruction", model, data, split, count, device, as_json)
 
 
 @app.command()
@@ -67,18 +48,24 @@ def segmentation(
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """ARI and segmentation covering of the components' gradients against the true masks."""
-    from comet_cli.evaluation.measure import rounded
-    from comet_cli.evaluation.segmentation import evaluate_segmentation
+    """Compare the components' gradients with the true masks.
+
+    Prints ARI and segmentation covering.
+    """
+    _measure("segmentation", model, data, split, count, device, as_json)
+
+
+def _measure(
+    kind: str, model: str, data: Path, split: str, count: int | None, device: str, as_json: bool
+) -> None:
+    from comet_cli.evaluation.measure import measure_on
+    from comet_cli.models import comet_model
 
     with Report(as_json=as_json) as report:
-        loaded, pictures = _load(model, data, split, count, device)
-        if pictures.masks is None:
-            raise CometError(
-                f"{data} has no instance masks, which segmentation is measured against"
-            )
-        figures = rounded(evaluate_segmentation(loaded, pictures.images, pictures.masks))
-        _show(report, loaded.card.name, data, figures)
+        loaded = comet_model.load(model, device=device)
+        figures = measure_on(kind, loaded, data, split=split, count=count)
+        rows = "\n".join(f"{name:<26}{value}" for name, value in figures.items())
+        report.show({"model": loaded.card.name, "data": data.name, **figures}, rows)
 
 
 @app.command()

@@ -256,11 +256,11 @@ def splits_in(path: str | os.PathLike[str]) -> tuple[str, ...]:
     return tuple(split for split in SPLITS if (Path(path) / split).is_dir())
 
 
-def warn_skipped(path: Path, skipped: Sequence[str]) -> None:
+def warn_skipped(source: str | Path, skipped: Sequence[str], what: str = "files") -> None:
     """Warn of files that cannot be read, with their number and the first names."""
     if skipped:
         warnings.warn(
-            f"{len(skipped)} of the files in '{show(path)}' could not be read, and are skipped: "
+            f"{len(skipped)} of the {what} in '{show(source)}' could not be read, and are skipped: "
             f"{', '.join(map(show, skipped[:5]))}{', …' if len(skipped) > 5 else ''}",
             CometWarning,
             stacklevel=3,

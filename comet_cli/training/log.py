@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from comet_cli.evaluation.reconstruction import psnr, reconstruct
+from comet_cli.evaluation.reconstruction import as_pictures, psnr, reconstruct
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training.averaging import averaged
 from comet_cli.training.settings import TrainSettings
@@ -63,7 +62,7 @@ class TrainingLog:
 def held_out_psnr(model: CometModel, average: dict[str, Tensor], held_out: np.ndarray) -> float:
     """Return the mean PSNR (dB) of recompositions with the averaged weights, without restarts."""
     with averaged(model, average):
-        x = torch.from_numpy(held_out).permute(0, 3, 1, 2).float().to(model.device) / 255
+        x = as_pictures(held_out).to(model.device)
         if x.shape[-1] == 2 * model.card.image_size:
             x = halved(x)
         return float(psnr(reconstruct(model, x, restarts=False), x).mean())

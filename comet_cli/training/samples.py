@@ -11,7 +11,7 @@ from PIL import Image
 from comet_cli.energy.composition import Term
 from comet_cli.energy.gradients import gradient_strength
 from comet_cli.energy.render import default_start, render
-from comet_cli.evaluation.reconstruction import reconstruct
+from comet_cli.evaluation.reconstruction import as_pictures, reconstruct
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training.small_pictures import halved
 
@@ -25,7 +25,7 @@ def write_samples(model: CometModel, held_out: np.ndarray, path: Path, *, rows: 
         path: PNG.
         rows: pictures shown.
     """
-    x = torch.from_numpy(held_out[:rows]).permute(0, 3, 1, 2).float().to(model.device) / 255
+    x = as_pictures(held_out[:rows]).to(model.device)
     if x.shape[-1] == 2 * model.card.image_size:  # of a training that sees small pictures first
         x = halved(x)
     with torch.no_grad():

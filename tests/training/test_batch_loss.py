@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from comet_cli.errors import CometError, FileFormatError
-from comet_cli.evaluation.probe import as_pictures
+from comet_cli.evaluation.reconstruction import as_pictures
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training import losses, objective
 from comet_cli.training.loss_table import LOSSES, Loss

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from comet_cli.evaluation.probe import as_pictures
+from comet_cli.evaluation.reconstruction import as_pictures
 from comet_cli.training.batches import draw_batch
 
 

@@ -1,4 +1,4 @@
-"""The training loop: exact resume, what stops it, its batches, its schedule and its log."""
+"""The training loop: exact resume, what stops it, what it refuses, and whether it learns."""
 
 import math
 import os
@@ -11,11 +11,12 @@ import torch
 from checkpoints import assert_same_state, checkpoint, flat, new_folder
 
 from comet_cli.errors import CometError
-from comet_cli.evaluation.probe import as_pictures
+from comet_cli.evaluation.reconstruction import as_pictures
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training import objective
 from comet_cli.training.checkpoint import NAME
-from comet_cli.training.loop import held_out_psnr, train
+from comet_cli.training.log import held_out_psnr
+from comet_cli.training.loop import train
 from comet_cli.training.optimizers import learning_rate
 
 

@@ -8,7 +8,7 @@ import torch
 
 from comet_cli.data.dataset_folder import read_metadata, write_metadata
 from comet_cli.errors import CometError, FileFormatError
-from comet_cli.evaluation.probe import as_pictures
+from comet_cli.evaluation.reconstruction import as_pictures
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training import distributed
 from comet_cli.training.batches import draw_batch, draw_matched

@@ -11,7 +11,7 @@ from PIL import Image
 
 from comet_cli.errors import CometError, FileFormatError, MissingExtraError
 from comet_cli.evaluation.measure import measure
-from comet_cli.evaluation.probe import as_pictures
+from comet_cli.evaluation.reconstruction import as_pictures
 from comet_cli.models import comet_model
 from comet_cli.models.comet_model import CometModel
 from comet_cli.models.readme import flat, model_readme
