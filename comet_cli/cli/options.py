@@ -61,7 +61,7 @@ Align = Annotated[
     typer.Option(
         "--align",
         metavar="KIND",
-        help="face: crop and rotate photos as CelebA-HQ does (needs comet-cli[align]).",
+        help="face: crop and rotate photos as CelebA-HQ does (needs dlib-bin).",
         show_default="pictures as they are",
     ),
 ]
@@ -84,11 +84,11 @@ Force = Annotated[
 ]
 Fresh = Annotated[
     bool,
-    typer.Option("--fresh", help="Encode pictures whose .z is there already and matches them."),
+    typer.Option("--fresh", help="Ignore cached components and encode again."),
 ]
 Preview = Annotated[
     bool,
-    typer.Option("--preview", help="Show it in the terminal too (needs comet-cli[preview])."),
+    typer.Option("--preview", help="Show it in the terminal too (needs rich-pixels)."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the paths written.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
