@@ -62,10 +62,10 @@ def batch(
     force: options.Force = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Make many pictures: a line holds the arguments of compose, or JSON with their names.
+    """Make many pictures from a list, a composition a line.
 
-    Pictures of the same models are rendered together. A JSON line a picture on standard output, in
-    the order of the list.
+    A line holds the arguments of compose, or JSON with their names. Pictures of the same models are
+    rendered together. Each picture is a line of JSON on standard output, in the order of the list.
 
     Example: comet batch list.txt --resume > results.jsonl
     """

@@ -8,9 +8,12 @@ from typing import Annotated
 
 import typer
 
+from comet_cli.cli.help import HelpGroup
 from comet_cli.errors import CometError, UsageError
 
-app = typer.Typer(help="List, make, import, pack and check data sets.", no_args_is_help=True)
+app = typer.Typer(
+    cls=HelpGroup, help="List, make, import, pack and check data sets.", no_args_is_help=True
+)
 
 
 @app.command("list")
@@ -18,7 +21,7 @@ def list_(
     readers: Annotated[bool, typer.Option("--readers", help="Those to import.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """List the data sets that can be made; with --readers, those that can be imported."""
+    """List the data sets that can be made, or imported (--readers)."""
     if readers:
         _list_readers(as_json)
         return
@@ -51,7 +54,7 @@ def make(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder only.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Make a data set, or go on with one that was interrupted."""
+    """Make a data set, or go on with it after a stop."""
     from comet_cli.data.make import make_dataset
     from comet_cli.data.preview import check_preview, write_preview
     from comet_cli.worlds.catalogue import make_generator
@@ -96,7 +99,7 @@ def import_(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder only.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Import a published data set, or go on with an import that was interrupted."""
+    """Import a published data set, or go on with it after a stop."""
     import warnings
 
     from comet_cli.cli.console import Report
@@ -145,7 +148,7 @@ def pack(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the file only.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Write a data set as one small file, which loads and trains like its folder."""
+    """Write a data set as one small file that trains like its folder."""
     import warnings
 
     from comet_cli.cli.console import Report
@@ -192,7 +195,10 @@ def check(
     folder: Annotated[Path, typer.Argument(help="A data-set folder.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Verify a data set: files, sizes, masks, factors, and that no scene is in both splits."""
+    """Check a data set: files, sizes, masks, factors.
+
+    No scene may be in both splits.
+    """
     from comet_cli.data.check import check_folder
 
     report = check_folder(folder)

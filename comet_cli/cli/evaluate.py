@@ -9,9 +9,10 @@ import typer
 
 from comet_cli.cli import options
 from comet_cli.cli.console import Report
+from comet_cli.cli.help import HelpGroup
 from comet_cli.errors import CometError
 
-app = typer.Typer(help="Measure a model on held-out pictures.", no_args_is_help=True)
+app = typer.Typer(cls=HelpGroup, help="Measure a model on held-out pictures.", no_args_is_help=True)
 
 ModelName = Annotated[
     str, typer.Option("--model", "-m", metavar="MODEL", help="Name, folder or hf:org/name.")
@@ -48,7 +49,10 @@ def reconstruction(
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """Mean PSNR (dB) of recompositions from all components, also at five times the steps."""
+    """Measure how closely all components together give a picture.
+
+    Prints the mean PSNR in dB, also at five times the steps.
+    """
     from comet_cli.evaluation.measure import rounded
     from comet_cli.evaluation.reconstruction import evaluate_reconstruction
 
@@ -67,7 +71,10 @@ def segmentation(
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """ARI and segmentation covering of the components' gradients against the true masks."""
+    """Compare the components' gradients with the true masks.
+
+    Prints ARI and segmentation covering.
+    """
     from comet_cli.evaluation.measure import rounded
     from comet_cli.evaluation.segmentation import evaluate_segmentation
 
@@ -104,12 +111,13 @@ def swaps(
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """Do a component's factors, and no others, follow it into another picture?
+    """Measure whether factors move with their components.
 
-    A probe, trained on the labels of the split train, reads them off the swapped pictures of the
-    split test. Where labels are of whole pictures, its first training pictures decide what
-    component a factor belongs to instead. Where they are of objects, each object is replaced by
-    one of another picture; a swap of an object that no component holds counts as wrong.
+    Do a component's factors, and no others, follow it into another picture? A probe, trained on
+    the labels of the split train, reads them off the swapped pictures of the split test. Where
+    labels are of whole pictures, its first training pictures decide what component a factor
+    belongs to. Where they are of objects, each object is replaced by one of another picture; a
+    swap of an object that no component holds counts as wrong.
     """
     from comet_cli.evaluation.measure import rounded
     from comet_cli.evaluation.swaps import measure_swaps

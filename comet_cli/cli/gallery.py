@@ -29,7 +29,9 @@ def gallery(
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
-    """Make one HTML page of a folder of results, that opens anywhere and needs no network.
+    """Make one HTML page of a folder of results.
+
+    It opens anywhere and needs no network.
 
     Example: comet gallery out/
     """

@@ -11,11 +11,14 @@ import typer
 
 from comet_cli.cli import options
 from comet_cli.cli.console import Report, check_stdout
+from comet_cli.cli.help import HelpGroup
 from comet_cli.cli.models_text import describe, misfit_table, table
 from comet_cli.errors import CometError, UsageError
 
 app = typer.Typer(
-    help="List, show, pull, push, import, export, verify and remove models.", no_args_is_help=True
+    cls=HelpGroup,
+    help="List, show, pull, push, import, export, verify, remove models.",
+    no_args_is_help=True,
 )
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print names or paths only.")]
@@ -43,7 +46,7 @@ def list_(as_json: options.Json = False, quiet: Quiet = False) -> None:
 
 @app.command()
 def show(name: Name, as_json: options.Json = False) -> None:
-    """Show every fact of a model's card, its components' names and its sample sheet."""
+    """Show a model's card, its figures and its components' names."""
     from comet_cli.models import library
 
     with Report(as_json=as_json) as report:
@@ -72,7 +75,10 @@ def import_(
     as_json: options.Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Turn a checkpoint of the paper's authors into a model; nothing in it is executed."""
+    """Turn a checkpoint of the paper's authors into a model.
+
+    Nothing in the file is executed.
+    """
     from comet_cli.official.importing import MisfitError, Told, import_official
 
     with Report(as_json=as_json, quiet=quiet) as report:
@@ -109,7 +115,7 @@ def export(
     as_json: options.Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write a model as a checkpoint that the code of the paper's authors loads."""
+    """Write a model as a checkpoint for the paper's authors' code."""
     from comet_cli.formats.files import write_output
     from comet_cli.formats.overwriting import check_output
     from comet_cli.models import comet_model
@@ -134,7 +140,10 @@ def pull(
     as_json: options.Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Get a model from the Hugging Face Hub, to be used by its name and without a network."""
+    """Get a model from the Hugging Face Hub.
+
+    From then on it is used by its name, without a network.
+    """
     from comet_cli.models.hub import silence
     from comet_cli.models.library import pull as pull_model
 
@@ -157,7 +166,10 @@ def push(
     as_json: options.Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Upload a model to the Hugging Face Hub, with a README made from its card."""
+    """Upload a model to the Hugging Face Hub.
+
+    Its README is made from its card.
+    """
     from comet_cli.models import library
     from comet_cli.models.hub import push as push_model
     from comet_cli.models.hub import silence
@@ -175,7 +187,10 @@ def verify(
     name: Annotated[str | None, typer.Argument(help="A model; default: all.")] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Compare weights with the hashes in their cards; exit code 1 if any differs."""
+    """Check models' weights against the hashes in their cards.
+
+    The exit code is 1 if any differs.
+    """
     from comet_cli.models import folder as model_folder
     from comet_cli.models import library
 
