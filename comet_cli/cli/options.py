@@ -73,6 +73,15 @@ Steps = Annotated[
 StepSize = Annotated[
     float, typer.Option("--step-size", metavar="X", help="Multiplies each model's own step size.")
 ]
+Start = Annotated[
+    str,
+    typer.Option(
+        "--init",
+        metavar="START",
+        help="Where a rendering starts: noise, grey, black, or auto.",
+        autocompletion=words("auto", "noise", "grey", "black"),
+    ),
+]
 Literal = Annotated[
     bool, typer.Option("--literal", help="Arguments are file names, not selections.")
 ]
@@ -90,7 +99,7 @@ Preview = Annotated[
     bool,
     typer.Option("--preview", help="Show it in the terminal too (needs rich-pixels)."),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the paths written.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print names and paths only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Components = Annotated[
     str | None,
