@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from comet_cli.cli import options
 from comet_cli.cli.help import HelpGroup
 from comet_cli.errors import CometError, UsageError
 
@@ -19,7 +20,7 @@ app = typer.Typer(
 @app.command("list")
 def list_(
     readers: Annotated[bool, typer.Option("--readers", help="Those to import.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """List the data sets that can be made, or imported (--readers)."""
     if readers:
@@ -51,8 +52,8 @@ def make(
     ] = None,
     preview: Annotated[Path | None, typer.Option(help="PNG sheet of the first pictures.")] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Start anew.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder only.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    quiet: options.Quiet = False,
+    as_json: options.Json = False,
 ) -> None:
     """Make a data set, or go on with it after a stop."""
     from comet_cli.data.make import make_dataset
@@ -96,8 +97,8 @@ def import_(
     test_fraction: Annotated[float, typer.Option(help="Share of the test split.")] = 0.1,
     limit: Annotated[int | None, typer.Option(help="The most pictures.")] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Start anew.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder only.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    quiet: options.Quiet = False,
+    as_json: options.Json = False,
 ) -> None:
     """Import a published data set, or go on with it after a stop."""
     import warnings
@@ -145,8 +146,8 @@ def pack(
     split: Annotated[str | None, typer.Option(help="Only train, or only test.")] = None,
     lossless: Annotated[bool, typer.Option("--lossless", help="However large it becomes.")] = False,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace any file.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the file only.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    quiet: options.Quiet = False,
+    as_json: options.Json = False,
 ) -> None:
     """Write a data set as one small file that trains like its folder."""
     import warnings
@@ -193,7 +194,7 @@ def pack(
 @app.command()
 def check(
     folder: Annotated[Path, typer.Argument(help="A data-set folder.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Check a data set: files, sizes, masks, factors.
 
@@ -240,10 +241,10 @@ def _parse_range(words: str | None) -> tuple[int, int] | None:
         ) from error
 
 
-def _parse_fixed(options: list[str]) -> dict[str, list[str]]:
+def _parse_fixed(texts: list[str]) -> dict[str, list[str]]:
     """Read `light_x=0,5` and the like; a factor named twice keeps to the values of both."""
     fixed: dict[str, list[str]] = {}
-    for words in options:
+    for words in texts:
         name, equals, values = words.partition("=")
         if not (name and equals and values):
             raise UsageError(f"--fix is {words!r}, expected FACTOR=VALUE, or FACTOR=VALUE,VALUE")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from comet_cli.cli import options
-from comet_cli.cli.console import Report
 from comet_cli.cli.help import HelpGroup
+from comet_cli.cli.verb import Call, verb
 from comet_cli.errors import CometError
 
 app = typer.Typer(cls=HelpGroup, help="Measure a model on held-out pictures.", no_args_is_help=True)
@@ -25,71 +25,74 @@ Split = Annotated[str, typer.Option(help="Split of the data set.")]
 Count = Annotated[int | None, typer.Option(min=1, help="Pictures to use.", show_default="all")]
 
 
-def _load(model: str, data: Path, split: str, count: int | None, device: str) -> tuple[Any, Any]:
+def _measure(
+    call: Call,
+    model: str,
+    data: Path,
+    split: str,
+    count: int | None,
+    evaluate: Callable[[Any, Any], Any],
+) -> None:
+    """Load a model and pictures, and report what ``evaluate`` finds of the two."""
     from comet_cli.data.dataset_folder import load_folder, splits_in
+    from comet_cli.evaluation.measure import rounded
     from comet_cli.models import comet_model
 
-    loaded = comet_model.load(model, device=device)
+    loaded = comet_model.load(model, device=call.device)
     # A plain folder has no splits; of a data set nothing but the split asked for will do.
     chosen = None if split == "test" and not splits_in(data) else split
-    return loaded, load_folder(data, split=chosen, size=loaded.card.image_size, limit=count)
+    pictures = load_folder(data, split=chosen, size=loaded.card.image_size, limit=count)
+    figures = rounded(evaluate(loaded, pictures))
+    document = {"model": loaded.card.name, "data": data.name, **figures}
+    call.report.show(document, "\n".join(_lines(figures)))
 
 
-def _show(report: Report, model: str, data: Path, figures: dict[str, Any]) -> None:
-    rows = "\n".join(f"{name:<26}{value}" for name, value in figures.items())
-    report.show({"model": model, "data": data.name, **figures}, rows)
+def _lines(figures: dict[str, Any]) -> list[str]:
+    return [f"{name:<26}{value}" for name, value in figures.items() if name != "factors"]
 
 
 @app.command()
+@verb("device", "as_json")
 def reconstruction(
-    model: ModelName,
-    data: Data,
-    split: Split = "test",
-    count: Count = None,
-    device: options.Device = "auto",
-    as_json: options.Json = False,
+    call: Call, model: ModelName, data: Data, split: Split = "test", count: Count = None
 ) -> None:
     """Measure how closely all components together give a picture.
 
     Prints the mean PSNR in dB, also at five times the steps.
     """
-    from comet_cli.evaluation.measure import rounded
     from comet_cli.evaluation.reconstruction import evaluate_reconstruction
 
-    with Report(as_json=as_json) as report:
-        loaded, pictures = _load(model, data, split, count, device)
-        figures = rounded(evaluate_reconstruction(loaded, pictures.images))
-        _show(report, loaded.card.name, data, figures)
+    def evaluate(loaded: Any, pictures: Any) -> Any:
+        return evaluate_reconstruction(loaded, pictures.images)
+
+    _measure(call, model, data, split, count, evaluate)
 
 
 @app.command()
+@verb("device", "as_json")
 def segmentation(
-    model: ModelName,
-    data: Data,
-    split: Split = "test",
-    count: Count = None,
-    device: options.Device = "auto",
-    as_json: options.Json = False,
+    call: Call, model: ModelName, data: Data, split: Split = "test", count: Count = None
 ) -> None:
     """Compare the components' gradients with the true masks.
 
     Prints ARI and segmentation covering.
     """
-    from comet_cli.evaluation.measure import rounded
     from comet_cli.evaluation.segmentation import evaluate_segmentation
 
-    with Report(as_json=as_json) as report:
-        loaded, pictures = _load(model, data, split, count, device)
+    def evaluate(loaded: Any, pictures: Any) -> Any:
         if pictures.masks is None:
             raise CometError(
                 f"{data} has no instance masks, which segmentation is measured against"
             )
-        figures = rounded(evaluate_segmentation(loaded, pictures.images, pictures.masks))
-        _show(report, loaded.card.name, data, figures)
+        return evaluate_segmentation(loaded, pictures.images, pictures.masks)
+
+    _measure(call, model, data, split, count, evaluate)
 
 
 @app.command()
+@verb("device", "as_json")
 def swaps(
+    call: Call,
     model: ModelName,
     data: Data,
     measured: Annotated[
@@ -108,8 +111,6 @@ def swaps(
         ),
     ] = "",
     probe_iterations: Annotated[int, typer.Option(min=1, help="Of the probe's training.")] = 1500,
-    device: options.Device = "auto",
-    as_json: options.Json = False,
 ) -> None:
     """Measure whether factors move with their components.
 
@@ -123,9 +124,9 @@ def swaps(
     from comet_cli.evaluation.swaps import measure_swaps
     from comet_cli.models import comet_model
 
-    with Report(as_json=as_json) as report:
-        loaded = comet_model.load(model, device=device)
-        figures = measure_swaps(
+    loaded = comet_model.load(model, device=call.device)
+    found = rounded(
+        measure_swaps(
             loaded,
             data,
             measured=measured,
@@ -133,11 +134,10 @@ def swaps(
             count=count,
             iterations=probe_iterations,
         )
-        found = rounded(figures)
-        lines = [f"{name:<26}{value}" for name, value in found.items() if name != "factors"]
-        places = {"data": data.name, "measured": (measured or data).name}
-        document = {"model": loaded.card.name, **places, **found}
-        report.show(document, "\n".join(lines + _factor_table(found["factors"])))
+    )
+    places = {"data": data.name, "measured": (measured or data).name}
+    document = {"model": loaded.card.name, **places, **found}
+    call.report.show(document, "\n".join([*_lines(found), *_factor_table(found["factors"])]))
 
 
 def _factor_table(factors: dict[str, dict[str, Any]]) -> list[str]:

@@ -1,5 +1,6 @@
 """``--help``: verbs in groups, each with a whole line, and the table that they come from."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -60,3 +61,19 @@ def test_each_verb_has_one_whole_line(capsys, monkeypatch, group):
 def test_a_file_of_the_command_line_is_a_row_of_the_table_or_shared():
     files = {path.stem for path in CLI.glob("*.py")}
     assert files - SHARED == {verb.name for verb in VERBS}
+
+
+def test_shared_options_are_declared_once():
+    for path in CLI.glob("*.py"):
+        if path.stem in ("options", "verb"):
+            continue
+        text = path.read_text("utf-8")
+        for option in ("--json", "--device", "--precision", "--seed", "--fresh", "--literal"):
+            declared = [
+                node
+                for node in ast.walk(ast.parse(text))
+                if isinstance(node, ast.Call)
+                and getattr(node.func, "attr", "") == "Option"
+                and any(isinstance(a, ast.Constant) and a.value == option for a in node.args)
+            ]
+            assert not declared, (path, option)
