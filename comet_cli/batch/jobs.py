@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,10 +22,11 @@ from comet_cli.formats.picture_recipe import (
     Setting,
     read_recipe,
 )
+from comet_cli.inputs.compose_request import ComposeRequest
 from comet_cli.inputs.session import Note, Opened, Session
-from comet_cli.verbs.compose import plan_composition
+from comet_cli.verbs.compose import plan_composition, write_composition
 
-MAX_BENCHES = 4
+MAX_SESSIONS = 4
 MAX_OPEN = 64
 END_OF_PNG = b"\0\0\0\0IEND\xaeB`\x82"
 # What pictures that are rendered together may differ in, or have in common.
@@ -43,33 +43,19 @@ class Job:
 
     Attributes:
         line: its number in the list, for messages.
-        output: the PNG.
-        selections: see :mod:`comet_cli.inputs.selection`.
+        request: the composition.
         model: that encodes pictures, or ``auto``.
         device: see :class:`comet_cli.inputs.session.Session`.
         precision: see :class:`comet_cli.inputs.session.Session`.
         fresh: see :class:`comet_cli.inputs.session.Session`.
-        settings: further arguments of :func:`comet_cli.verbs.compose.plan_composition`.
-        metadata: write the recipe into the picture.
-        force: replace a file that comet did not make.
-        reads: every file that is read.
-        also_writes: what is written beside the picture.
-        compose: makes the picture by itself, where a setting is none that a batch knows; or None.
     """
 
     line: int
-    output: str
-    selections: Sequence[str]
+    request: ComposeRequest
     model: str = "auto"
     device: str = "auto"
     precision: str = "auto"
     fresh: bool = False
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    metadata: bool = True
-    force: bool = False
-    reads: Sequence[str] = ()
-    also_writes: Sequence[str] = ()
-    compose: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -113,24 +99,36 @@ class Planned:
     Attributes:
         job: what was asked for.
         session: its models.
-        recipe: of the picture; None where ``compose`` makes it by itself.
-        kind: equal for compositions that can be rendered together; None for none.
+        recipe: of the picture.
+        kind: equal for compositions that can be rendered together; None for one that is rendered
+            alone.
     """
 
     job: Job
     session: Session
-    recipe: PictureRecipe | None
+    recipe: PictureRecipe
     kind: tuple[Any, ...] | None = None
 
     def result(self, status: str) -> Result:
         """Return what became of it."""
-        settings = self.recipe.settings if self.recipe is not None else {}
-        return Result(self.job.line, status, self.job.output, settings=settings)
+        return Result(self.job.line, status, self.job.request.output, settings=self.recipe.settings)
+
+    def check_outputs(self) -> None:
+        """Check, right before they are written, that the outputs may be."""
+        request = self.job.request
+        for path in request.writes:
+            check_output(path, force=request.force, inputs=request.reads)
 
     def write(self, pixels: np.ndarray) -> None:
         """Write the picture, whole or not at all."""
-        check_output(self.job.output, force=self.job.force, inputs=self.job.reads)
-        write_png(pixels, self.job.output, self.recipe if self.job.metadata else None)
+        self.check_outputs()
+        request = self.job.request
+        write_png(pixels, request.output, self.recipe if request.metadata else None)
+
+    def compose(self) -> None:
+        """Render and write the composition by itself."""
+        self.check_outputs()
+        write_composition(self.job.request, self.session, recipe=self.recipe)
 
 
 class CachingSession(Session):
@@ -141,15 +139,15 @@ class CachingSession(Session):
         super().__init__(**options)
         self._opened: OrderedDict[tuple[Any, ...], Opened] = OrderedDict()
 
-    def open(self, path: str, **options: Any) -> Opened:
+    def open(self, path: str) -> Opened:
         """See :meth:`.session.Session.open`; a file that has changed is read again."""
         try:
             facts = os.stat(path)
         except OSError:
-            return super().open(path, **options)
-        key = (path, facts.st_mtime_ns, facts.st_size, facts.st_ino, *sorted(options.items()))
+            return super().open(path)
+        key = (path, facts.st_mtime_ns, facts.st_size, facts.st_ino)
         if key not in self._opened:
-            self._opened[key] = super().open(path, **options)
+            self._opened[key] = super().open(path)
         self._opened.move_to_end(key)
         while len(self._opened) > MAX_OPEN:
             self._opened.popitem(last=False)
@@ -162,37 +160,30 @@ class Sessions:
     def __init__(self, note: Note | None = None) -> None:
         """Open nothing yet."""
         self._note = note
-        self._benches: OrderedDict[tuple[str, str, str, bool], Session] = OrderedDict()
+        self._sessions: OrderedDict[tuple[str, str, str, bool], Session] = OrderedDict()
 
     def of(self, job: Job) -> Session:
         """Return the session of a line; only the last few are held."""
         key = (job.model, job.device, job.precision, job.fresh)
-        if key not in self._benches:
-            self._benches[key] = CachingSession(
+        if key not in self._sessions:
+            self._sessions[key] = CachingSession(
                 model=job.model,
                 device=job.device,
                 precision=job.precision,
                 fresh=job.fresh,
                 note=self._note,
             )
-        self._benches.move_to_end(key)
-        while len(self._benches) > MAX_BENCHES:
-            self._benches.popitem(last=False)
-        return self._benches[key]
+        self._sessions.move_to_end(key)
+        while len(self._sessions) > MAX_SESSIONS:
+            self._sessions.popitem(last=False)
+        return self._sessions[key]
 
 
 def plan_job(job: Job, sessions: Sessions) -> Planned:
     """Find the recipe of a line; pictures are encoded, nothing is rendered."""
     session = sessions.of(job)
-    known = inspect.signature(plan_composition).parameters
-    settings = {name: value for name, value in job.settings.items() if name in known}
-    if job.compose is None:
-        recipe = plan_composition(job.selections, session, **settings)
-        return Planned(job, session, recipe, _kind(recipe, job))
-    try:
-        return Planned(job, session, plan_composition(job.selections, session, **settings))
-    except (CometError, TypeError, ValueError):
-        return Planned(job, session, None)  # settings that the verb itself understands
+    recipe = plan_composition(job.request, session)
+    return Planned(job, session, recipe, _kind(recipe, job))
 
 
 def _kind(recipe: PictureRecipe, job: Job) -> tuple[Any, ...] | None:
@@ -202,6 +193,8 @@ def _kind(recipe: PictureRecipe, job: Job) -> tuple[Any, ...] | None:
         return None
     if not set(recipe.settings) <= SETTINGS or recipe.settings.get("solver") == "langevin":
         return None  # Langevin dynamics draws from each picture's own seed as it goes
+    if job.request.trace is not None:
+        return None
     terms = sorted((recipe.models[t.model].sha256, t.component, t.weight) for t in rows[0].terms)
     settings = sorted((n, str(v)) for n, v in recipe.settings.items() if n != "seed")
     return (job.model, job.device, job.precision, tuple(terms), tuple(settings))
@@ -223,15 +216,15 @@ def _plain(part: RecipeRow | RecipeTerm, known: set[str]) -> bool:
 
 def is_there(planned: Planned) -> bool:
     """Say whether the output is there, whole, and made by exactly this recipe."""
-    job, recipe = planned.job, planned.recipe
-    if recipe is None or not job.metadata or not os.path.isfile(job.output):
+    request, recipe = planned.job.request, planned.recipe
+    if not request.metadata or not os.path.isfile(request.output):
         return False
     try:
-        data = read_input(job.output)
-        found = read_recipe(data, f"'{show(job.output)}'")
+        data = read_input(request.output)
+        found = read_recipe(data, f"'{show(request.output)}'")
     except CometError:
         return False
     settings = {n: v for n, v in found.settings.items() if n not in FOUND - {*recipe.settings}}
     if dataclasses.replace(found, settings=settings).to_json() != recipe.to_json():
         return False
-    return data.endswith(END_OF_PNG) and all(map(made_by_comet, job.also_writes))
+    return data.endswith(END_OF_PNG) and (request.trace is None or made_by_comet(request.trace))

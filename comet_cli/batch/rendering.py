@@ -13,12 +13,15 @@ from comet_cli.batch.jobs import Planned
 from comet_cli.batch.memory import BatchSize, is_out_of_memory
 from comet_cli.energy.composition import Term
 from comet_cli.energy.render import render, start_picture
-from comet_cli.errors import FileFormatError
-from comet_cli.formats.images import decode_png, from_bytes, to_bytes
+from comet_cli.formats.images import to_bytes
 from comet_cli.formats.picture_recipe import PictureRecipe
 from comet_cli.inputs.session import Note, Session
-from comet_cli.models.card import STARTS
-from comet_cli.verbs.compose_recipe import MAX_SIZE, descent_settings, draw_composition
+from comet_cli.verbs.compose_recipe import (
+    MAX_SIZE,
+    descent_settings,
+    draw_composition,
+    recipe_start,
+)
 
 Draw = Callable[[Sequence[PictureRecipe], Session], list[np.ndarray]]
 Outcome = np.ndarray | Exception
@@ -61,13 +64,10 @@ def _position(term: Term) -> tuple[str, int, float]:
 
 def _start_of(recipe: PictureRecipe, size: int) -> torch.Tensor:
     """Return x⁰ (1,3,R,R): the picture's own noise, or the picture that it starts from."""
-    init = recipe.choice("init", (*STARTS, "picture"))
-    if init != "picture":
-        return start_picture(1, size, init=init, seed=descent_settings(recipe)[0])
-    pixels = decode_png(recipe.rows[0].picture, "the start in the recipe")
-    if pixels.shape[:2] != (size, size):
-        raise FileFormatError("the start in the recipe does not have the recipe's size")
-    return torch.from_numpy(from_bytes(pixels))[None]
+    start = recipe_start(recipe, size)
+    if isinstance(start, torch.Tensor):
+        return start
+    return start_picture(1, size, init=start, seed=descent_settings(recipe)[0])
 
 
 class Renderer:
@@ -94,14 +94,14 @@ class Renderer:
     def render(self, members: Sequence[Planned]) -> list[Outcome]:
         """Return a picture (R,R,3) uint8, or the error that kept it from being one, for each."""
         outcomes: list[Outcome] = []
-        limit = self.size.limit(_recipe_of(members[0]), len(members))
+        limit = self.size.limit(members[0].recipe, len(members))
         while len(outcomes) < len(members):
             part = members[len(outcomes) : len(outcomes) + limit]
             done = self._try(part)
             if done is None:
                 # Here the failed attempt's tensors are gone, so their memory can be given back.
                 _release(members[0].session.device)
-                limit = self.size.halve(_recipe_of(part[0]), len(part))
+                limit = self.size.halve(part[0].recipe, len(part))
                 self._note(
                     f"out of memory with {len(part)} pictures at once; going on with {limit}"
                 )
@@ -112,7 +112,7 @@ class Renderer:
     def _try(self, part: Sequence[Planned]) -> list[Outcome] | None:
         """Render some together; None where there are several and memory ran out."""
         try:
-            return list(self._draw([_recipe_of(p) for p in part], part[0].session))
+            return list(self._draw([p.recipe for p in part], part[0].session))
         except Exception as error:
             if len(part) == 1:
                 return [error]
@@ -120,11 +120,6 @@ class Renderer:
                 return None
         # One of them diverges: each by itself, so that the others are made and it is named.
         return [outcome for p in part for outcome in self._try([p]) or []]
-
-
-def _recipe_of(planned: Planned) -> PictureRecipe:
-    assert planned.recipe is not None
-    return planned.recipe
 
 
 def _release(device: Any) -> None:

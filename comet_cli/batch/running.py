@@ -46,7 +46,7 @@ class _Window:
     """Some lines that follow each other."""
 
     def __init__(self, sessions: Sessions, renderer: Renderer, resume: bool) -> None:
-        self._benches, self._renderer, self._resume = sessions, renderer, resume
+        self._sessions, self._renderer, self._resume = sessions, renderer, resume
         self._results: list[Result | None] = []
         self._planned: dict[int, Planned] = {}
         self._bytes = 0
@@ -64,16 +64,15 @@ class _Window:
             self._results[at] = Result(job.line, "failed", job.output, job.error)
             return
         try:
-            planned = plan_job(job, self._benches)
+            planned = plan_job(job, self._sessions)
             if self._resume and is_there(planned):
                 self._results[at] = planned.result("kept")
         except Exception as error:
-            self._results[at] = Result(job.line, "failed", job.output, error)
+            self._results[at] = _failure(job, error)
             return
         self._planned[at] = planned
         self._full = max(self._full, AHEAD * self._renderer.size.most(planned.session.device))
-        if planned.recipe is not None:
-            self._bytes += sum(len(row.picture) for row in planned.recipe.rows)
+        self._bytes += sum(len(row.picture) for row in planned.recipe.rows)
 
     def finish(self) -> Iterator[Result]:
         """Render what is to be rendered; yield every result as soon as those before it are."""
@@ -95,7 +94,7 @@ class _Window:
                 continue
             recipe, session = self._planned[members[0]].recipe, self._planned[members[0]].session
             count = 1
-            if len(members) > 1 and recipe is not None:
+            if len(members) > 1:
                 count = self._renderer.size.choose(recipe, session)
             loose: list[int] = []
             for start in range(0, len(members), count):
@@ -112,8 +111,8 @@ class _Window:
 
     def _carry_out(self, batch: list[int]) -> None:
         members = [self._planned[at] for at in batch]
-        if members[0].job.compose is not None:
-            self._settle(batch[0], members[0].job.compose)
+        if members[0].kind is None:
+            self._settle(batch[0], members[0].compose)
             return
         outcomes = self._renderer.render(members)
         for at, planned, outcome in zip(batch, members, outcomes, strict=True):
@@ -127,7 +126,11 @@ class _Window:
             action()
             self._results[at] = planned.result("written")
         except Exception as error:
-            self._results[at] = Result(planned.job.line, "failed", planned.job.output, error)
+            self._results[at] = _failure(planned.job, error)
+
+
+def _failure(job: Job, error: Exception) -> Result:
+    return Result(job.line, "failed", job.request.output, error)
 
 
 def _write(planned: Planned, outcome: Outcome) -> None:

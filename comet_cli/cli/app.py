@@ -5,36 +5,52 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, NamedTuple
 
 import typer
 
-from comet_cli.cli import (
-    batch,
-    compose,
-    data,
-    decompose,
-    doctor,
-    encode,
-    evaluate,
-    figure,
-    gallery,
-    gradients,
-    inspect,
-    models,
-    nearest,
-    recombine,
-    replay,
-    score,
-    shells,
-    train,
-)
+from comet_cli.cli import shells
 from comet_cli.cli.completion import words
 from comet_cli.cli.console import print_result, run
+from comet_cli.cli.help import HelpGroup
 from comet_cli.version import __version__
+
+
+class Verb(NamedTuple):
+    """A verb: its name, and its heading in the help.
+
+    ``comet_cli.cli.NAME`` holds a function of that name, or an ``app`` of further verbs.
+    """
+
+    name: str
+    heading: str
+
+
+EVERYDAY, LOOK, MANY, MODELS = "Everyday", "Look closer", "Many pictures", "Models and data"
+VERBS = (
+    Verb("encode", EVERYDAY),
+    Verb("compose", EVERYDAY),
+    Verb("decompose", EVERYDAY),
+    Verb("recombine", EVERYDAY),
+    Verb("replay", EVERYDAY),
+    Verb("gradients", LOOK),
+    Verb("inspect", LOOK),
+    Verb("score", LOOK),
+    Verb("nearest", LOOK),
+    Verb("batch", MANY),
+    Verb("gallery", MANY),
+    Verb("figure", MANY),
+    Verb("train", MODELS),
+    Verb("doctor", MODELS),
+    Verb("models", MODELS),
+    Verb("data", MODELS),
+    Verb("evaluate", MODELS),
+)
 
 app = typer.Typer(
     name="comet",
+    cls=HelpGroup,
     help="Take pictures apart into components, and put components of any pictures together.",
     rich_markup_mode=None,  # Rich would delete [0,2] from help texts
     pretty_exceptions_enable=False,
@@ -93,15 +109,12 @@ def comet(
     """Take pictures apart into components, and put components of any pictures together."""
 
 
-for verb in (
-    *(encode, compose, batch, decompose, gradients, recombine, figure),
-    *(inspect, replay, score, nearest, gallery, doctor),
-):
-    app.command(verb.__name__.rpartition(".")[2])(getattr(verb, verb.__name__.rpartition(".")[2]))
-
-for name, group in (("models", models), ("data", data), ("evaluate", evaluate)):
-    app.add_typer(group.app, name=name)
-app.command("train")(train.train)
+for verb in VERBS:
+    module = import_module(f"comet_cli.cli.{verb.name}")
+    if hasattr(module, "app"):
+        app.add_typer(module.app, name=verb.name, rich_help_panel=verb.heading)
+    else:
+        app.command(verb.name, rich_help_panel=verb.heading)(getattr(module, verb.name))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

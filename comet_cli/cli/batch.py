@@ -6,22 +6,21 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from comet_cli.batch.lists import Ledger, Line, read_lines, remove_leftovers, spool
+from comet_cli.batch.lists import Ledger, read_lines, remove_leftovers, spool
 from comet_cli.batch.shards import Shard, choose_shard
-from comet_cli.cli import options
 from comet_cli.cli.batch_lines import LineParser
 from comet_cli.cli.console import (
     INTERRUPTED,
     SOME_FAILED,
-    Report,
     explain,
     print_error,
     print_result,
 )
+from comet_cli.cli.verb import SESSION, Call, verb
 from comet_cli.errors import CometError
 
 if TYPE_CHECKING:
@@ -34,7 +33,9 @@ class InterruptedBatch(CometError):
     exit_code = INTERRUPTED
 
 
+@verb(*SESSION, "force", "quiet")
 def batch(
+    call: Call,
     source: Annotated[
         str, typer.Argument(metavar="FILE|-", help="A list: one composition a line.")
     ],
@@ -55,34 +56,27 @@ def batch(
             metavar="N", min=1, max=4096, help="Pictures at once.", show_default="what fits"
         ),
     ] = None,
-    model: options.Model = "auto",
-    fresh: options.Fresh = False,
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
-    force: options.Force = False,
-    quiet: options.Quiet = False,
 ) -> None:
-    """Make many pictures: a line holds the arguments of compose, or JSON with their names.
+    """Make many pictures from a list, a composition a line.
 
-    Pictures of the same models are rendered together. A JSON line a picture on standard output, in
-    the order of the list.
+    A line holds the arguments of compose, or JSON with their names. Pictures of the same models are
+    rendered together. Each picture is a line of JSON on standard output, in the order of the list.
 
     Example: comet batch list.txt --resume > results.jsonl
     """
     began = time.time()
-    report = Report(quiet=quiet)
+    report = call.report
     part = choose_shard(shard, os.environ)
     if part.source:
         report.note(f"part {part.index} of {part.count}, by {part.source}; --shard 0/1 for all")
-    session = {"model": model, "fresh": fresh, "device": device, "precision": precision}
     counts = {"written": 0, "kept": 0, "failed": 0}
     ledger = Ledger()
     try:
         with spool(source) as lines:
             total = _check(lines, ledger, part)
-            for result in _results(lines, part, report, batch_size, resume, force, session):
+            for result in _results(lines, part, call, batch_size, resume):
                 counts[result.status] += 1
-                _tell(result, quiet)
+                _tell(result, call.quiet)
         remove_leftovers(ledger.folders(), began)
     except KeyboardInterrupt:
         raise InterruptedBatch(
@@ -95,7 +89,7 @@ def batch(
     if total and counts["failed"] == total:
         raise CometError(f"none of the {total} compositions could be made")
     if counts["failed"]:
-        raise typer.Exit(SOME_FAILED)
+        report.exit_code = SOME_FAILED
 
 
 def _check(lines: BinaryIO, ledger: Ledger, part: Shard) -> int:
@@ -115,30 +109,26 @@ def _check(lines: BinaryIO, ledger: Ledger, part: Shard) -> int:
 def _results(
     lines: BinaryIO,
     part: Shard,
-    report: Report,
+    call: Call,
     batch_size: int | None,
     resume: bool,
-    force: bool,
-    session: dict[str, Any],
 ) -> Iterator[Result]:
-    from comet_cli.batch.jobs import BadLine, Job, Sessions
+    from comet_cli.batch.jobs import Sessions
     from comet_cli.batch.memory import BatchSize, local_device
     from comet_cli.batch.rendering import Renderer
     from comet_cli.batch.running import run_jobs
 
-    session["device"] = local_device(session["device"], part.local)
-    parser = LineParser(force=force, **session)
-
-    def read(line: Line) -> Job | BadLine:
-        try:
-            return parser.job(line)
-        except Exception as error:
-            return BadLine(line.number, error, parser.output(line))
-
+    parser = LineParser(
+        force=call.force,
+        model=call.model,
+        device=local_device(call.device, part.local),
+        precision=call.precision,
+        fresh=call.fresh,
+    )
     return run_jobs(
-        (read(line) for line in read_lines(lines) if part.holds(line.index)),
-        sessions=Sessions(report.note),
-        renderer=Renderer(BatchSize(batch_size), note=report.note),
+        (parser.job(line) for line in read_lines(lines) if part.holds(line.index)),
+        sessions=Sessions(call.report.note),
+        renderer=Renderer(BatchSize(batch_size), note=call.report.note),
         resume=resume,
     )
 

@@ -32,6 +32,7 @@ class Report:
         self.as_json = as_json
         self.quiet = quiet
         self.document: dict[str, Any] = {}
+        self.exit_code = 0
 
     def __enter__(self) -> Report:
         """Begin a command."""
@@ -57,6 +58,13 @@ class Report:
         self.document.setdefault("outputs", []).append({"path": os.fspath(path), **facts})
         if not self.as_json and os.fspath(path) != "-":
             print_result(os.fspath(path))
+
+    def failed(self, error: object, **facts: Any) -> None:
+        """Report one of several inputs that failed; the command goes on, and ends with code 3."""
+        self.document.setdefault("failed", []).append({**facts, "error": str(error)})
+        self.exit_code = self.document["exit_code"] = SOME_FAILED
+        if not self.as_json:
+            print_error(str(error))
 
     def show(self, document: dict[str, Any], text: str) -> None:
         """Report a result that is not a file: as JSON, or as text."""

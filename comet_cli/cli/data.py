@@ -8,17 +8,21 @@ from typing import Annotated
 
 import typer
 
+from comet_cli.cli import options
+from comet_cli.cli.help import HelpGroup
 from comet_cli.errors import CometError, UsageError
 
-app = typer.Typer(help="List, make, import, pack and check data sets.", no_args_is_help=True)
+app = typer.Typer(
+    cls=HelpGroup, help="List, make, import, pack and check data sets.", no_args_is_help=True
+)
 
 
 @app.command("list")
 def list_(
     readers: Annotated[bool, typer.Option("--readers", help="Those to import.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: options.Json = False,
 ) -> None:
-    """List the data sets that can be made; with --readers, those that can be imported."""
+    """List the data sets that can be made, or imported (--readers)."""
     if readers:
         _list_readers(as_json)
         return
@@ -48,10 +52,10 @@ def make(
     ] = None,
     preview: Annotated[Path | None, typer.Option(help="PNG sheet of the first pictures.")] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Start anew.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder only.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    quiet: options.Quiet = False,
+    as_json: options.Json = False,
 ) -> None:
-    """Make a data set, or go on with one that was interrupted."""
+    """Make a data set, or go on with it after a stop."""
     from comet_cli.data.make import make_dataset
     from comet_cli.data.preview import check_preview, write_preview
     from comet_cli.worlds.catalogue import make_generator
@@ -93,10 +97,10 @@ def import_(
     test_fraction: Annotated[float, typer.Option(help="Share of the test split.")] = 0.1,
     limit: Annotated[int | None, typer.Option(help="The most pictures.")] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Start anew.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder only.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    quiet: options.Quiet = False,
+    as_json: options.Json = False,
 ) -> None:
-    """Import a published data set, or go on with an import that was interrupted."""
+    """Import a published data set, or go on with it after a stop."""
     from comet_cli.cli.console import Report
     from comet_cli.data.importing import import_dataset
 
@@ -136,10 +140,10 @@ def pack(
     split: Annotated[str | None, typer.Option(help="Only train, or only test.")] = None,
     lossless: Annotated[bool, typer.Option("--lossless", help="However large it becomes.")] = False,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace any file.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the file only.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    quiet: options.Quiet = False,
+    as_json: options.Json = False,
 ) -> None:
-    """Write a data set as one small file, which loads and trains like its folder."""
+    """Write a data set as one small file that trains like its folder."""
     from comet_cli.cli.console import Report
     from comet_cli.data.pack import is_pack
     from comet_cli.data.packing import pack_dataset
@@ -178,9 +182,12 @@ def pack(
 @app.command()
 def check(
     folder: Annotated[Path, typer.Argument(help="A data-set folder.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: options.Json = False,
 ) -> None:
-    """Verify a data set: files, sizes, masks, factors, and that no scene is in both splits."""
+    """Check a data set: files, sizes, masks, factors.
+
+    No scene may be in both splits.
+    """
     from comet_cli.data.check import check_folder
 
     report = check_folder(folder)
@@ -222,10 +229,10 @@ def _parse_range(words: str | None) -> tuple[int, int] | None:
         ) from error
 
 
-def _parse_fixed(options: list[str]) -> dict[str, list[str]]:
+def _parse_fixed(texts: list[str]) -> dict[str, list[str]]:
     """Read `light_x=0,5` and the like; a factor named twice keeps to the values of both."""
     fixed: dict[str, list[str]] = {}
-    for words in options:
+    for words in texts:
         name, equals, values = words.partition("=")
         if not (name and equals and values):
             raise UsageError(f"--fix is {words!r}, expected FACTOR=VALUE, or FACTOR=VALUE,VALUE")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from comet_cli.cli import options
-from comet_cli.cli.console import Report
+from comet_cli.cli.verb import Call, verb
 
 
-def doctor(as_json: options.Json = False) -> None:
+@verb("as_json")
+def doctor(call: Call) -> None:
     """Print versions, device, threads and folders."""
-    with Report(as_json=as_json) as report:
-        from comet_cli.verbs.doctor import describe, diagnose
+    from comet_cli.verbs.doctor import describe, diagnose
 
-        facts = diagnose()
-        report.show(facts, describe(facts))
+    facts = diagnose()
+    call.report.show(facts, describe(facts))

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from comet_cli.cli import options
-from comet_cli.cli.console import Report
+from comet_cli.cli.help import HelpGroup
+from comet_cli.cli.verb import Call, verb
 
-app = typer.Typer(help="Measure a model on held-out pictures.", no_args_is_help=True)
+app = typer.Typer(cls=HelpGroup, help="Measure a model on held-out pictures.", no_args_is_help=True)
 
 ModelName = Annotated[
     str, typer.Option("--model", "-m", metavar="MODEL", help="Name, folder or hf:org/name.")
@@ -24,52 +24,47 @@ Count = Annotated[int | None, typer.Option(min=1, help="Pictures to use.", show_
 
 
 @app.command()
+@verb("device", "as_json")
 def reconstruction(
-    model: ModelName,
-    data: Data,
-    split: Split = "test",
-    count: Count = None,
-    device: options.Device = "auto",
-    as_json: options.Json = False,
+    call: Call, model: ModelName, data: Data, split: Split = "test", count: Count = None
 ) -> None:
     """Measure how closely all components together give a picture.
 
     Prints the mean PSNR in dB, also at five times the steps.
     """
-    _measure("reconstruction", model, data, split, count, device, as_json)
+    _measure("reconstruction", call, model, data, split, count)
 
 
 @app.command()
+@verb("device", "as_json")
 def segmentation(
-    model: ModelName,
-    data: Data,
-    split: Split = "test",
-    count: Count = None,
-    device: options.Device = "auto",
-    as_json: options.Json = False,
+    call: Call, model: ModelName, data: Data, split: Split = "test", count: Count = None
 ) -> None:
     """Compare the components' gradients with the true masks.
 
     Prints ARI and segmentation covering.
     """
-    _measure("segmentation", model, data, split, count, device, as_json)
+    _measure("segmentation", call, model, data, split, count)
 
 
-def _measure(
-    kind: str, model: str, data: Path, split: str, count: int | None, device: str, as_json: bool
-) -> None:
+def _measure(kind: str, call: Call, model: str, data: Path, split: str, count: int | None) -> None:
     from comet_cli.evaluation.measure import measure_on
     from comet_cli.models import comet_model
 
-    with Report(as_json=as_json) as report:
-        loaded = comet_model.load(model, device=device)
-        figures = measure_on(kind, loaded, data, split=split, count=count)
-        rows = "\n".join(f"{name:<26}{value}" for name, value in figures.items())
-        report.show({"model": loaded.card.name, "data": data.name, **figures}, rows)
+    loaded = comet_model.load(model, device=call.device)
+    figures = measure_on(kind, loaded, data, split=split, count=count)
+    document = {"model": loaded.card.name, "data": data.name, **figures}
+    call.report.show(document, "\n".join(_lines(figures)))
+
+
+def _lines(figures: dict[str, Any]) -> list[str]:
+    return [f"{name:<26}{value}" for name, value in figures.items() if name != "factors"]
 
 
 @app.command()
+@verb("device", "as_json")
 def swaps(
+    call: Call,
     model: ModelName,
     data: Data,
     measured: Annotated[
@@ -88,23 +83,22 @@ def swaps(
         ),
     ] = "",
     probe_iterations: Annotated[int, typer.Option(min=1, help="Of the probe's training.")] = 1500,
-    device: options.Device = "auto",
-    as_json: options.Json = False,
 ) -> None:
-    """Do a component's factors, and no others, follow it into another picture?
+    """Measure whether factors move with their components.
 
-    A probe, trained on the labels of the split train, reads them off the swapped pictures of the
-    split test. Where labels are of whole pictures, its first training pictures decide what
-    component a factor belongs to instead. Where they are of objects, each object is replaced by
-    one of another picture; a swap of an object that no component holds counts as wrong.
+    Do a component's factors, and no others, follow it into another picture? A probe, trained on
+    the labels of the split train, reads them off the swapped pictures of the split test. Where
+    labels are of whole pictures, its first training pictures decide what component a factor
+    belongs to. Where they are of objects, each object is replaced by one of another picture; a
+    swap of an object that no component holds counts as wrong.
     """
     from comet_cli.evaluation.measure import rounded
     from comet_cli.evaluation.swaps import measure_swaps
     from comet_cli.models import comet_model
 
-    with Report(as_json=as_json) as report:
-        loaded = comet_model.load(model, device=device)
-        figures = measure_swaps(
+    loaded = comet_model.load(model, device=call.device)
+    found = rounded(
+        measure_swaps(
             loaded,
             data,
             measured=measured,
@@ -112,11 +106,10 @@ def swaps(
             count=count,
             iterations=probe_iterations,
         )
-        found = rounded(figures)
-        lines = [f"{name:<26}{value}" for name, value in found.items() if name != "factors"]
-        places = {"data": data.name, "measured": (measured or data).name}
-        document = {"model": loaded.card.name, **places, **found}
-        report.show(document, "\n".join(lines + _factor_table(found["factors"])))
+    )
+    places = {"data": data.name, "measured": (measured or data).name}
+    document = {"model": loaded.card.name, **places, **found}
+    call.report.show(document, "\n".join([*_lines(found), *_factor_table(found["factors"])]))
 
 
 def _factor_table(factors: dict[str, dict[str, Any]]) -> list[str]:

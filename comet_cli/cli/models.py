@@ -9,50 +9,54 @@ from typing import Annotated
 
 import typer
 
-from comet_cli.cli import options
-from comet_cli.cli.console import Report, check_stdout
+from comet_cli.cli.console import check_stdout
+from comet_cli.cli.help import HelpGroup
 from comet_cli.cli.models_text import describe, misfit_table, table
+from comet_cli.cli.verb import REPORT, Call, verb
 from comet_cli.errors import CometError, UsageError
 
 app = typer.Typer(
-    help="List, show, pull, push, import, export, verify and remove models.", no_args_is_help=True
+    cls=HelpGroup,
+    help="List, show, pull, push, import, export, verify, remove models.",
+    no_args_is_help=True,
 )
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print names or paths only.")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace or delete a model.")]
 Name = Annotated[str, typer.Argument(help="A model's name, its folder, or hf:org/name.")]
 
 
 @app.command("list")
-def list_(as_json: options.Json = False, quiet: Quiet = False) -> None:
+@verb(*REPORT)
+def list_(call: Call) -> None:
     """List the models that -m finds by name."""
     from comet_cli.models import library
 
-    with Report(as_json=as_json, quiet=quiet) as report:
-        problems: list[str] = []
-        entries = library.list_models(problems)
-        for problem in problems:
-            report.note(f"skipped: {problem}")
-        if not entries:
-            report.note(f"no model is installed (expected in {library.local_root()})")
-        names = "\n".join(entry.name for entry in entries)
-        document = {"models": [library.to_json(entry) for entry in entries]}
-        if entries or as_json:
-            report.show(document, names if quiet else table(entries))
+    problems: list[str] = []
+    entries = library.list_models(problems)
+    for problem in problems:
+        call.report.note(f"skipped: {problem}")
+    if not entries:
+        call.report.note(f"no model is installed (expected in {library.local_root()})")
+    names = "\n".join(entry.name for entry in entries)
+    document = {"models": [library.to_json(entry) for entry in entries]}
+    if entries or call.as_json:
+        call.report.show(document, names if call.quiet else table(entries))
 
 
 @app.command()
-def show(name: Name, as_json: options.Json = False) -> None:
-    """Show every fact of a model's card, its components' names and its sample sheet."""
+@verb("as_json")
+def show(call: Call, name: Name) -> None:
+    """Show a model's card, its figures and its components' names."""
     from comet_cli.models import library
 
-    with Report(as_json=as_json) as report:
-        facts = library.to_json(library.entry(library.find(name)))
-        report.show(facts, describe(facts))
+    facts = library.to_json(library.entry(library.find(name)))
+    call.report.show(facts, describe(facts))
 
 
 @app.command("import")
+@verb(*REPORT)
 def import_(
+    call: Call,
     file: Annotated[Path, typer.Argument(help="A checkpoint of the released training script.")],
     name: Annotated[str | None, typer.Option(help="Name; default: made from the file's.")] = None,
     components: Annotated[
@@ -69,34 +73,36 @@ def import_(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check only, write nothing.")] = False,
     force: Force = False,
-    as_json: options.Json = False,
-    quiet: Quiet = False,
 ) -> None:
-    """Turn a checkpoint of the paper's authors into a model; nothing in it is executed."""
+    """Turn a checkpoint of the paper's authors into a model.
+
+    Nothing in the file is executed.
+    """
     from comet_cli.official.importing import MisfitError, Told, import_official
 
-    with Report(as_json=as_json, quiet=quiet) as report:
-        told = Told(components, size, render_steps, render_step_size)
-        try:
-            card, folder = import_official(file, name, told=told, dry_run=dry_run, overwrite=force)
-        except MisfitError as error:
-            if not as_json:
-                report.note(misfit_table(error.misfits))
-            raise
-        report.note(
-            f"{card.name}: {card.encoder} encoder, {card.energy}, K {card.components}, "
-            f"D {card.latent_dim}, R {card.image_size}, F {card.filter_dim}"
-        )
-        if card.defaults_from:
-            report.note(f"not in the file, so defaults: {', '.join(card.defaults_from)}")
-        if dry_run:
-            report.note("dry run: nothing was written")
-        facts = {"folder": str(folder), "written": not dry_run, "card": json.loads(card.to_json())}
-        report.show(facts, str(folder))
+    told = Told(components, size, render_steps, render_step_size)
+    try:
+        card, folder = import_official(file, name, told=told, dry_run=dry_run, overwrite=force)
+    except MisfitError as error:
+        if not call.as_json:
+            call.report.note(misfit_table(error.misfits))
+        raise
+    call.report.note(
+        f"{card.name}: {card.encoder} encoder, {card.energy}, K {card.components}, "
+        f"D {card.latent_dim}, R {card.image_size}, F {card.filter_dim}"
+    )
+    if card.defaults_from:
+        call.report.note(f"not in the file, so defaults: {', '.join(card.defaults_from)}")
+    if dry_run:
+        call.report.note("dry run: nothing was written")
+    facts = {"folder": str(folder), "written": not dry_run, "card": json.loads(card.to_json())}
+    call.report.show(facts, str(folder))
 
 
 @app.command()
+@verb("force", *REPORT)
 def export(
+    call: Call,
     name: Name,
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="Checkpoint to write (.pth).")
@@ -105,11 +111,8 @@ def export(
         str,
         typer.Option("--format", metavar="KIND", help="official: as the paper's authors' code."),
     ] = "official",
-    force: options.Force = False,
-    as_json: options.Json = False,
-    quiet: Quiet = False,
 ) -> None:
-    """Write a model as a checkpoint that the code of the paper's authors loads."""
+    """Write a model as a checkpoint for the paper's authors' code."""
     from comet_cli.formats.files import write_output
     from comet_cli.formats.overwriting import check_output
     from comet_cli.models import comet_model
@@ -117,104 +120,110 @@ def export(
 
     if format_ != "official":
         raise UsageError(f"unknown format '{format_}'; expected official")
-    check_stdout(output, as_json)
-    with Report(as_json=as_json, quiet=quiet) as report:
-        check_output(output, force=force)
-        model = comet_model.load(name, "cpu")
-        write_output(output, official_bytes(model))
-        report.note(f"their format has no place for {LOST}")
-        report.wrote(output)
+    check_stdout(output, call.as_json)
+    check_output(output, force=call.force)
+    model = comet_model.load(name, "cpu")
+    write_output(output, official_bytes(model))
+    call.report.note(f"their format has no place for {LOST}")
+    call.report.wrote(output)
 
 
 @app.command()
+@verb(*REPORT)
 def pull(
+    call: Call,
     repository: Annotated[str, typer.Argument(help="org/name or org/name@revision on the Hub.")],
     name: Annotated[str | None, typer.Option(help="Local name; default: the repository's.")] = None,
     force: Force = False,
-    as_json: options.Json = False,
-    quiet: Quiet = False,
 ) -> None:
-    """Get a model from the Hugging Face Hub, to be used by its name and without a network."""
+    """Get a model from the Hugging Face Hub.
+
+    From then on it is used by its name, without a network.
+    """
     from comet_cli.models.hub import silence
     from comet_cli.models.library import pull as pull_model
 
-    with Report(as_json=as_json, quiet=quiet) as report:
-        if quiet or as_json:
-            silence()
-        card, folder, origin = pull_model(repository, name, overwrite=force)
-        report.note(f"{origin}: {card.description or card.name}")
-        facts = {"name": folder.name, "folder": str(folder), "origin": str(origin)}
-        report.show(facts, str(folder))
+    if call.quiet or call.as_json:
+        silence()
+    card, folder, origin = pull_model(repository, name, overwrite=force)
+    call.report.note(f"{origin}: {card.description or card.name}")
+    facts = {"name": folder.name, "folder": str(folder), "origin": str(origin)}
+    call.report.show(facts, str(folder))
 
 
 @app.command()
+@verb(*REPORT)
 def push(
+    call: Call,
     name: Name,
     repository: Annotated[str, typer.Argument(help="org/name on the Hub; made if need be.")],
     private: Annotated[
         bool, typer.Option("--private", help="Make a new repository private.")
     ] = False,
-    as_json: options.Json = False,
-    quiet: Quiet = False,
 ) -> None:
-    """Upload a model to the Hugging Face Hub, with a README made from its card."""
+    """Upload a model to the Hugging Face Hub.
+
+    Its README is made from its card.
+    """
     from comet_cli.models import library
     from comet_cli.models.hub import push as push_model
     from comet_cli.models.hub import silence
 
-    with Report(as_json=as_json, quiet=quiet) as report:
-        if quiet or as_json:
-            silence()
-        found, url = push_model(library.find(name), repository, private=private or None)
-        report.note(f"others get it with: comet models pull {repository.removeprefix('hf:')}")
-        report.show({"origin": str(found), "url": url}, url)
+    if call.quiet or call.as_json:
+        silence()
+    found, url = push_model(library.find(name), repository, private=private or None)
+    call.report.note(f"others get it with: comet models pull {repository.removeprefix('hf:')}")
+    call.report.show({"origin": str(found), "url": url}, url)
 
 
 @app.command()
+@verb("as_json")
 def verify(
+    call: Call,
     name: Annotated[str | None, typer.Argument(help="A model; default: all.")] = None,
-    as_json: options.Json = False,
 ) -> None:
-    """Compare weights with the hashes in their cards; exit code 1 if any differs."""
+    """Check models' weights against the hashes in their cards.
+
+    The exit code is 1 if any differs.
+    """
     from comet_cli.models import folder as model_folder
     from comet_cli.models import library
 
-    with Report(as_json=as_json) as report:
-        problems: list[str] = []
-        if name is None:
-            folders = {entry.name: entry.folder for entry in library.list_models(problems)}
-        else:
-            folders = {name: library.find(name)}
-        results: dict[str, str] = {}
-        for key, folder in folders.items():
-            try:
-                model_folder.verify(folder)
-                results[key] = "ok"
-            except CometError as error:
-                results[key] = str(error)
-        ok = not problems and all(result == "ok" for result in results.values())
-        lines = [f"{key}: {result}" for key, result in results.items()] + problems
-        report.show({"ok": ok, "models": results, "problems": problems}, "\n".join(lines))
+    problems: list[str] = []
+    if name is None:
+        folders = {entry.name: entry.folder for entry in library.list_models(problems)}
+    else:
+        folders = {name: library.find(name)}
+    results: dict[str, str] = {}
+    for key, folder in folders.items():
+        try:
+            model_folder.verify(folder)
+            results[key] = "ok"
+        except CometError as error:
+            results[key] = str(error)
+    ok = not problems and all(result == "ok" for result in results.values())
+    lines = [f"{key}: {result}" for key, result in results.items()] + problems
+    call.report.show({"ok": ok, "models": results, "problems": problems}, "\n".join(lines))
     if not ok:
-        raise typer.Exit(1)
+        call.report.exit_code = 1
 
 
 @app.command()
+@verb("as_json")
 def remove(
+    call: Call,
     name: Annotated[str, typer.Argument(help="A local model's name.")],
     yes: Annotated[
         bool, typer.Option("--force", "-f", "--yes", "-y", help="Delete without being asked.")
     ] = False,
-    as_json: options.Json = False,
 ) -> None:
     """Delete a model that was pulled, imported or trained."""
     from comet_cli.models import library
 
-    with Report(as_json=as_json) as report:
-        folder = library.local_folder(name)
-        # Only a person at a terminal can answer.
-        asked = sys.stdin.isatty() and sys.stderr.isatty() and not as_json
-        if not yes and not (asked and typer.confirm(f"Delete {folder}?", err=True)):
-            raise UsageError(f"this deletes {folder}; repeat it with --force if that is meant")
-        removed = library.remove(name)
-        report.show({"removed": str(removed)}, str(removed))
+    folder = library.local_folder(name)
+    # Only a person at a terminal can answer.
+    asked = sys.stdin.isatty() and sys.stderr.isatty() and not call.as_json
+    if not yes and not (asked and typer.confirm(f"Delete {folder}?", err=True)):
+        raise UsageError(f"this deletes {folder}; repeat it with --force if that is meant")
+    removed = library.remove(name)
+    call.report.show({"removed": str(removed)}, str(removed))

@@ -80,16 +80,52 @@ def _data(dataset: str) -> str:
 
 
 def describe(facts: dict[str, Any]) -> str:
-    """Return all facts of a model, a line each, and a line for each component that has a name."""
+    """Return all facts of a model, a line each, then its components' names and its figures."""
     assumed = facts["defaults_from"]
-    keys = [*FIRST, *sorted(set(facts) - set(FIRST) - {"format", "version"})]
+    elsewhere = {*FIRST, "format", "version"} | ({"figures"} if facts["figures"] else set())
+    keys = [*FIRST, *sorted(set(facts) - elsewhere)]
     lines = [
         f"{key:<18}{_text(facts[key])}{DEFAULT if key in assumed else ''}"
         for key in keys
         if facts[key] is not None
     ]
     lines += [f"component {k:<8}{label}" for k, label in enumerate(facts["labels"])]
-    return "\n".join(lines)
+    return "\n".join([*lines, *figures_table(facts["figures"])])
+
+
+def figures_table(figures: dict[str, Any]) -> list[str]:
+    """Return a card's figures, a line each under a heading, then a table for each of its lists."""
+    rows: list[tuple[str, str, str]] = []
+    tables: list[str] = []
+    _collect(figures, (), rows, tables)
+    plain = ["", *_aligned([("FIGURES", "", ""), *rows]).split("\n")] if rows else []
+    return [*plain, *tables]
+
+
+def _collect(
+    figures: dict[str, Any],
+    place: tuple[str, ...],
+    rows: list[tuple[str, str, str]],
+    tables: list[str],
+) -> None:
+    """Sort figures into lines (what was measured, name, value) and tables of several like these."""
+    for name, value in figures.items():
+        if not isinstance(value, dict):
+            rows.append((show(" ".join(place)), show(name), _cell(value)))
+        elif place and len(value) > 1 and all(isinstance(row, dict) for row in value.values()):
+            columns = list(dict.fromkeys(key for row in value.values() for key in row))
+            heading = (show(" ".join((*place, name))).upper(), *map(show, columns))
+            cells = [
+                (show(key), *(_cell(row.get(column)) for column in columns))
+                for key, row in value.items()
+            ]
+            tables += ["", *_aligned([heading, *cells]).split("\n")]
+        else:
+            _collect(value, (*place, name), rows, tables)
+
+
+def _cell(value: object) -> str:
+    return "-" if value is None else show(_text(value))
 
 
 def _text(value: object) -> str:

@@ -61,7 +61,7 @@ Align = Annotated[
     typer.Option(
         "--align",
         metavar="KIND",
-        help="face: crop and rotate photos as CelebA-HQ does (needs comet-cli[align]).",
+        help="face: crop and rotate photos as CelebA-HQ does (needs dlib-bin).",
         show_default="pictures as they are",
     ),
 ]
@@ -72,6 +72,15 @@ Steps = Annotated[
 ]
 StepSize = Annotated[
     float, typer.Option("--step-size", metavar="X", help="Multiplies each model's own step size.")
+]
+Start = Annotated[
+    str,
+    typer.Option(
+        "--init",
+        metavar="START",
+        help="Where a rendering starts: noise, grey, black, or auto.",
+        autocompletion=words("auto", "noise", "grey", "black"),
+    ),
 ]
 Literal = Annotated[
     bool, typer.Option("--literal", help="Arguments are file names, not selections.")
@@ -84,13 +93,13 @@ Force = Annotated[
 ]
 Fresh = Annotated[
     bool,
-    typer.Option("--fresh", help="Encode pictures whose .z is there already and matches them."),
+    typer.Option("--fresh", help="Ignore cached components and encode again."),
 ]
 Preview = Annotated[
     bool,
-    typer.Option("--preview", help="Show it in the terminal too (needs comet-cli[preview])."),
+    typer.Option("--preview", help="Show it in the terminal too (needs rich-pixels)."),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the paths written.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print names and paths only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Components = Annotated[
     str | None,

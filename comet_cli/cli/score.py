@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 
-from comet_cli.cli import options
 from comet_cli.cli.completion import complete_selections
-from comet_cli.cli.console import SOME_FAILED, Report, print_error, unprotect
+from comet_cli.cli.console import unprotect
+from comet_cli.cli.verb import REPORT, SESSION, Call, verb
 from comet_cli.errors import CometError
 from comet_cli.formats.files import show
 
 
+@verb(*SESSION, "literal", *REPORT)
 def score(
+    call: Call,
     arguments: Annotated[
         list[str],
         typer.Argument(
@@ -31,13 +33,6 @@ def score(
             metavar="N", min=1, help="The N pictures that contain the selection best, best first."
         ),
     ] = None,
-    model: options.Model = "auto",
-    fresh: options.Fresh = False,
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
-    literal: options.Literal = False,
-    quiet: options.Quiet = False,
-    as_json: options.Json = False,
 ) -> None:
     """Print the energies of pictures and components.
 
@@ -46,40 +41,27 @@ def score(
 
     Example: comet score folder/*.png a.z:1 --top 10
     """
-    with Report(as_json=as_json, quiet=quiet) as report:
-        from comet_cli.inputs.session import Session
-        from comet_cli.verbs.score import rank, score_images, split_arguments
+    from comet_cli.verbs.score import rank, score_images, split_arguments
 
-        pictures, selections = split_arguments(arguments, literal=literal)
-        session = Session(
-            model=model, device=device, precision=precision, fresh=fresh, note=report.note
-        )
-        with report.progress("scoring") as progress:
-            found = score_images(pictures, selections, session, literal=literal, progress=progress)
-        failed = [p for p in found if p.error is not None]
-        for picture in failed:
-            report.document.setdefault("failed", []).append(
-                {"picture": picture.picture, "error": str(picture.error)}
-            )
-            if not as_json:
-                print_error(str(picture.error))
-        if len(failed) == len(found):
-            raise CometError(f"none of the {len(found)} pictures could be scored")
-        shown = found if top is None else rank(found, top)
-        scores = [s for p in shown for s in p.scores]
-        document = {"scores": [dataclasses.asdict(s) for s in scores]}
-        lines = [
-            f"{s.energy:.6g}\t{show(s.picture)}\t{s.source}:{s.component}\t{s.model}\t{s.label}"
-            for s in scores
+    report = call.report
+    pictures, selections = split_arguments(arguments, literal=call.literal)
+    with report.progress("scoring") as progress:
+        found = score_images(pictures, selections, call.session(), progress=progress)
+    failed = [p for p in found if p.error is not None]
+    for picture in failed:
+        report.failed(picture.error, picture=picture.picture)
+    if len(failed) == len(found):
+        raise CometError(f"none of the {len(found)} pictures could be scored")
+    shown = found if top is None else rank(found, top)
+    scores = [s for p in shown for s in p.scores]
+    document = {"scores": [dataclasses.asdict(s) for s in scores]}
+    lines = [
+        f"{s.energy:.6g}\t{show(s.picture)}\t{s.source}:{s.component}\t{s.model}\t{s.label}"
+        for s in scores
+    ]
+    if top is not None:
+        document["ranking"] = [
+            {"rank": n, "picture": p.picture, "energy": p.energy} for n, p in enumerate(shown, 1)
         ]
-        if top is not None:
-            document["ranking"] = [
-                {"rank": n, "picture": p.picture, "energy": p.energy}
-                for n, p in enumerate(shown, 1)
-            ]
-            lines = [f"{p.energy:.6g}\t{show(p.picture)}" for p in shown]
-        if failed:
-            report.document["exit_code"] = SOME_FAILED
-        report.show(document, "\n".join(lines))
-    if failed:
-        raise typer.Exit(SOME_FAILED)
+        lines = [f"{p.energy:.6g}\t{show(p.picture)}" for p in shown]
+    report.show(document, "\n".join(lines))

@@ -71,6 +71,6 @@ def _pixels_library() -> Any:
     except ImportError:
         raise MissingExtraError(
             "--preview needs rich-pixels, which is not installed; the picture is written, and "
-            "pip install 'comet-cli[preview]' mends it"
+            "pip install rich-pixels mends it"
         ) from None
     return Pixels

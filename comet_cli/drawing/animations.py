@@ -48,7 +48,7 @@ def _video_library() -> Any:
     except ImportError:
         raise CometError(
             "an MP4 needs PyAV, which is not installed; "
-            "pip install 'comet-cli[video]', or write .apng, .gif or .webp"
+            "pip install av, or write .apng, .gif or .webp"
         ) from None
     return av
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +16,7 @@ CELL = 144
 INK = (38, 43, 51)
 FAINT = (120, 127, 138)
 EDGE = (214, 218, 224)
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True)
@@ -73,12 +76,12 @@ def draw_sheet(sheet: Sheet) -> np.ndarray:
     if sheet.title:
         draw.text((left, margin), sheet.title, INK, heading)
     for x, label in zip(lefts, sheet.columns, strict=True):
-        fitted = _fit(label, text, side)
+        fitted = fit_label(label, text, side)
         draw.text((x + side / 2, top - round(9 * unit)), fitted, INK, text, anchor="ms")
     for row, (label, cells) in enumerate(zip(sheet.rows, sheet.cells, strict=True)):
         y = top + row * pitch
         if label:
-            stripe = _upright(_fit(label, text, side), text, (side, strip))
+            stripe = _upright(fit_label(label, text, side), text, (side, strip))
             image.paste(stripe, (margin - round(4 * unit), y))
         for x, cell in zip(lefts, cells, strict=False):
             if cell is not None:
@@ -96,28 +99,46 @@ def _scaled(cell: np.ndarray, side: int) -> Image.Image:
     return Image.fromarray(cell).resize((side, side), Image.Resampling.BICUBIC)
 
 
-def _upright(
-    label: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, size: tuple[int, int]
-) -> Image.Image:
+def _upright(label: str, font: Font, size: tuple[int, int]) -> Image.Image:
     """Return a label that reads from bottom to top."""
     stripe = Image.new("RGB", size, "white")
     ImageDraw.Draw(stripe).text((size[0] / 2, size[1] / 2), label, FAINT, font, anchor="mm")
     return stripe.transpose(Image.Transpose.ROTATE_90)
 
 
-def _fit(label: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
-    """Shorten a label in its middle until it fits."""
-    shown = label
-    keep = len(label)
+def fit_label(label: str, font: Font, width: float) -> str:
+    """Shorten a label until it fits.
+
+    Of several names, ``face-a, face-b``, the later ones lose the words that all begin with:
+    ``face-a, b``; where that is not enough, each name is shortened in its middle.
+    """
+    if font.getlength(label) <= width:
+        return label
+    names = label.split(", ")
+    shared = len(_shared_words(names))
+    names = [names[0], *(name[shared:] for name in names[1:])]
+    keep = max(map(len, names))
+    shown = ", ".join(names)
     while keep > 1 and font.getlength(shown) > width:
         keep -= 1
-        shown = label[: (keep + 1) // 2] + "…" + label[len(label) - keep // 2 :]
+        shown = ", ".join(_shorten(name, keep) for name in names)
     return shown
 
 
-def _wrap(
-    caption: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float
-) -> list[str]:
+def _shared_words(names: Sequence[str]) -> str:
+    """Return the words that all of several names begin with, up to a hyphen, point or the like."""
+    shared = os.path.commonprefix(list(names)) if len(names) > 1 else ""
+    return re.sub(r"[^\W_]*$", "", shared)
+
+
+def _shorten(name: str, keep: int) -> str:
+    """Leave out the middle of a name that has more than ``keep`` characters."""
+    if len(name) <= keep:
+        return name
+    return name[: (keep + 1) // 2] + "…" + name[len(name) - keep // 2 :]
+
+
+def _wrap(caption: str, font: Font, width: float) -> list[str]:
     """Break a caption between words, and a word that is too long for a line within it."""
     lines: list[str] = []
     for word in caption.split():

@@ -164,7 +164,7 @@ def load_finder() -> Finder:
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtraError(
             "--align face needs dlib and its face models, which are not installed: "
-            "pip install 'comet-cli[align]'"
+            "pip install dlib-bin face_recognition_models"
         )
     folder = Path(spec.submodule_search_locations[0]) / "models"
     path = folder / "shape_predictor_68_face_landmarks.dat"

@@ -13,11 +13,12 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from comet_cli.errors import SelectionError
 from comet_cli.formats.files import show
+from comet_cli.inputs.selection import Selection, parse_selection
 
 _RECTANGLE = re.compile(r"\d{1,6}(?:,\d{1,6}){3}")
 MASKS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
@@ -41,6 +42,33 @@ class Region:
     def path(self) -> str | None:
         """Return the mask's file, None for a rectangle."""
         return self.text if self.rectangle is None else None
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of ``compose``: a selection, or a blend of two, and where it acts.
+
+    Attributes:
+        first: the selection.
+        second: what it is blended with, or None.
+        part: how far the blend is from the first to the second, 0 to 1.
+        region: where it acts; None for everywhere.
+    """
+
+    first: Selection
+    second: Selection | None = None
+    part: float = 0.0
+    region: Region | None = None
+
+    @property
+    def selections(self) -> tuple[Selection, ...]:
+        """The one selection, or the two of a blend."""
+        return (self.first,) if self.second is None else (self.first, self.second)
+
+    @property
+    def mask(self) -> str | None:
+        """The file of the region's mask, or None."""
+        return None if self.region is None else self.region.path
 
 
 def split_region(
@@ -100,15 +128,21 @@ def split_blend(text: str, *, literal: bool = False) -> tuple[str, str | None, f
     return match[1], match[3], part
 
 
-def split_arguments(texts: Sequence[str], *, literal: bool = False) -> tuple[list[str], list[str]]:
-    """Return the plain selections in ``compose``'s arguments, and the masks that they name."""
-    plain: list[str] = []
-    masks: list[str] = []
-    for text in texts:
-        rest, region = split_region(text, literal=literal)
-        plain += [side for side in split_blend(rest, literal=literal)[:2] if side is not None]
-        masks += [region.path] if region is not None and region.path is not None else []
-    return plain, masks
+def parse_argument(text: str, *, literal: bool = False) -> Argument:
+    """Parse one argument of ``compose``.
+
+    Raises:
+        SelectionError: see :func:`split_region`, :func:`split_blend` and
+            :func:`comet_cli.inputs.selection.parse_selection`.
+    """
+    rest, region = split_region(text, literal=literal)
+    first, second, part = split_blend(rest, literal=literal)
+    return Argument(
+        parse_selection(first, literal=literal),
+        None if second is None else parse_selection(second, literal=literal),
+        part,
+        region,
+    )
 
 
 def write_blend(first: str, second: str, part: float) -> str:

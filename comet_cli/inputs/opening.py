@@ -1,4 +1,4 @@
-"""Selections of the command line, parsed and opened."""
+"""Selections opened: files to components, and components to the terms of a recipe."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 from comet_cli.formats.files import check_inputs
 from comet_cli.formats.picture_recipe import ModelReference, PictureRecipe, RecipeRow, RecipeTerm
-from comet_cli.inputs.selection import Selection, parse_selection
+from comet_cli.inputs.selection import Selection
 from comet_cli.inputs.session import Opened, Session
 from comet_cli.version import __version__
 
@@ -43,37 +43,28 @@ class RecipeDraft:
 
 
 def open_selections(
-    session: Session, texts: Sequence[str], *, literal: bool = False
+    session: Session, selections: Sequence[Selection]
 ) -> list[tuple[Opened, list[tuple[int, float]]]]:
-    """Open the files of selection arguments.
+    """Open the files of selections, which are looked for before any work.
 
     A file that several selections speak of is opened, and encoded, once.
 
     Returns:
-        The input and its selected (component, weight) pairs, an argument each.
+        The input and its selected (component, weight) pairs, a selection each.
 
     Raises:
-        SelectionError: see :mod:`comet_cli.inputs.selection`.
+        SelectionError: see :meth:`.selection.Selection.pick`.
         UsageError, FileFormatError: files that are not there, or not what they should be.
     """
-    selections = parse_selections(session, texts, literal=literal)
-    opened: dict[str, Opened] = {}
-    found = []
-    for selection in selections:
-        if selection.path not in opened:
-            opened[selection.path] = session.open(selection.path, literal=literal)
-        source = opened[selection.path]
-        found.append((source, selection.pick(len(source.components), source.components.labels)))
-    return found
-
-
-def parse_selections(
-    session: Session, texts: Sequence[str], *, literal: bool = False
-) -> list[Selection]:
-    """Parse selection arguments and check that their files exist, before any work."""
-    selections = [parse_selection(text, literal=literal) for text in texts]
     for selection in selections:
         if selection.note:
             session.note(selection.note)
     check_inputs(dict.fromkeys(s.path for s in selections))
-    return selections
+    opened: dict[str, Opened] = {}
+    found = []
+    for selection in selections:
+        if selection.path not in opened:
+            opened[selection.path] = session.open(selection.path)
+        source = opened[selection.path]
+        found.append((source, selection.pick(len(source.components), source.components.labels)))
+    return found

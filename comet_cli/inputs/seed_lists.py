@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 
 from comet_cli.errors import UsageError
 from comet_cli.formats.files import show
@@ -37,7 +38,7 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
-def seed_paths(output: str, seeds: list[int]) -> list[str]:
+def seed_paths(output: str, seeds: Sequence[int]) -> list[str]:
     """Return a file a seed, or nothing where all go onto one sheet.
 
     A folder (or a name that ends in a slash) takes ``seed-0.png`` …, with zeros in front so that

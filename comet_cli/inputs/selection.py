@@ -115,7 +115,7 @@ def parse_selection(
     if not text:
         raise SelectionError("an empty argument selects nothing; expected a file such as a.z:0,2")
     if literal:
-        return Selection(text, text)
+        return Selection(text, "./-" if text == "-" else text)
     try:
         selection = _parse(text)
     except SelectionError as error:
@@ -131,6 +131,11 @@ def parse_selection(
         )
         return Selection(text, selection.path, selection.items, selection.weight, note)
     raise SelectionError(_literal_hint(text))
+
+
+def parse_selections(texts: Sequence[str], *, literal: bool = False) -> tuple[Selection, ...]:
+    """Parse several arguments; see :func:`parse_selection`."""
+    return tuple(parse_selection(text, literal=literal) for text in texts)
 
 
 def parse_listing(listing: str, where: str) -> Selection:

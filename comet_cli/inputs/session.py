@@ -163,9 +163,9 @@ class Session:
             f"(known: {known}); give its folder with -m"
         )
 
-    def open(self, path: str, *, literal: bool = False) -> Opened:
+    def open(self, path: str) -> Opened:
         """Open a ``.z`` file, or a picture, which is encoded; ``-`` is standard input."""
-        data = read_input("./-" if literal and path == "-" else path)
+        data = read_input(path)
         where = f"'{show(path)}'"
         if is_components(data) or path.endswith(".z"):
             components = parse_components(data, where)

@@ -89,7 +89,7 @@ def structure_loss(output: Tensor, target: Tensor) -> Tensor:
     except ImportError:
         raise MissingExtraError(
             "the recipe's structure loss needs pytorch-msssim, which is not installed: "
-            "pip install 'comet-cli[losses]'"
+            "pip install pytorch-msssim"
         ) from None
     side = min(target.shape[-2:])
     window = next((w for w in STRUCTURE_WINDOWS if (w - 1) * 16 < side), None)

@@ -82,7 +82,7 @@ def perceptual_network(path: Path, device: str) -> nn.Module:
     except ImportError as error:
         raise MissingExtraError(
             f"the recipe's perceptual loss needs {error.name or 'lpips'}, which is not installed: "
-            "pip install 'comet-cli[perceptual]'"
+            "pip install lpips"
         ) from None
     except (RuntimeError, OSError, AttributeError) as error:  # torchvision is for another torch
         first_line = next(iter(str(error).splitlines()), type(error).__name__)

@@ -136,8 +136,7 @@ def with_tensorboard(report: Report | None, folder: Path) -> Report:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise MissingExtraError(
-            "the recipe asks for tensorboard, which is not installed: "
-            "pip install 'comet-cli[tensorboard]'"
+            "the recipe asks for tensorboard, which is not installed: pip install tensorboard"
         ) from None
     writer = SummaryWriter(str(folder / "tensorboard"))
 

@@ -1,4 +1,4 @@
-"""``comet compose``: selected components of any pictures and models, rendered as one picture."""
+"""The recipe of a composition: made from its terms, and rendered."""
 
 from __future__ import annotations
 
@@ -131,27 +131,15 @@ def descent_settings(recipe: PictureRecipe) -> tuple[int, int | None, float]:
 def draw_composition(
     recipe: PictureRecipe, session: Session, callback: Callback | None = None
 ) -> np.ndarray:
-    """Render a ``compose`` recipe; see :func:`finish_composition`.
-
-    Returns:
-        (R,R,3) uint8, or the sheet of a recipe with several seeds.
-    """
-    return finish_composition(recipe, session, callback)[0]
-
-
-def finish_composition(
-    recipe: PictureRecipe, session: Session, callback: Callback | None = None
-) -> tuple[np.ndarray, PictureRecipe]:
     """Render a ``compose`` recipe.
 
     Args:
-        recipe: from :func:`plan_composition`, or read back from a picture.
+        recipe: from :func:`compose_recipe`, or read back from a picture.
         session: the models.
         callback: see :func:`comet_cli.energy.descent.descend`.
 
     Returns:
-        The picture, (R,R,3) uint8, or the sheet of several; and the recipe with what only the
-        rendering could tell: the steps that a tolerance left.
+        (R,R,3) uint8, or the sheet of a recipe with several seeds.
 
     Raises:
         DivergenceError: the descent diverged.
@@ -159,13 +147,26 @@ def finish_composition(
     """
     seeds = recipe.settings.get("seeds")
     if seeds is None:
-        ((_, pixels, finished),) = finish_compositions(recipe, session, None, callback)
-        return pixels, finished
+        ((_, pixels, _),) = finish_compositions(recipe, session, None, callback)
+        return pixels
     if not isinstance(seeds, str):
         raise FileFormatError("the recipe's setting 'seeds' is no list of seeds")
-    every = parse_seeds(seeds)
-    drawn = list(finish_compositions(recipe, session, every, callback))
-    columns = math.ceil(math.sqrt(len(every)))
+    return finish_sheet(recipe, session, parse_seeds(seeds), callback)[0]
+
+
+def finish_sheet(
+    recipe: PictureRecipe,
+    session: Session,
+    seeds: Sequence[int],
+    callback: Callback | None = None,
+) -> tuple[np.ndarray, PictureRecipe]:
+    """Render a ``compose`` recipe with several seeds onto one sheet.
+
+    Returns:
+        The sheet, (H,W,3) uint8, and the recipe with the steps that a tolerance left.
+    """
+    drawn = list(finish_compositions(recipe, session, seeds, callback))
+    columns = math.ceil(math.sqrt(len(seeds)))
     lines = [drawn[n : n + columns] for n in range(0, len(drawn), columns)]
     sheet = Sheet(
         columns=[""] * columns,
@@ -196,7 +197,8 @@ def finish_compositions(
         callback: called with the steps of all seeds counted on.
 
     Yields:
-        The seed, its picture (R,R,3) uint8 and the recipe of that picture alone.
+        The seed, its picture (R,R,3) uint8 and the recipe of that picture alone, with the steps
+        that a tolerance left.
     """
     terms = session.terms(recipe, recipe.rows[0])
     seed, steps, step_size = descent_settings(recipe)
@@ -220,7 +222,7 @@ def finish_compositions(
                 num_steps=steps if taken is None else taken[n],
                 step_size=step_size,
                 size=size,
-                init=_start(recipe, size),
+                init=recipe_start(recipe, size),
                 callback=follow,
                 solver=solver,
                 tolerance=tolerance,
@@ -235,7 +237,8 @@ def finish_compositions(
         yield one, to_bytes(image[0]), replace(recipe, settings=settings)
 
 
-def _start(recipe: PictureRecipe, size: int) -> str | torch.Tensor:
+def recipe_start(recipe: PictureRecipe, size: int) -> str | torch.Tensor:
+    """Return where a ``compose`` recipe starts: a word, or its picture as (1,3,R,R)."""
     init = recipe.choice("init", (*STARTS, "picture"))
     if init != "picture":
         return init

@@ -14,6 +14,7 @@ from comet_cli.errors import UsageError
 from comet_cli.formats.images import decode_png, encode_png, to_bytes, write_png
 from comet_cli.formats.picture_recipe import PictureRecipe, RecipeRow
 from comet_cli.inputs.opening import RecipeDraft, open_selections
+from comet_cli.inputs.selection import Selection
 from comet_cli.inputs.session import Opened, Progress, Session
 from comet_cli.models.card import STARTS
 from comet_cli.verbs.compose_recipe import check_settings, descent_settings
@@ -22,14 +23,13 @@ START_CHOICES = ("auto", *STARTS)
 
 
 def plan_decomposition(
-    inputs: Sequence[str],
+    inputs: Sequence[Selection],
     session: Session,
     *,
     seed: int = 0,
     steps: int | None = None,
     step_size: float = 1.0,
     init: str = "auto",
-    literal: bool = False,
 ) -> PictureRecipe:
     """Turn images and ``.z`` files (or selections) into the recipe of their sheet.
 
@@ -41,13 +41,12 @@ def plan_decomposition(
         step_size: multiplies every model's own λ.
         init: where single components start: ``grey``, ``noise``, or ``auto``: grey for quadratic
             models, whatever the card says for the others.
-        literal: the arguments are file names.
     """
     check_settings(seed=seed, steps=steps, step_size=step_size)
     if init not in START_CHOICES:
         raise UsageError(f"--init is '{init}', expected one of {', '.join(START_CHOICES)}")
     draft = RecipeDraft()
-    for opened, picked in open_selections(session, inputs, literal=literal):
+    for opened, picked in open_selections(session, inputs):
         terms = tuple(draft.term(opened, k, w) for k, w in picked)
         draft.rows.append(RecipeRow(row_name(opened), terms, embedded_picture(opened)))
     return draft.finish(
@@ -141,7 +140,7 @@ def component_columns(recipe: PictureRecipe, most: int, word: str = "component "
 
 
 def write_decomposition(
-    inputs: Sequence[str],
+    inputs: Sequence[Selection],
     output: str,
     session: Session,
     *,

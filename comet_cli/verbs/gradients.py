@@ -26,7 +26,8 @@ from comet_cli.formats.files import check_distinct, show, write_output
 from comet_cli.formats.images import decode_png, encode_png, from_bytes, write_png
 from comet_cli.formats.overwriting import check_output
 from comet_cli.formats.picture_recipe import PictureRecipe, RecipeRow, Setting
-from comet_cli.inputs.opening import RecipeDraft, open_selections, parse_selections
+from comet_cli.inputs.opening import RecipeDraft, open_selections
+from comet_cli.inputs.selection import Selection
 from comet_cli.inputs.session import Progress, Session
 from comet_cli.verbs.compose_recipe import check_settings
 from comet_cli.verbs.decompose import component_columns, row_name
@@ -34,14 +35,13 @@ from comet_cli.version import __version__
 
 
 def plan_gradients(
-    images: Sequence[str],
+    images: Sequence[Selection],
     session: Session,
     *,
     at: str = "start",
     map_kind: str = "signed",
     with_overlay: bool = False,
     seed: int = 0,
-    literal: bool = False,
 ) -> PictureRecipe:
     """Encode images and return the recipe of their sheet of gradient maps.
 
@@ -53,14 +53,14 @@ def plan_gradients(
     for name, value, choices in (("--at", at, POINTS), ("--map", map_kind, MAPS)):
         if value not in choices:
             raise UsageError(f"{name} is '{value}', expected one of {', '.join(choices)}")
-    for selection in parse_selections(session, images, literal=literal):
+    for selection in images:
         if selection.items is not None or selection.weight != 1:
             raise UsageError(
                 f"'{show(selection.text)}': gradients maps all components of a picture; name the "
                 "picture alone"
             )
     draft = RecipeDraft()
-    for opened, picked in open_selections(session, images, literal=literal):
+    for opened, picked in open_selections(session, images):
         if opened.picture is None:
             raise UsageError(
                 f"'{show(opened.path)}' holds components without their picture; gradients needs "
@@ -187,7 +187,7 @@ def gradients_npz(recipe: PictureRecipe, attributions: Sequence[Attribution]) ->
 
 
 def write_gradients(
-    images: Sequence[str],
+    images: Sequence[Selection],
     output: str,
     session: Session,
     *,
@@ -233,7 +233,7 @@ def write_gradients(
     sheet = [(name, Path(name)) for name in (output, npz) if name is not None]
     check_distinct([*sheet, *((part.recipe.rows[0].name, part.path) for part in parts)])
     for part in parts:
-        check_output(part.path, force=force, inputs=images)
+        check_output(part.path, force=force, inputs=[s.path for s in images])
     attributions = attribute_rows(recipe, session, progress)
     numbers = b"" if npz is None else gradients_npz(recipe, attributions)
     write_png(draw_gradients(recipe, attributions), output, recipe if metadata else None)

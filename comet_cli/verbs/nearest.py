@@ -18,7 +18,7 @@ import numpy as np
 from comet_cli.errors import CometError, FileFormatError, UsageError
 from comet_cli.formats.components import ComponentSet, is_components, parse_components
 from comet_cli.formats.files import STANDARD, check_inputs, read_input, show
-from comet_cli.inputs.selection import Selection, parse_selection
+from comet_cli.inputs.selection import Selection
 
 # (file's bytes, path, components of the model to encode it with or None) -> its components
 Encode = Callable[[bytes, str, ComponentSet | None], ComponentSet]
@@ -65,11 +65,10 @@ class Neighbours:
 
 
 def find_nearest(
-    query: str,
-    candidates: Sequence[str],
+    query: Selection,
+    candidates: Sequence[Selection],
     *,
     top: int = 10,
-    literal: bool = False,
     encode: Encode | None = None,
 ) -> Neighbours:
     """Return the components closest to one.
@@ -80,7 +79,6 @@ def find_nearest(
         query: a selection of one component, ``a.z:1``.
         candidates: ``.z`` files and pictures, or selections of some of their components.
         top: how many to return.
-        literal: arguments are file names.
         encode: encodes pictures, those to compare with by the model of the query's components;
             without it they are errors.
 
@@ -90,21 +88,19 @@ def find_nearest(
         SelectionError: see :mod:`comet_cli.inputs.selection`.
         FileFormatError: the query's file is no ``.z``, or none of the others is.
     """
-    asked = parse_selection(query, literal=literal)
-    others = [parse_selection(text, literal=literal) for text in candidates]
-    check_inputs(dict.fromkeys([asked.path, *(s.path for s in others)]))
-    files = {asked.path: _read(asked.path, encode, None)}
-    home = files[asked.path]
-    chosen = [k for k, _ in asked.pick(len(home), home.labels)]
+    check_inputs(dict.fromkeys([query.path, *(s.path for s in candidates)]))
+    files = {query.path: _read(query.path, encode, None)}
+    home = files[query.path]
+    chosen = [k for k, _ in query.pick(len(home), home.labels)]
     if len(chosen) != 1:
         raise UsageError(
-            f"'{show(query)}' selects {len(chosen)} components; name the one whose neighbours "
-            f"are asked for: '{show(asked.path)}:0'"
+            f"'{show(query.text)}' selects {len(chosen)} components; name the one whose neighbours "
+            f"are asked for: '{show(query.path)}:0'"
         )
     other_models: dict[str, None] = {}
     failed: dict[str, CometError] = {}
     found: dict[tuple[str, int], tuple[Selection, ComponentSet]] = {}
-    for selection in others:
+    for selection in candidates:
         path = selection.path
         try:
             if path not in files:
@@ -118,7 +114,7 @@ def find_nearest(
             continue
         for k, _ in selection.pick(len(components), components.labels):
             found.setdefault((_identity(path), k), (selection, components))
-    found.pop((_identity(asked.path), chosen[0]), None)
+    found.pop((_identity(query.path), chosen[0]), None)
     if not found:
         raise _nothing(home.model, other_models, failed)
     z = home.z[chosen[0]].astype(np.float64)

@@ -17,7 +17,7 @@ from comet_cli.formats.images import decode_png, to_bytes, write_png
 from comet_cli.formats.overwriting import check_output
 from comet_cli.formats.picture_recipe import PictureRecipe, RecipeRow, Setting
 from comet_cli.inputs.opening import RecipeDraft, open_selections
-from comet_cli.inputs.selection import parse_listing, parse_selection
+from comet_cli.inputs.selection import Selection, parse_listing
 from comet_cli.inputs.session import Progress, Session
 from comet_cli.models.card import STARTS
 from comet_cli.verbs.compose_recipe import (
@@ -34,7 +34,7 @@ Drawn = dict[tuple[tuple[int, bytes, int, float], ...], np.ndarray]  # by the ke
 
 
 def plan_recombination(
-    inputs: Sequence[str],
+    inputs: Sequence[Selection],
     session: Session,
     *,
     add: bool = False,
@@ -45,7 +45,6 @@ def plan_recombination(
     steps: int | None = None,
     step_size: float = 1.0,
     init: str = "auto",
-    literal: bool = False,
 ) -> PictureRecipe:
     """Turn images and ``.z`` files into the recipe of a grid.
 
@@ -62,7 +61,6 @@ def plan_recombination(
         steps: N; default the models' own recommendation.
         step_size: multiplies every model's own λ.
         init: ``noise``, ``grey``, ``black`` or ``auto``.
-        literal: the arguments are file names.
 
     Raises:
         UsageError: settings or inputs that do not go together.
@@ -81,7 +79,7 @@ def plan_recombination(
     if components is not None:
         parse_listing(components, "--components")
     draft = RecipeDraft()
-    for opened, picked in open_selections(session, inputs, literal=literal):
+    for opened, picked in open_selections(session, inputs):
         terms = tuple(draft.term(opened, k, w) for k, w in picked)
         draft.rows.append(RecipeRow(opened.name, terms, embedded_picture(opened)))
     settings: dict[str, Setting] = {
@@ -207,7 +205,7 @@ def cell_paths(recipe: PictureRecipe, folder: str) -> list[tuple[Cell, Path]]:
 
 
 def write_recombination(
-    inputs: Sequence[str],
+    inputs: Sequence[Selection],
     output: str,
     session: Session,
     *,
@@ -234,8 +232,7 @@ def write_recombination(
     """
     recipe = plan_recombination(inputs, session, **settings)
     singles = [] if each is None else cell_paths(recipe, each)
-    literal = bool(settings.get("literal"))
-    read = [parse_selection(text, literal=literal).path for text in inputs]
+    read = [selection.path for selection in inputs]
     for _, path in singles:
         check_output(path, force=force, inputs=read)
     check_distinct([(output, Path(output)), *((c.selection, path) for c, path in singles)])

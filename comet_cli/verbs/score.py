@@ -14,8 +14,8 @@ from comet_cli.errors import CometError, DivergenceError, SelectionError, UsageE
 from comet_cli.formats.components import is_components
 from comet_cli.formats.files import STANDARD, check_inputs, read_input, show
 from comet_cli.formats.images import load_image
-from comet_cli.inputs.opening import open_selections, parse_selections
-from comet_cli.inputs.selection import parse_selection
+from comet_cli.inputs.opening import open_selections
+from comet_cli.inputs.selection import Selection, parse_selection
 from comet_cli.inputs.session import Opened, Progress, Session
 from comet_cli.networks.base import BoundEnergy
 
@@ -53,7 +53,7 @@ class PictureScore:
 
 def split_arguments(
     arguments: Sequence[str], *, literal: bool = False
-) -> tuple[list[str], list[str]]:
+) -> tuple[list[str], list[Selection]]:
     """Tell pictures from selections, in any order.
 
     A picture's bare name is a picture to score; a ``.z``, and anything with a list of components
@@ -67,12 +67,17 @@ def split_arguments(
         UsageError: one of the two is missing.
     """
     pictures: list[str] = []
-    selections: list[str] = []
+    selections: list[Selection] = []
     for n, text in enumerate(arguments):
-        is_picture = n == 0 if text == STANDARD else _is_picture(text, literal)
-        (pictures if is_picture else selections).append(text)
+        selection = _parse(text, literal)
+        is_picture = n == 0 if text == STANDARD else _is_picture(selection)
+        if selection is None or is_picture:
+            pictures.append(text)
+        else:
+            selections.append(selection)
     if not selections:
-        pictures, selections = pictures[:1], pictures[1:]
+        selections = [parse_selection(text, literal=literal) for text in pictures[1:]]
+        pictures = pictures[:1]
     if not pictures or not selections:
         raise UsageError(
             "score takes pictures and selections, and there is no "
@@ -81,13 +86,19 @@ def split_arguments(
     return pictures, selections
 
 
-def _is_picture(text: str, literal: bool) -> bool:
+def _parse(text: str, literal: bool) -> Selection | None:
+    """Return a selection, or None for a file whose name only looks like one."""
     try:
-        selection = parse_selection(text, literal=literal)
+        return parse_selection(text, literal=literal)
     except SelectionError:
-        if os.path.isfile(text):  # its name only looks like a selection
-            return True
+        if os.path.isfile(text):
+            return None
         raise
+
+
+def _is_picture(selection: Selection | None) -> bool:
+    if selection is None:
+        return True
     if selection.items is not None or selection.weight != 1 or selection.path.endswith(".z"):
         return False
     try:
@@ -99,10 +110,9 @@ def _is_picture(text: str, literal: bool) -> bool:
 
 def score_images(
     images: Sequence[str],
-    selections: Sequence[str],
+    selections: Sequence[Selection],
     session: Session,
     *,
-    literal: bool = False,
     progress: Progress | None = None,
 ) -> list[PictureScore]:
     """Return the energies of pictures and each selected component, in the order given.
@@ -113,9 +123,8 @@ def score_images(
 
     Args:
         images: picture files; ``-`` for standard input.
-        selections: see :mod:`comet_cli.inputs.selection`.
+        selections: the components.
         session: the models.
-        literal: selections are file names.
         progress: called with (done, total) pictures.
 
     Raises:
@@ -123,13 +132,9 @@ def score_images(
         FileFormatError: a selection's file, or the only picture, is not what it should be.
         DivergenceError: an energy of the only picture is not finite.
     """
-    selected = parse_selections(session, selections, literal=literal)
-    check_inputs([*images, *dict.fromkeys(s.path for s in selected)])
+    check_inputs([*images, *dict.fromkeys(s.path for s in selections)])
     with torch.no_grad(), session.arithmetic():
-        groups = [
-            _bind(opened, picked)
-            for opened, picked in open_selections(session, selections, literal=literal)
-        ]
+        groups = [_bind(opened, picked) for opened, picked in open_selections(session, selections)]
         found = []
         for n, image in enumerate(images):
             try:

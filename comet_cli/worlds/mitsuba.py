@@ -23,7 +23,7 @@ def load_mitsuba() -> Any:
     except ImportError as error:
         raise MissingExtraError(
             "rendering CLEVR scenes needs mitsuba, which is not installed; "
-            "install it: pip install 'comet-cli[render]'"
+            "install it: pip install mitsuba"
         ) from error
     if mitsuba.variant() != "scalar_rgb":
         mitsuba.set_variant("scalar_rgb")

@@ -32,6 +32,7 @@ from comet_cli.batch.shards import Shard, choose_shard
 from comet_cli.errors import CometError, DivergenceError, UsageError
 from comet_cli.formats.components import ComponentSet, write_components
 from comet_cli.formats.picture_recipe import read_recipe
+from comet_cli.inputs.compose_request import parse_request
 from comet_cli.models import comet_model, library
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
@@ -88,8 +89,8 @@ def work(home, tmp_path, monkeypatch):
 
 def job(n: int, energy: str = "q", **facts) -> Job:
     selections = facts.pop("selections", (f"a-{energy}.z:0", f"b-{energy}.z:1"))
-    facts["settings"] = {"seed": n, **facts.get("settings", {})}
-    return Job(n, f"{n}.png", selections, **facts)
+    settings = {"seed": n, **facts.pop("settings", {})}
+    return Job(n, parse_request(selections, f"{n}.png", **settings), **facts)
 
 
 def written(results) -> list[tuple[int, str]]:
@@ -320,7 +321,7 @@ def test_resume_skips_what_matches_and_makes_what_does_not(work):
     before = {n: Path(f"{n}.png").read_bytes() for n in range(6)}
     os.remove("1.png")
     Path("2.png").write_bytes(before[2][:-5])  # cut off
-    jobs[4] = replace(jobs[4], settings={"seed": 77})
+    jobs[4] = replace(jobs[4], request=replace(jobs[4].request, seed=77))
     results = list(run_jobs(jobs, renderer=Renderer(BatchSize(4)), resume=True))
     # A cut PNG still holds its recipe, so it is comet's own and is replaced.
     assert [r.status for r in results] == ["kept", "written", "written", "kept", "written", "kept"]

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save
 
+import comet_cli
 from comet_cli.formats.components import (
     ComponentSet,
     components_bytes,
@@ -260,3 +262,18 @@ def test_hostile_recipes_are_refused_when_replayed(encoded, settings):
     write_png(decode_png(data), "out.png", changed)
     done = encoded("replay", "out.png")
     assert done.code == 1 and done.sentence and not Path("out-replay.png").exists()
+
+
+def test_hints_name_the_libraries_themselves():
+    # On PyPI the name comet-cli belongs to another project.
+    root = Path(comet_cli.__file__).parent
+    facts = tomllib.loads((root.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = [*facts["dependencies"], *sum(facts["optional-dependencies"].values(), [])]
+    libraries = {re.split(r"[<>=~]", name)[0] for name in wanted}
+    for path in sorted(root.rglob("*.py")):
+        text = path.read_text("utf-8")
+        assert "comet-cli[" not in text, path
+        for hint in re.findall(r"pip install (?:--\S+ )?([\w-]+(?: \w+_\w+)?)", text):
+            assert set(hint.split()) <= libraries, (path, hint)
+    assert facts["name"] == "comet-components"
+    assert set(facts["scripts"]) == {"comet", "comet-cli"}

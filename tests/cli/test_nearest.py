@@ -10,6 +10,7 @@ import pytest
 
 from comet_cli.errors import FileFormatError, UsageError
 from comet_cli.formats.components import ComponentSet, write_components
+from comet_cli.inputs.selection import parse_selection, parse_selections
 from comet_cli.verbs.nearest import find_nearest, scaled_distances
 
 HASH, OTHER = "1" * 64, "2" * 64
@@ -42,13 +43,17 @@ def test_distances_are_in_units_of_the_spread():
     assert np.allclose(again, distances)
 
 
+def closest(query, others, **settings):
+    return find_nearest(parse_selection(query), parse_selections(others), **settings)
+
+
 def test_equal_components_are_at_distance_0():
     distances, spread = scaled_distances(np.ones(3), np.ones((4, 3)))
     assert spread == 0 and distances.tolist() == [0, 0, 0, 0]
 
 
 def test_the_closest_come_first_and_the_component_itself_is_left_out(folder):
-    found = find_nearest("a.z:0", ["a.z", "b.z", "c.z", "x.z"])
+    found = closest("a.z:0", ["a.z", "b.z", "c.z", "x.z"])
     assert [(n.path, n.component) for n in found.nearest] == [
         *[("c.z", 0), ("b.z", 0)],
         *[("c.z", 1), ("b.z", 1), ("a.z", 1)],
@@ -64,13 +69,13 @@ def test_the_closest_come_first_and_the_component_itself_is_left_out(folder):
 
 def test_one_file_under_several_names_counts_once(folder):
     os.symlink("c.z", "link.z")
-    once = find_nearest("a.z:0", ["b.z", "c.z"])
-    again = find_nearest("a.z:0", ["b.z", "./c.z", "link.z", "b.z:0", "./a.z:0", "c.z"])
+    once = closest("a.z:0", ["b.z", "c.z"])
+    again = closest("a.z:0", ["b.z", "./c.z", "link.z", "b.z:0", "./a.z:0", "c.z"])
     assert again.spread == once.spread and again.compared == once.compared == 5
 
 
 def test_a_list_restricts_what_is_compared(folder):
-    found = find_nearest("a.z:0", ["b.z:far", "c.z:1"], top=1)
+    found = closest("a.z:0", ["b.z:far", "c.z:1"], top=1)
     assert [(n.path, n.component) for n in found.nearest] == [("c.z", 1)] and found.compared == 3
 
 
@@ -90,7 +95,7 @@ def test_a_list_restricts_what_is_compared(folder):
 def test_what_cannot_be_compared_is_an_error(folder, query, others, error, sentence):
     (folder / "p.png").write_bytes(b"\x89PNG")
     with pytest.raises(error, match=sentence):
-        find_nearest(query, others)
+        closest(query, others)
 
 
 def test_the_verb_prints_a_table_and_reports_what_it_left_out(comet):

@@ -108,7 +108,8 @@ def test_pictures_are_told_from_selections(scored):
         (["a.png", "-:0"], (["a.png"], ["-:0"])),
         (["12:30.png", "a.z:0"], (["12:30.png"], ["a.z:0"])),
     ):
-        assert split_arguments(arguments) == expected, arguments
+        pictures, selections = split_arguments(arguments)
+        assert (pictures, [s.text for s in selections]) == expected, arguments
     for arguments, missing in ((["a.png"], "no selection"), (["a.z", "a.z:1"], "no picture")):
         with pytest.raises(UsageError, match=missing):
             split_arguments(arguments)

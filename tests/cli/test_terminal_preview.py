@@ -125,7 +125,7 @@ def test_without_the_extra_the_picture_is_there_and_the_sentence_names_it(pictur
     done = pictures("compose", "a.png", "-m", "quad", "-o", "out.png", "--preview")
     assert (done.code, done.out) == (MissingExtraError.exit_code, "out.png\n")
     assert "the picture is written" in done.sentence
-    assert "pip install 'comet-cli[preview]'" in done.sentence
+    assert "pip install rich-pixels" in done.sentence
     assert decode_png(Path("out.png").read_bytes()).shape == (24, 24, 3)
 
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from PIL import ImageFont
 
 from comet_cli.drawing.maps import heat_map, overlay, palette, signed_map
-from comet_cli.drawing.sheets import Sheet, cell_side, draw_sheet
+from comet_cli.drawing.sheets import Sheet, cell_side, draw_sheet, fit_label
 
 
 def plain(colour, size: int = 16) -> np.ndarray:
@@ -148,3 +149,31 @@ def test_long_captions_are_wrapped_and_lose_nothing():
     assert all(font.getlength(line) <= 100 for line in lines)
     assert "".join(lines).replace(" ", "") == caption.replace(" ", "")
     assert _wrap("a.z b.z", font, 100) == ["a.z  b.z"] and _wrap("", font, 100) == []
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        ("face-128-a, face-128-b", "face-128-a, b"),
+        ("a, b", "a, b"),
+        ("hair of face-b", "hair of face-b"),
+        ("ann-in-the-garden-in-may, bob", "ann-in-th…en-in-may, bob"),
+        ("my_first_photo, my_second_photo", "my_first_photo, second_photo"),
+    ],
+)
+def test_labels_of_several_names_stay_readable(label, shown):
+    font = ImageFont.load_default(size=15)
+    width = max(font.getlength(shown), font.getlength("face-128-…ce-128-b"))
+    if shown != label:
+        assert font.getlength(label) > width
+    assert fit_label(label, font, width) == shown
+
+
+def test_a_name_alone_is_shortened_in_its_middle_as_far_as_needed():
+    font = ImageFont.load_default(size=15)
+    name = "a-very-long-name-of-a-picture"
+    assert fit_label(name, font, font.getlength(name)) == name
+    short = fit_label(name, font, 80)
+    first, last = short.split("…")
+    assert font.getlength(short) <= 80 and name.startswith(first) and name.endswith(last)
+    assert 0 <= len(first) - len(last) <= 1

@@ -232,7 +232,7 @@ def test_without_the_extra_the_pip_command_is_named(comet, monkeypatch) -> None:
         alignment.load_finder()
     code, out, err = comet("encode", "one.png", "two.png", "--align", "face")
     assert (code, out, len(err.splitlines())) == (1, "", 1)
-    assert "pip install 'comet-cli[align]'" in err
+    assert "pip install dlib-bin face_recognition_models" in err
     assert comet("encode", "one.png")[0] == 0
 
 

@@ -5,7 +5,7 @@ import pytest
 from comet_cli.errors import SelectionError, UsageError
 from comet_cli.inputs.modifiers import (
     Region,
-    split_arguments,
+    parse_argument,
     split_blend,
     split_region,
     write_blend,
@@ -69,10 +69,10 @@ def test_other_verbs_say_who_takes_regions():
 def test_blends_are_two_selections_and_a_part():
     assert split_blend("a.z:1%0.25%b.z:2*0.5") == ("a.z:1", "b.z:2*0.5", 0.25)
     assert split_blend("a%20b%20c.z:1") == ("a%20b%20c.z:1", None, 0.0)
-    assert split_arguments(["a.z:1%0.25%b.z:2@m.png", "c.z"]) == (
-        ["a.z:1", "b.z:2", "c.z"],
-        ["m.png"],
-    )
+    both = parse_argument("a.z:1%0.25%b.z:2@m.png")
+    assert [s.text for s in both.selections] == ["a.z:1", "b.z:2"]
+    assert (both.part, both.mask) == (0.25, "m.png")
+    assert parse_argument("c.z").selections == (parse_selection("c.z"),)
     with pytest.raises(SelectionError, match="part is 1.5, expected 0 to 1"):
         split_blend("a.z:1%1.5%b.z:2")
 

@@ -249,5 +249,5 @@ def test_structure_loss_of_tiny_pictures_is_refused():
 
 def test_structure_loss_without_its_library_is_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "pytorch_msssim", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'comet-cli\[losses\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install pytorch-msssim"):
         structure_loss(torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16))

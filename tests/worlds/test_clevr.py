@@ -150,5 +150,5 @@ def test_rubber_and_metal_show_their_colour(mitsuba):
 
 def test_absent_mitsuba_is_one_sentence_with_its_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "mitsuba", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'comet-cli\[render\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install mitsuba"):
         Clevr().prepare()

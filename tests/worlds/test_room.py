@@ -368,7 +368,7 @@ def test_a_set_is_made_resumed_and_checked(mitsuba, tmp_path):
 
 def test_a_missing_mitsuba_is_said_in_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "mitsuba", None)
-    with pytest.raises(MissingExtraError, match=r"the room needs mitsuba.*comet-cli\[render\]"):
+    with pytest.raises(MissingExtraError, match=r"the room needs mitsuba.*pip install mitsuba"):
         Room().prepare()
 
 

@@ -50,7 +50,7 @@ def read_hub_dataset(source: str) -> HubPictures:
     except ImportError:
         raise MissingExtraError(
             "Hugging Face data sets need the datasets library, which is not installed: "
-            "pip install 'comet-cli[datasets]'"
+            "pip install datasets"
         ) from None
     # A folder may have a colon in its path.
     name, _, configuration = (source, "", "") if Path(source).exists() else source.partition(":")

@@ -57,7 +57,7 @@ class Room(GridGenerator):
         except MissingExtraError as error:
             raise MissingExtraError(
                 "rendering the room needs mitsuba, which is not installed; "
-                "install it: pip install 'comet-cli[render]'"
+                "install it: pip install mitsuba"
             ) from error
 
     def draw(self, values: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:

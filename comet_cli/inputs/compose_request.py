@@ -1,0 +1,115 @@
+"""What one composition is to be: parsed once from a command line or a line of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from comet_cli.errors import UsageError
+from comet_cli.inputs.modifiers import Argument, parse_argument
+from comet_cli.inputs.seed_lists import parse_seeds, seed_paths
+from comet_cli.models.card import STARTS
+
+
+@dataclass(frozen=True)
+class ComposeRequest:
+    """A composition as it was asked for.
+
+    Attributes:
+        arguments: what is put together.
+        output: the PNG; ``-`` for standard output.
+        seed: of the noise.
+        seeds: several seeds instead, or none.
+        files: a PNG for each of several seeds; none where they go onto one sheet, ``output``.
+        steps: N; default the largest that the models' cards recommend.
+        step_size: multiplies every model's own λ.
+        size: R of the canvas; default the largest of the models.
+        init: ``noise``, ``grey``, ``black``, or an image file to start from.
+        solver: see :func:`comet_cli.energy.solvers.solve`.
+        tolerance: stop when the energy has settled (:class:`comet_cli.energy.descent.Tolerance`).
+        trace: an ``.apng``, ``.gif``, ``.webp`` or ``.mp4`` for the descent as an animation.
+        metadata: write the recipe into the picture.
+        force: replace files that comet did not make.
+    """
+
+    arguments: tuple[Argument, ...]
+    output: str
+    seed: int = 0
+    seeds: tuple[int, ...] = ()
+    files: tuple[str, ...] = ()
+    steps: int | None = None
+    step_size: float = 1.0
+    size: int | None = None
+    init: str | None = None
+    solver: str = "gd"
+    tolerance: float | None = None
+    trace: str | None = None
+    metadata: bool = True
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse settings that contradict each other."""
+        if self.seeds and self.seed != 0:
+            raise UsageError("--seed and --seeds are both given; give one of them")
+        if self.seeds and self.trace is not None:
+            raise UsageError("--trace shows one descent, --seeds makes several; give one of them")
+
+    @property
+    def every_seed(self) -> tuple[int, ...]:
+        """The seeds, also where there is one."""
+        return self.seeds or (self.seed,)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The pictures that are written."""
+        return self.files or (self.output,)
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """Every file that is written."""
+        return (*self.paths, *([] if self.trace is None else [self.trace]))
+
+    @property
+    def start(self) -> str | None:
+        """The image file that the descent starts from, or None."""
+        return None if self.init is None or self.init in STARTS else self.init
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Every file that is read, each once."""
+        found = [selection.path for a in self.arguments for selection in a.selections]
+        found += [a.mask for a in self.arguments if a.mask is not None]
+        found += [] if self.start is None else [self.start]
+        return tuple(dict.fromkeys(found))
+
+
+def parse_request(
+    selections: Sequence[str],
+    output: str,
+    *,
+    seeds: str | None = None,
+    literal: bool = False,
+    **settings: Any,
+) -> ComposeRequest:
+    """Return the request of what was typed.
+
+    Args:
+        selections: see :mod:`comet_cli.inputs.selection` and :mod:`comet_cli.inputs.modifiers`.
+        output: the PNG; a folder or a name with ``{seed}`` for a file a seed.
+        seeds: a list such as ``0-15``, or None.
+        literal: the arguments are file names.
+        settings: the further fields of :class:`ComposeRequest`.
+
+    Raises:
+        UsageError: a list of seeds that is none, or settings that contradict each other.
+        SelectionError: see :func:`comet_cli.inputs.modifiers.parse_argument`.
+    """
+    several = () if seeds is None else tuple(parse_seeds(seeds))
+    return ComposeRequest(
+        tuple(parse_argument(text, literal=literal) for text in selections),
+        output,
+        seeds=several,
+        files=tuple(seed_paths(output, several)) if several else (),
+        **settings,
+    )
