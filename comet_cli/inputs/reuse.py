@@ -65,7 +65,7 @@ def matching_latents(
             others.append(path)
         elif (
             found.comet_version == __version__
-            and found.z.shape == (card.components, card.latent_dim)
+            and _fits(found.z, card)
             and _precision_of(found.z) == precision
         ):
             return found.z, []
@@ -79,6 +79,12 @@ def _may_match(path: Path, card: ModelCard) -> bool:
         return os.path.getsize(path) <= largest
     except OSError:
         return False
+
+
+def _fits(z: np.ndarray, card: ModelCard) -> bool:
+    """Say whether latents (k,D) are of this model's shape; where it colours, K is a limit."""
+    fewest = 1 if card.colours else card.components
+    return fewest <= len(z) <= card.components and z.shape[1] == card.latent_dim
 
 
 def _precision_of(z: np.ndarray) -> str:

@@ -199,16 +199,19 @@ class Session:
         picture = load_image(data, card.image_size, where=where)
         sha256 = hashlib.sha256(data).hexdigest()
         z = None if self.fresh else self._latents_beside(card, sha256, path, also)
+        reused = z is not None
+        if z is None:
+            z = self.infer(model, picture)
         components = ComponentSet(
-            z=self.infer(model, picture) if z is None else z,
+            z=z,
             model=card.name,
             model_sha256=card.weights_sha256,
             image_size=card.image_size,
-            labels=tuple(card.labels),
+            labels=card.names_of(len(z)),
             source=base_name(path),
             source_sha256=sha256,
         )
-        return Opened(path, model, components, to_bytes(picture), reused=z is not None)
+        return Opened(path, model, components, to_bytes(picture), reused=reused)
 
     def _choose(self, data: bytes, where: str) -> CometModel:
         """Return the installed model that reconstructs a picture best."""
@@ -239,10 +242,10 @@ class Session:
         return float((image[0] - target).square().mean())
 
     def infer(self, model: CometModel, picture: np.ndarray, *, restarts: bool = True) -> np.ndarray:
-        """Return the latents (K,D) float32 that a model infers from a picture (3,R,R)."""
+        """Return the latents (k,D) float32 that a model infers from a picture (3,R,R)."""
         x = torch.from_numpy(picture)[None].to(model.device)
         with torch.no_grad(), self.arithmetic():
-            z = model.encode(x, restarts=restarts)[0]
+            z = model.components_of(x, restarts=restarts)
         return z.float().cpu().numpy()
 
     def _latents_beside(

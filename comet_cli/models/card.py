@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,20 @@ class ModelCard:
     def colours(self) -> bool:
         """Whether the encoder finds objects by colouring, and says where it found them."""
         return self.encoder == "recurrent" and self.attention == "colouring"
+
+    def names_of(self, count: int) -> tuple[str, ...]:
+        """Return the names of a picture's components, () where they have none.
+
+        Of an encoder that colours, K is a limit: there are as many as the picture has.
+        """
+        if self.colours:
+            return ("background", *(f"object{k}" for k in range(1, count)))
+        return tuple(self.labels) if len(self.labels) == count else ()
+
+    def is_whole(self, components: Collection[int | None]) -> bool:
+        """Return whether components can be all that a picture has: what lacks some is a part."""
+        wanted = {0} if self.colours else set(range(self.components))
+        return wanted <= set(components)
 
     def replace(self, **changes: Any) -> ModelCard:
         """Return a copy with some facts changed (and checked again)."""

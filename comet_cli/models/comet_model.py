@@ -154,6 +154,19 @@ class CometModel(Pretrained, nn.Module):
             return z
         return with_restarts(self, x, z)
 
+    def components_of(self, x: Tensor, *, restarts: bool = True) -> Tensor:
+        """Infer the components that a picture has: x (1,3,R,R) -> z (k,D), k at most K.
+
+        Of an encoder that colours, those that are there: the background, then the objects from
+        left to right. Others always have K.
+        """
+        if not self.card.colours:
+            return self.encode(x, restarts=restarts)[0]
+        found = self.find(x)
+        z = found.z[0][found.present[0]]
+        across = z[1:, 1].argsort(stable=True)  # the first two numbers are row and column
+        return torch.cat([z[:1], z[1:][across]])
+
     def find(self, x: Tensor) -> Colouring:
         """Return what an encoder that colours pictures finds in x (B,3,R,R): z, attention, share.
 

@@ -15,6 +15,7 @@ EMBEDDING = 8
 GRID = 32  # pixels a side, about, that the convolutions see
 USUAL_LIGHT = 0.5  # median that each channel is brought to where the encoder adapts
 DARKEST = 0.04  # median below which it is not brought that far
+ABSENT = 5e-4  # part of a picture; what has more than others in no more than that is absent
 LEAST = 1e-4  # of a component in a pixel, of what is left there: logarithms stay finite
 
 
@@ -25,12 +26,22 @@ class Colouring:
     Attributes:
         z: (B,K,D) latents, the background first.
         attention: (B,K,R,R), which sums to 1 over the components.
-        share: (B,K) part of the picture that each component has; of an absent one nearly none.
+        share: (B,K) part of the picture that each component has.
+        won: (B,K) part of the picture in which it has more than any other: of an absent component,
+            to which others leave a little of their outlines, nothing.
     """
 
     z: Tensor
     attention: Tensor
     share: Tensor
+    won: Tensor
+
+    @property
+    def present(self) -> Tensor:
+        """Which components are there (B,K); the background always is."""
+        present = self.won > ABSENT
+        present[:, 0] = True
+        return present
 
 
 def affinity(embedding: Tensor, seed: Tensor, scale: Tensor) -> Tensor:
@@ -270,11 +281,13 @@ class ColouringEncoder(nn.Module):
                 x = (x * gain[:, :, None, None]).clamp_max(2)
             attention, features = self.attend(x)
             z = self.describe(x, attention, features, light)
-            return Colouring(z, attention, attention.mean((2, 3)))
+            largest = attention.detach().argmax(1, keepdim=True)
+            winner = torch.zeros_like(attention).scatter_(1, largest, 1.0)
+            return Colouring(z, attention, attention.mean((2, 3)), winner.mean((2, 3)))
         # One by one: convolutions of a batch round in other ways than those of one picture.
         found = [self.colour(picture) for picture in x.split(1)]
         return Colouring(
-            *[torch.cat([getattr(f, n) for f in found]) for n in ("z", "attention", "share")]
+            *[torch.cat(each) for each in zip(*[vars(f).values() for f in found], strict=True)]
         )
 
     def forward(self, x: Tensor) -> Tensor:

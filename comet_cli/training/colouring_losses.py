@@ -21,17 +21,9 @@ from comet_cli.networks.quadratic_energy import (
 )
 
 SMALLEST = 1e-6  # share of a pixel, of which a logarithm is taken
-ABSENT = 1e-3  # share of a picture below which a component is absent, in training
 
 
-def is_absent(share: Tensor) -> Tensor:
-    """Return which components (B,K) of these shares (B,K) are absent; the background never is."""
-    absent = share < ABSENT
-    absent[:, 0] = False
-    return absent
-
-
-def bind_present(model: CometModel, z: Tensor, share: Tensor) -> BoundEnergy:
+def bind_present(model: CometModel, z: Tensor, present: Tensor) -> BoundEnergy:
     """Fix the latents of a batch; absent components cost nothing, save one of each picture.
 
     That one, drawn by chance, shows the energy that such have no precision. The others are given
@@ -40,13 +32,13 @@ def bind_present(model: CometModel, z: Tensor, share: Tensor) -> BoundEnergy:
     Args:
         model: of any energy; one that sees the image is asked for every component.
         z: (B,K,D).
-        share: (B,K) parts of the picture that the components attend to.
+        present: (B,K) which components are there.
     """
     if model.card.energy != "quadratic" or model.card.sees_image:
         return model.bind(z)
     batch, count, _ = z.shape
-    absent = is_absent(share)
-    drawn = (torch.rand_like(share) * absent).argmax(1)
+    absent = ~present
+    drawn = (torch.rand(absent.shape, device=z.device) * absent).argmax(1)
     wanted = ~absent
     wanted[torch.arange(batch, device=drawn.device), drawn] = True
     pictures, components = wanted.nonzero(as_tuple=True)
@@ -104,15 +96,15 @@ def consistency_loss(attention: Tensor, precision: Tensor) -> Tensor:
     return (follows - shows).sum(1).mean()
 
 
-def silence_loss(attention: Tensor, precision: Tensor) -> Tensor:
+def silence_loss(present: Tensor, precision: Tensor) -> Tensor:
     """Return the mean log(1 + m / s) of absent components, summed over those of a picture.
 
     Beside what others are sure of, an absent component's precision hardly counts; alone it would
     show something. s is far below the rest, the precision with which a start is held.
 
     Args:
-        attention: a (B,K,R,R).
+        present: (B,K) which components are there.
         precision: m (B,K,1,R,R).
     """
     loudness = torch.log1p(precision / (0.02 * QUADRATIC_REST)).mean((2, 3, 4))
-    return (loudness * is_absent(attention.mean((2, 3)))).sum(1).mean()
+    return (loudness * ~present).sum(1).mean()

@@ -14,6 +14,7 @@ from torch import Tensor
 from comet_cli.errors import CometError
 from comet_cli.models.comet_model import CometModel
 from comet_cli.networks.base import BoundEnergy
+from comet_cli.networks.colouring_encoder import Colouring
 from comet_cli.networks.quadratic_energy import BoundQuadraticEnergy
 from comet_cli.training.colouring_losses import consistency_loss, mixture_loss, silence_loss
 from comet_cli.training.losses import (
@@ -40,7 +41,7 @@ class Batch:
         x: (B,3,R,R), where several processes train this one's part.
         z: (B,K,D).
         bound: the energies of z.
-        attention: (B,K,R,R) of an encoder that colours pictures, else None.
+        found: what an encoder that colours pictures found, else None.
         output: (B,3,R,R), the last iterate of the descent, before its clamp.
         recompose: energies to the last iterate of their descent from the batch's own starts.
         noise: draws what is random.
@@ -56,7 +57,7 @@ class Batch:
     recompose: Callable[[BoundEnergy], Tensor]
     noise: torch.Generator
     low: bool
-    attention: Tensor | None = None
+    found: Colouring | None = None
 
     @cached_property
     def precision(self) -> Tensor | None:
@@ -93,7 +94,7 @@ RECOMBINABLE = Need(
 )
 ATTENTION = Need(
     "colouring attention and the quadratic energy that does not see the image",
-    lambda batch: batch.attention is not None and batch.precision is not None,
+    lambda batch: batch.found is not None and batch.precision is not None,
 )
 
 
@@ -141,25 +142,25 @@ def on_precision(function: Callable[[Tensor], Tensor]) -> Loss:
     return Loss(penalty, needs=PRECISION, penalty=True)
 
 
-def on_attention(function: Callable[[Tensor, Tensor, Batch], Tensor]) -> Loss:
-    """Return the row of a loss on attention a (B,K,R,R) and precision m (B,K,1,R,R)."""
+def on_attention(function: Callable[[Colouring, Tensor, Batch], Tensor]) -> Loss:
+    """Return the row of a loss on what was found and precision m (B,K,1,R,R)."""
 
     def loss(batch: Batch) -> Tensor:
-        assert batch.attention is not None and batch.precision is not None
-        return function(batch.attention, batch.precision, batch)
+        assert batch.found is not None and batch.precision is not None
+        return function(batch.found, batch.precision, batch)
 
     return Loss(loss, needs=ATTENTION)
 
 
-def mixture(attention: Tensor, precision: Tensor, batch: Batch) -> Tensor:
+def mixture(found: Colouring, precision: Tensor, batch: Batch) -> Tensor:
     """Return how unlikely the picture is as a mixture of the components' mean pictures."""
     mean = cast(BoundQuadraticEnergy, batch.bound).mean_pictures(batch.x)
-    return mixture_loss(batch.x, mean, attention, batch.settings.mixture_sigma)
+    return mixture_loss(batch.x, mean, found.attention, batch.settings.mixture_sigma)
 
 
-def consistency(attention: Tensor, precision: Tensor, batch: Batch) -> Tensor:
+def consistency(found: Colouring, precision: Tensor, batch: Batch) -> Tensor:
     """Return how far attention and precision are apart, in units of the square error."""
-    return 2 * batch.settings.mixture_sigma**2 / 3 * consistency_loss(attention, precision)
+    return 2 * batch.settings.mixture_sigma**2 / 3 * consistency_loss(found.attention, precision)
 
 
 LOSSES: dict[str, Loss] = {
@@ -173,8 +174,8 @@ LOSSES: dict[str, Loss] = {
     "area": on_precision(area_loss),
     "mixture": on_attention(mixture),
     "consistency": on_attention(consistency),
-    "attention_area": on_attention(lambda attention, _, batch: attention[:, 1:].sum(1).mean()),
-    "silence": on_attention(lambda attention, precision, _: silence_loss(attention, precision)),
+    "attention_area": on_attention(lambda found, _, batch: found.attention[:, 1:].sum(1).mean()),
+    "silence": on_attention(lambda found, precision, _: silence_loss(found.present, precision)),
 }
 
 

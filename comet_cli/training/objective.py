@@ -90,7 +90,7 @@ def training_loss(
             spread = distributed.whole(z.detach().float()).std(0, keepdim=True)
             noisy = torch.randn(shape[0], *z.shape[1:], generator=noise)
             z = z + settings.latent_noise * spread * distributed.part(noisy).to(x.device)
-        bound = model.bind(z) if found is None else bind_present(model, z, found.share)
+        bound = model.bind(z) if found is None else bind_present(model, z, found.present)
     x0 = distributed.part(torch.rand(shape, generator=noise)).to(x.device)
     if model.card.init in PLAIN_STARTS:
         # Renderings start from a plain picture unless told otherwise: train on both starts.
@@ -107,7 +107,7 @@ def training_loss(
         x=x,
         z=z,
         bound=bound,
-        attention=None if found is None else found.attention,
+        found=found,
         output=iterates[-1],
         recompose=lambda other: descend(other, keep="last")[-1],
         noise=noise,

@@ -67,9 +67,8 @@ def start_of(terms: Sequence[Term]) -> str:
     A term with a region does not count as a component that is there: beyond its region it is not.
     """
     models = {id(t.model): t.model for t in terms}
-    partial = any(
-        {t.component for t in terms if t.model is model and t.region is None}
-        < set(range(model.card.components))
+    partial = not all(
+        model.card.is_whole({t.component for t in terms if t.model is model and t.region is None})
         for model in models.values()
     )
     return default_start([model.card for model in models.values()], partial=partial)

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from comet_cli.networks.colouring_encoder import ColouringEncoder, affinity, break_stick
+from comet_cli.networks.colouring_encoder import Colouring, ColouringEncoder, affinity, break_stick
 
 HALF = math.sqrt(math.log(2))  # distance at which half of a pixel is a seed's, at scale 1
 
@@ -97,6 +97,15 @@ def test_attention_sums_to_one_and_shares_are_its_means(encoder):
     assert found.z.shape == (3, 4, 6) and found.attention.shape == (3, 4, 16, 16)
     torch.testing.assert_close(found.attention.sum(1), torch.ones(3, 16, 16))
     torch.testing.assert_close(found.share, found.attention.mean((2, 3)))
+    largest = found.attention.argmax(1)
+    for k in range(4):
+        torch.testing.assert_close(found.won[:, k], (largest == k).float().mean((1, 2)))
+
+
+def test_what_wins_no_pixel_is_absent_except_the_background():
+    won = torch.tensor([[0.0, 0.01, 0.0], [0.99, 1e-5, 0.01]])
+    found = Colouring(torch.zeros(2, 3, 2), torch.zeros(2, 3, 1, 1), won, won)
+    assert found.present.tolist() == [[True, True, False], [True, False, True]]
 
 
 def test_latents_do_not_depend_on_the_pictures_beside(encoder):
