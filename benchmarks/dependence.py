@@ -14,8 +14,7 @@ from pathlib import Path
 import torch
 
 from comet_cli.data.dataset_folder import load_folder
-from comet_cli.evaluation.probe import as_pictures
-from comet_cli.evaluation.reconstruction import encode_all
+from comet_cli.evaluation.reconstruction import as_pictures, encode_all
 from comet_cli.models import comet_model
 from comet_cli.training.losses import dependence_loss
 

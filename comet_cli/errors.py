@@ -1,4 +1,4 @@
-"""The errors a user can meet; each message is one sentence: what, where, expected, remedy."""
+"""Errors and warnings that a user can meet, each one sentence: what, where, expected, remedy."""
 
 from __future__ import annotations
 
@@ -39,3 +39,7 @@ class Interrupted(CometError):
     """Work that was stopped from the keyboard; says what is kept and how to go on (130)."""
 
     exit_code = 130
+
+
+class CometWarning(UserWarning):
+    """Something that a user should know and that stops nothing; the command line prints it."""

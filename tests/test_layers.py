@@ -1,6 +1,7 @@
 """What may import what."""
 
 import ast
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,11 @@ import pytest
 import comet_cli
 
 PACKAGE = Path(comet_cli.__file__).parent
+SPEC = importlib.util.spec_from_file_location("layout", PACKAGE.parent / "benchmarks" / "layout.py")
+layout = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(layout)
+FILES = layout.modules()
+LINKS = layout.imports(FILES)
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -30,6 +36,37 @@ def in_fresh_python(code: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_imports_run_down_the_list_of_rooms():
+    assert [str(link) for link in layout.upward(LINKS)] == []
+
+
+def test_there_is_no_circle_between_modules_or_folders():
+    assert layout.circles((a, b) for a, b, _ in LINKS) == []
+    assert layout.circles(layout.folder_links(LINKS, FILES)) == []
+
+
+def test_every_folder_is_a_room_and_no_module_lies_flat():
+    folders = {p.name for p in PACKAGE.iterdir() if (p / "__init__.py").exists()}
+    assert folders == set(layout.ROOMS)
+    assert {p.stem for p in PACKAGE.glob("*.py")} == layout.FLAT
+
+
+def test_an_import_that_runs_up_and_a_circle_are_named(tmp_path):
+    for name, text in {
+        "energy/descent.py": "from comet_cli.cli import console\n",
+        "cli/console.py": "def late():\n    import comet_cli.energy.descent\n",
+        "networks/layers.py": "from comet_cli.errors import CometError\n",
+        "errors.py": "",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    links = layout.imports(layout.modules(tmp_path))
+    assert [str(link) for link in layout.upward(links)] == [
+        "energy.descent (line 1) imports cli.console"
+    ]
+    assert layout.circles((a, b) for a, b, _ in links) == [["cli.console", "energy.descent"]]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))

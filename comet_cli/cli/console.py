@@ -9,11 +9,12 @@ import math
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
-from comet_cli.errors import CometError, UsageError
+from comet_cli.errors import CometError, CometWarning, UsageError
 
 INTERRUPTED = 130
 SOME_FAILED = 3
@@ -147,7 +148,8 @@ def run(command: Callable[..., Any], args: Sequence[str]) -> int:
     # Pillow logs what is odd about a file; the errors that matter are sentences of ours.
     logging.getLogger("PIL").addHandler(logging.NullHandler())
     try:
-        code = command(args=protect(args), prog_name="comet", standalone_mode=False)
+        with warnings_as_sentences(quiet=not {"-q", "--quiet"}.isdisjoint(options)):
+            code = command(args=protect(args), prog_name="comet", standalone_mode=False)
         sys.stdout.flush()
         if code == INTERRUPTED:
             return _fail("interrupted", INTERRUPTED, as_json)
@@ -164,6 +166,31 @@ def run(command: Callable[..., Any], args: Sequence[str]) -> int:
             traceback.print_exc()
         sentence, code = explain(error)
         return _fail(sentence, code, as_json)
+
+
+@contextlib.contextmanager
+def warnings_as_sentences(*, quiet: bool) -> Iterator[None]:
+    """Print comet's own warnings to stderr, each once and unless ``-q``; those of others never.
+
+    With COMET_DEBUG=1 the others are printed as Python does, with where they come from.
+    """
+    told = set()
+    usual = warnings.showwarning
+
+    def tell(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        sentence = " ".join(str(message).split())
+        if not issubclass(category, CometWarning):
+            usual(message, category, *where, **more)
+        elif not quiet and sentence not in told:
+            told.add(sentence)
+            print_error(sentence)
+
+    with warnings.catch_warnings():
+        if os.environ.get("COMET_DEBUG") != "1":
+            warnings.simplefilter("ignore")
+        warnings.simplefilter("always", CometWarning)
+        warnings.showwarning = tell
+        yield
 
 
 def _fail(sentence: str, code: int, as_json: bool) -> int:

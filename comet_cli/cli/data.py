@@ -110,27 +110,21 @@ def import_(
     as_json: options.Json = False,
 ) -> None:
     """Import a published data set, or go on with it after a stop."""
-    import warnings
-
     from comet_cli.cli.console import Report
     from comet_cli.data.importing import import_dataset
 
     with Report(as_json=as_json, quiet=quiet) as report:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
-            imported = import_dataset(
-                name,
-                source,
-                out,
-                size=size,
-                crop=crop,
-                test_fraction=test_fraction,
-                limit=limit,
-                force=force,
-                progress=None if quiet or as_json or not sys.stderr.isatty() else _show_progress,
-            )
-        for warning in caught:
-            report.note(str(warning.message))
+        imported = import_dataset(
+            name,
+            source,
+            out,
+            size=size,
+            crop=crop,
+            test_fraction=test_fraction,
+            limit=limit,
+            force=force,
+            progress=None if quiet or as_json or not sys.stderr.isatty() else _show_progress,
+        )
         counts = ", ".join(f"{number} {split}" for split, number in imported.counts.items())
         report.show(
             {
@@ -163,8 +157,6 @@ def pack(
     as_json: options.Json = False,
 ) -> None:
     """Write a data set as one small file that trains like its folder."""
-    import warnings
-
     from comet_cli.cli.console import Report
     from comet_cli.data.pack import is_pack
     from comet_cli.data.packing import pack_dataset
@@ -172,18 +164,14 @@ def pack(
 
     check_output(out, force=force or is_pack(out), inputs=[str(folder)])
     with Report(as_json=as_json, quiet=quiet) as report:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
-            packed = pack_dataset(
-                folder,
-                out,
-                size=size,
-                split=split,
-                lossless=lossless,
-                progress=None if quiet or as_json or not sys.stderr.isatty() else _show_progress,
-            )
-        for warning in caught:
-            report.note(str(warning.message))
+        packed = pack_dataset(
+            folder,
+            out,
+            size=size,
+            split=split,
+            lossless=lossless,
+            progress=None if quiet or as_json or not sys.stderr.isatty() else _show_progress,
+        )
         facts = packed.facts
         loss = "" if facts.psnr is None else f", {facts.psnr[0]:.1f} dB, at least {facts.psnr[1]}"
         report.show(

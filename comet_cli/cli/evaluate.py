@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +9,6 @@ import typer
 
 from comet_cli.cli.help import HelpGroup
 from comet_cli.cli.verb import Call, verb
-from comet_cli.errors import CometError
 
 app = typer.Typer(cls=HelpGroup, help="Measure a model on held-out pictures.", no_args_is_help=True)
 
@@ -27,32 +25,6 @@ Count = Annotated[
 ]
 
 
-def _measure(
-    call: Call,
-    model: str,
-    data: Path,
-    split: str,
-    count: int | None,
-    evaluate: Callable[[Any, Any], Any],
-) -> None:
-    """Load a model and pictures, and report what ``evaluate`` finds of the two."""
-    from comet_cli.data.dataset_folder import load_folder, splits_in
-    from comet_cli.evaluation.measure import rounded
-    from comet_cli.models import comet_model
-
-    loaded = comet_model.load(model, device=call.device)
-    # A plain folder has no splits; of a data set nothing but the split asked for will do.
-    chosen = None if split == "test" and not splits_in(data) else split
-    pictures = load_folder(data, split=chosen, size=loaded.card.image_size, limit=count)
-    figures = rounded(evaluate(loaded, pictures))
-    document = {"model": loaded.card.name, "data": data.name, **figures}
-    call.report.show(document, "\n".join(_lines(figures)))
-
-
-def _lines(figures: dict[str, Any]) -> list[str]:
-    return [f"{name:<26}{value}" for name, value in figures.items() if name != "factors"]
-
-
 @app.command()
 @verb("device", "as_json")
 def reconstruction(
@@ -62,12 +34,7 @@ def reconstruction(
 
     Prints the mean PSNR in dB, also at five times the steps.
     """
-    from comet_cli.evaluation.reconstruction import evaluate_reconstruction
-
-    def evaluate(loaded: Any, pictures: Any) -> Any:
-        return evaluate_reconstruction(loaded, pictures.images)
-
-    _measure(call, model, data, split, count, evaluate)
+    _measure("reconstruction", call, model, data, split, count)
 
 
 @app.command()
@@ -79,16 +46,21 @@ def segmentation(
 
     Prints ARI and segmentation covering.
     """
-    from comet_cli.evaluation.segmentation import evaluate_segmentation
+    _measure("segmentation", call, model, data, split, count)
 
-    def evaluate(loaded: Any, pictures: Any) -> Any:
-        if pictures.masks is None:
-            raise CometError(
-                f"{data} has no instance masks, which segmentation is measured against"
-            )
-        return evaluate_segmentation(loaded, pictures.images, pictures.masks)
 
-    _measure(call, model, data, split, count, evaluate)
+def _measure(kind: str, call: Call, model: str, data: Path, split: str, count: int | None) -> None:
+    from comet_cli.evaluation.measure import measure_on
+    from comet_cli.models import comet_model
+
+    loaded = comet_model.load(model, device=call.device)
+    figures = measure_on(kind, loaded, data, split=split, count=count)
+    document = {"model": loaded.card.name, "data": data.name, **figures}
+    call.report.show(document, "\n".join(_lines(figures)))
+
+
+def _lines(figures: dict[str, Any]) -> list[str]:
+    return [f"{name:<26}{value}" for name, value in figures.items() if name != "factors"]
 
 
 @app.command()

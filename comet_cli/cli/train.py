@@ -105,21 +105,20 @@ def train(
                     report.show({"recipe": text}, text.rstrip("\n"))
                     return
                 folder = output or Path("runs") / title
-                if first:
-                    path = _keep_recipe(text, folder)
-                    if not quiet and not as_json:
-                        print(text, file=sys.stderr)
-                    report.note(f"this recipe is {path}")
+                _check_unused(folder, text)
+                if first and not quiet and not as_json:
+                    print(text, file=sys.stderr)
                 what = parse_recipe(text)
             else:
                 folder = output or Path("runs") / recipe.stem
-                what = read_recipe(recipe)
+                text, what = "", read_recipe(recipe)
             card, result = train_recipe(
                 what,
                 folder,
                 max_seconds=math.inf if max_time is None else max_time * 60,
                 device=device,
                 report=lambda line: report.note(progress_line(line)),
+                begin=partial(_keep_recipe, report, folder, text) if text else None,
                 estimate=None if report.quiet else partial(_say_estimate, report),
             )
             if not result.finished:
@@ -178,10 +177,8 @@ def _write_recipe(
     return tuning_recipe(card, start, wishes), title
 
 
-def _keep_recipe(text: str, folder: Path) -> Path:
-    """Write a new training's recipe; refuse another in the place of one that was begun."""
-    from comet_cli.formats.files import write_output
-
+def _check_unused(folder: Path, text: str) -> None:
+    """Refuse a folder that holds a training by another recipe."""
     path = folder / "recipe.toml"
     try:
         if path.exists() and path.read_text(encoding="utf-8") != text:
@@ -189,12 +186,17 @@ def _keep_recipe(text: str, folder: Path) -> Path:
                 f"{folder} holds a training by another recipe: go on with "
                 f"`comet train {path} -o {folder}`, or give another --output"
             )
-        folder.mkdir(parents=True, exist_ok=True)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the folder {folder} cannot be used: {error}") from None
+
+
+def _keep_recipe(report: Report, folder: Path, text: str) -> None:
+    from comet_cli.formats.files import write_output
+
+    path = folder / "recipe.toml"
     if not path.exists():
         write_output(str(path), text.encode())
-    return path
+    report.note(f"this recipe is {path}")
 
 
 def progress_line(line: dict[str, Any]) -> str:

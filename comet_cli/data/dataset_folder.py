@@ -26,7 +26,7 @@ from PIL import Image, PngImagePlugin
 
 from comet_cli.data.array_files import load_arrays
 from comet_cli.data.pack import is_pack, read_facts, read_pack
-from comet_cli.errors import CometError, FileFormatError
+from comet_cli.errors import CometError, CometWarning, FileFormatError
 from comet_cli.formats.files import read_input, show, write_output
 from comet_cli.formats.images import image_size, load_image, to_bytes
 from comet_cli.worlds.generator import SPLITS, Sample
@@ -256,12 +256,13 @@ def splits_in(path: str | os.PathLike[str]) -> tuple[str, ...]:
     return tuple(split for split in SPLITS if (Path(path) / split).is_dir())
 
 
-def warn_skipped(path: Path, skipped: Sequence[str]) -> None:
+def warn_skipped(source: str | Path, skipped: Sequence[str], what: str = "files") -> None:
     """Warn of files that cannot be read, with their number and the first names."""
     if skipped:
         warnings.warn(
-            f"{len(skipped)} of the files in '{show(path)}' could not be read, and are skipped: "
+            f"{len(skipped)} of the {what} in '{show(source)}' could not be read, and are skipped: "
             f"{', '.join(map(show, skipped[:5]))}{', …' if len(skipped) > 5 else ''}",
+            CometWarning,
             stacklevel=3,
         )
 

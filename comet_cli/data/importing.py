@@ -1,7 +1,6 @@
 """Import a published data set: read, cut out, resized, split, and written in our own format."""
 
 import hashlib
-import warnings
 from collections.abc import Callable, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,7 +132,7 @@ def import_dataset(
                 dataset_folder.write_metadata(folder, split, entries)
         description["counts"] = {split: len(state.entries[split]) for split in SPLITS}
         dataset_folder.write_description(folder, description)
-    _warn(source, skipped)
+    dataset_folder.warn_skipped(source, skipped, "pictures")
     counts = {split: len(state.entries[split]) for split in SPLITS}
     return ImportedDataset(folder, counts, sum(counts.values()) - kept, kept, tuple(skipped))
 
@@ -250,16 +249,6 @@ def _check_apart(source: Path, folder: Path) -> None:
         raise UsageError(
             f"'{show(folder)}' and the source '{show(source)}' lie in each other; "
             "choose an --out folder elsewhere"
-        )
-
-
-def _warn(source: str, skipped: list[str]) -> None:
-    if skipped:
-        names = ", ".join(show(name) for name in skipped[:5])
-        warnings.warn(
-            f"{len(skipped)} of the pictures in '{show(source)}' could not be read, and are "
-            f"skipped: {names}{', …' if len(skipped) > 5 else ''}",
-            stacklevel=3,
         )
 
 

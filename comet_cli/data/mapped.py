@@ -23,6 +23,7 @@ from comet_cli.data.dataset_folder import (
     warn_skipped,
 )
 from comet_cli.data.pack import is_pack
+from comet_cli.errors import CometWarning
 from comet_cli.formats.cache import Fingerprints, cache_home, discard, make_entry
 from comet_cli.formats.files import show
 
@@ -72,6 +73,7 @@ def map_pictures(
         warnings.warn(
             f"the cache '{show(cache_home())}' cannot be used ({error.strerror}); the pictures "
             f"of '{show(path)}' are loaded into memory; set COMET_CACHE to another folder",
+            CometWarning,
             stacklevel=2,
         )
     return load_folder(path, split, size)

@@ -52,11 +52,16 @@ def component_map(
         return signed_map(-gradient)
     if kind == "heat":
         return heat_map(strength)
-    share = (strength / max(float(np.quantile(strength, PEAK)), 1e-12)).clip(0, 1)[..., None]
+    share = (strength / _peak(strength)).clip(0, 1)[..., None]
     grey = pixels.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
     light = 0.25 + 0.75 * grey[..., None] / 255
     tint = palette(component + 1)[component] * (0.4 + 0.6 * light)
     return ((1 - share) * light * 255 + share * tint + 0.5).astype(np.uint8)
+
+
+def _peak(values: np.ndarray) -> float:
+    """Return the 99.5th percentile of values ≥ 0: one stray pixel does not dim all others."""
+    return max(float(np.quantile(values, PEAK)), 1e-12)
 
 
 def palette(count: int) -> np.ndarray:
@@ -67,14 +72,12 @@ def palette(count: int) -> np.ndarray:
 def signed_map(values: np.ndarray) -> np.ndarray:
     """Return signed values (3,R,R) as a picture around mid-grey.
 
-    The scale is the map's own: its 99.5th percentile of absolute values, so that one stray pixel
-    does not turn everything else grey.
+    The scale is the map's own peak.
 
     Returns:
         (R,R,3) uint8; zero is 128.
     """
-    scale = max(float(np.quantile(np.abs(values), 0.995)), 1e-12)
-    scaled = 0.5 + 0.5 * (values / scale).clip(-1, 1)
+    scaled = 0.5 + 0.5 * (values / _peak(np.abs(values))).clip(-1, 1)
     return (scaled * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0)
 
 
@@ -84,8 +87,7 @@ def heat_map(values: np.ndarray) -> np.ndarray:
     Returns:
         (R,R,3) uint8.
     """
-    scale = max(float(np.quantile(values, 0.995)), 1e-12)
-    place = (values / scale).clip(0, 1) * (len(_HEAT) - 1)
+    place = (values / _peak(values)).clip(0, 1) * (len(_HEAT) - 1)
     low = np.minimum(place.astype(int), len(_HEAT) - 2)
     part = (place - low)[..., None]
     return (_HEAT[low] * (1 - part) + _HEAT[low + 1] * part + 0.5).astype(np.uint8)

@@ -40,32 +40,67 @@ class Term:
         return self.z if self.z.ndim == 2 else self.z.unsqueeze(0)
 
 
-@dataclass
-class _Group:
-    """The terms of one model and region, bound together so that they share one forward pass."""
+@dataclass(frozen=True)
+class Group:
+    """Components that share one forward pass: terms of one model and region, or a batch's own.
 
-    model: CometModel
+    Attributes:
+        bound: J components.
+        scales: (J,) w λ s; None for 1 each.
+        size: R_i of the model, None for that of any canvas.
+        region: (R,R), see :class:`Term`.
+        names: what error messages call them; without names energies may be anything.
+        fixed: their curvature is the same for every x.
+    """
+
     bound: BoundEnergy
-    scales: Tensor  # (J,): weight · λ · area ratio
-    names: list[str]
-    region: Tensor | None = None  # (R,R)
+    scales: Tensor | None = None
+    size: int | None = None
+    region: Tensor | None = None
+    names: Sequence[str] = ()
+    fixed: bool = False
 
     def view(self, x: Tensor) -> Tensor:
         """Return the canvas as the model sees it, resized differentiably.
 
         It sees all of the canvas, and its gradient reaches the region alone.
         """
-        size = self.model.card.image_size
         if self.region is not None and x.requires_grad:
             still = x.detach()
             x = still + (x - still) * self.region
-        if x.shape[-1] == size:
+        if self.size is None or x.shape[-1] == self.size:
             return x
-        return F.interpolate(x, (size, size), mode="bilinear", antialias=True)
+        return F.interpolate(x, (self.size, self.size), mode="bilinear", antialias=True)
+
+    def energy(self, x: Tensor) -> Tensor:
+        """Return Σ_j w λ s E_j (B,) of the canvas x (B,3,R,R)."""
+        energies = self.bound(self.view(x))
+        if self.names and not torch.isfinite(energies).all():
+            bad = (~torch.isfinite(energies)).any(0).nonzero().flatten().tolist()
+            raise DivergenceError(
+                f"the energy of {', '.join(self.names[j] for j in bad)} is not finite; "
+                "use a smaller step size (--step-size 0.5) or smaller weights"
+            )
+        return (energies if self.scales is None else energies * self.scales).sum(1)
+
+    def curvature(self, x: Tensor) -> Tensor | None:
+        """Return Σ_j |w| λ s Sᵀ m_j (B,1,R,R), S the resize; None where no m_j is known."""
+        with torch.enable_grad():
+            diagonal = self.bound.curvature(self.view(x.detach()))
+            if diagonal is None:
+                return None
+            if self.scales is not None:
+                diagonal = diagonal * self.scales.abs()[:, None, None, None]
+            weighted = diagonal.sum(1)
+            canvas = x.detach()[:, :1].clone().requires_grad_(True)
+            seen = self.view(canvas)
+            if seen is canvas:  # no resize and no region
+                return weighted
+            return torch.autograd.grad((seen * weighted.detach()).sum(), canvas)[0]
 
 
 class Composition:
-    """Σ_i w_i λ_i s_i E_i(x): (B,3,R,R) -> (B,), with the curvature of its quadratic part.
+    """Σ_i w_i λ_i s_i E_i(x): (B,3,R,R) -> (B,) (section 3.1), with its preconditioner.
 
     λ_i is the step size that the card of the term's model gives for rendering (the trained one,
     unless the card says otherwise), so one pooled model alone, descended with step size 1, is
@@ -73,37 +108,27 @@ class Composition:
     canvas then moves, seen at the model's own size, as fast as the model was trained to move.
     """
 
-    def __init__(self, groups: list[_Group]) -> None:
-        """Wrap bound groups; use :func:`compose`."""
+    def __init__(self, groups: Sequence[Group]) -> None:
+        """Sum groups; see :func:`compose` and :meth:`of`."""
         self._groups = groups
         self._curvature: Tensor | None = None
+
+    @classmethod
+    def of(cls, bound: BoundEnergy) -> Composition:
+        """Return Σ_k E(x, z_k) of one model's own components: what training descends on."""
+        return cls([Group(bound)])
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the summed, scaled energies (B,)."""
         total = x.new_zeros(x.shape[0])
         for group in self._groups:
-            energies = group.bound(group.view(x))
-            if not torch.isfinite(energies).all():
-                bad = (~torch.isfinite(energies)).any(0).nonzero().flatten().tolist()
-                raise DivergenceError(
-                    f"the energy of {', '.join(group.names[j] for j in bad)} is not finite; "
-                    "use a smaller step size (--step-size 0.5) or smaller weights"
-                )
-            total = total + (energies * group.scales).sum(1)
+            total = total + group.energy(x)
         return total
-
-    def term_energies(self, x: Tensor) -> dict[str, Tensor]:
-        """Return each term's unscaled energy (B,) by name, in canonical order."""
-        found: dict[str, Tensor] = {}
-        for group in self._groups:
-            energies = group.bound(group.view(x))
-            found.update({name: energies[:, j] for j, name in enumerate(group.names)})
-        return found
 
     def curvature(self, x: Tensor) -> Tensor:
         """Return the preconditioner P (B,1,R,R) of the descent.
 
-        P = ρ + Σ |w_i| λ_i s_i Rᵀm_i over the terms whose energy is quadratic in x, with Rᵀ the
+        P = ρ + Σ |w_i| λ_i s_i Sᵀm_i over the terms whose energy is quadratic in x, with Sᵀ the
         transpose of the resize: a diagonal that majorises their Hessian, so the step treats them
         implicitly and every other term explicitly. ρ is 1 as soon as any term is not quadratic
         (its trained step must stay what it was) and a small constant otherwise. The fixed points
@@ -112,24 +137,15 @@ class Composition:
         if self._curvature is not None:
             return self._curvature
         total = x.new_zeros(x.shape[0], 1, *x.shape[-2:])
-        fixed = True
         rest: float | Tensor = QUADRATIC_REST
         for group in self._groups:
-            with torch.enable_grad():
-                canvas = x.detach()[:, :1].clone().requires_grad_(True)
-                seen = group.view(canvas)
-                diagonal = group.bound.curvature(group.view(x.detach()))
-                if diagonal is None:
-                    rest = 1.0 if group.region is None else _raise_rest(rest, group.region)
-                    continue
-                weighted = (diagonal.detach() * group.scales.abs()[:, None, None, None]).sum(1)
-                if seen is canvas:  # no resize and no region
-                    total = total + weighted
-                else:
-                    total = total + torch.autograd.grad((seen * weighted).sum(), canvas)[0]
-            fixed = fixed and not group.model.card.sees_image
+            diagonal = group.curvature(x)
+            if diagonal is not None:
+                total = total + diagonal
+            else:
+                rest = 1.0 if group.region is None else _raise_rest(rest, group.region)
         result = total + rest
-        if fixed:
+        if not result.requires_grad and all(group.fixed for group in self._groups):
             self._curvature = result
         return result
 
@@ -140,16 +156,15 @@ def _raise_rest(rest: float | Tensor, region: Tensor) -> float | Tensor:
 
 
 def _canonical_key(term: Term) -> tuple[str, str, bytes, float, int, bytes]:
-    card = term.model.card
-    z = term.latents().detach().to("cpu", torch.float32).contiguous().numpy().tobytes()
+    card, z, region = term.model.card, _bytes(term.latents()), _bytes(term.region)
     component = -1 if term.component is None else term.component
-    return (card.weights_sha256, card.name, z, term.weight, component, _region_bytes(term))
+    return (card.weights_sha256, card.name, z, term.weight, component, region)
 
 
-def _region_bytes(term: Term) -> bytes:
-    if term.region is None:
+def _bytes(held: Tensor | None) -> bytes:
+    if held is None:
         return b""
-    return term.region.detach().to("cpu", torch.float32).contiguous().numpy().tobytes()
+    return held.detach().to("cpu", torch.float32).contiguous().numpy().tobytes()
 
 
 def compose(terms: Sequence[Term], *, size: int | None = None) -> Composition:
@@ -181,40 +196,25 @@ def compose(terms: Sequence[Term], *, size: int | None = None) -> Composition:
             )
         # Copies of one model are one model; a model that was never saved has no hash.
         key = term.model.card.weights_sha256 or id(term.model)
-        alike.setdefault((key, _region_bytes(term)), []).append(term)
-    groups = []
-    for members in alike.values():
-        model = members[0].model
-        z = torch.stack([t.latents() for t in members], 1).to(model.device)
-        bound = model.bind(z, [t.component for t in members])
-        unit = model.card.render_step_size * (canvas / model.card.image_size) ** 2
-        scales = torch.tensor([t.weight * unit for t in members], device=model.device)
-        names = [t.name or f"{model.card.name}:{t.component}" for t in members]
-        region = members[0].region
-        region = None if region is None else region.to(model.device, torch.float32)
-        groups.append(_Group(model, bound, scales, names, region))
-    return Composition(groups)
+        alike.setdefault((key, _bytes(term.region)), []).append(term)
+    return Composition([_bind(members, canvas) for members in alike.values()])
+
+
+def _bind(members: Sequence[Term], canvas: int) -> Group:
+    """Return terms of one model and region, bound together, for a canvas of that size."""
+    model, region = members[0].model, members[0].region
+    unit = model.card.render_step_size * (canvas / model.card.image_size) ** 2
+    z = torch.stack([t.latents() for t in members], 1).to(model.device)
+    return Group(
+        model.bind(z, [t.component for t in members]),
+        torch.tensor([t.weight * unit for t in members], device=model.device),
+        model.card.image_size,
+        None if region is None else region.to(model.device, torch.float32),
+        [t.name or f"{model.card.name}:{t.component}" for t in members],
+        fixed=not model.card.sees_image,
+    )
 
 
 def canvas_size(terms: Sequence[Term]) -> int:
     """Return the largest image size of the terms' models."""
     return max(t.model.card.image_size for t in terms)
-
-
-class TrainingEnergy:
-    """Σ_k E(x, z_k) of one model's own components, with its preconditioner: (B,3,R,R) -> (B,)."""
-
-    def __init__(self, bound: BoundEnergy) -> None:
-        """Wrap the bound components."""
-        self._bound = bound
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Return the summed energies (B,)."""
-        return self._bound(x).sum(1)
-
-    def curvature(self, x: Tensor) -> Tensor:
-        """Return ρ + Σ_k m_k where the energy is quadratic, 1 where it is not."""
-        diagonal = self._bound.curvature(x)
-        if diagonal is None:
-            return x.new_ones(1, 1, 1, 1)
-        return diagonal.sum(1) + QUADRATIC_REST

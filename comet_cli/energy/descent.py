@@ -1,13 +1,14 @@
-"""Descent on an energy: the one loop that rendering and training share, and its solvers."""
+"""Descent on an energy: the step that rendering and training share, and the loop of all solvers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from comet_cli.errors import DivergenceError
+from comet_cli.energy.solvers import SOLVERS, Solver, Start
+from comet_cli.errors import CometError, DivergenceError
 
 Energy = Callable[[Tensor], Tensor]
 Callback = Callable[[int, Tensor], None]
@@ -48,7 +49,7 @@ class Tolerance:
 def preconditioned_gradient(
     energy: Energy, x: Tensor, *, create_graph: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Return P⁻¹ ∇E(x) (B,3,R,R) and the energies (B,) at x, which must require a gradient.
+    """Return P⁻¹ ∇E(x) (B,3,R,R) of equation 2, and E(x) (B,); x must require a gradient.
 
     P is ``energy.curvature(x)`` where the energy has such a method (a positive diagonal
     (B,1|3,R,R) that majorises its Hessian) and 1 otherwise; either way the fixed points are those
@@ -80,19 +81,46 @@ def descent_step(
     return x - step_size * gradient
 
 
-def _iterate(
+def descend(
     energy: Energy,
     x0: Tensor,
-    update: Callable[[int, Tensor, Tensor], Tensor],
     *,
-    step_size: float,
+    step_size: float = 1.0,
     num_steps: int,
-    callback: Callback | None,
-    bounds: Bounds,
-    tolerance: Tolerance | None,
+    callback: Callback | None = None,
+    bounds: Bounds = (0.0, 1.0),
+    tolerance: Tolerance | None = None,
+    solver: str | Solver = "gd",
+    seed: int | Sequence[int] = 0,
 ) -> Tensor:
-    """Repeat x ← clamp(update(n, x, P⁻¹ ∇E(x))), the loop of all solvers."""
+    """Find the picture an energy asks for: N steps of x ← clamp(update(n, x, P⁻¹ ∇E(x))).
+
+    With the solver ``gd`` a step is equation 2: x ← clamp(x − λ P⁻¹ ∇E(x)).
+
+    Args:
+        energy: (B,3,R,R) -> (B,).
+        x0: (B,3,R,R), the start (section 3.2: uniform noise).
+        step_size: λ.
+        num_steps: N.
+        callback: called as callback(n, x) after step n = 1..N (and with n = 0 for the start).
+        bounds: range that x is clamped to after each step; None for no clamp.
+        tolerance: stops each picture as soon as its energy has settled; None for all N steps.
+        solver: one of ``SOLVERS`` or one like them.
+        seed: of Langevin dynamics, one for all pictures or one a picture.
+
+    Returns:
+        (B,3,R,R), detached.
+
+    Raises:
+        CometError: an unknown solver.
+        DivergenceError: the picture is no longer finite.
+    """
+    if isinstance(solver, str):
+        if solver not in SOLVERS:
+            raise CometError(f"a solver is one of {', '.join(SOLVERS)}, not '{solver}'")
+        solver = SOLVERS[solver]
     x = x0.detach()
+    update = solver(Start(x, step_size, getattr(energy, "curvature", None), seed))
     if callback is not None:
         callback(0, x)
     for n in range(1, num_steps + 1):
@@ -112,42 +140,3 @@ def _iterate(
         if callback is not None:
             callback(n, x)
     return x
-
-
-def descend(
-    energy: Energy,
-    x0: Tensor,
-    *,
-    step_size: float = 1.0,
-    num_steps: int,
-    callback: Callback | None = None,
-    bounds: Bounds = (0.0, 1.0),
-    tolerance: Tolerance | None = None,
-) -> Tensor:
-    """Find the picture an energy asks for: N steps of x ← clamp(x − λ P⁻¹ ∇E(x)) (equation 2).
-
-    Args:
-        energy: (B,3,R,R) -> (B,).
-        x0: (B,3,R,R), the start (section 3.2: uniform noise).
-        step_size: λ.
-        num_steps: N.
-        callback: called as callback(n, x) after step n = 1..N (and with n = 0 for the start).
-        bounds: range that x is clamped to after each step; None for no clamp.
-        tolerance: stops each picture as soon as its energy has settled; None for all N steps.
-
-    Returns:
-        (B,3,R,R), detached.
-
-    Raises:
-        DivergenceError: the picture is no longer finite.
-    """
-    return _iterate(
-        energy,
-        x0,
-        lambda n, x, gradient: x - step_size * gradient,
-        step_size=step_size,
-        num_steps=num_steps,
-        callback=callback,
-        bounds=bounds,
-        tolerance=tolerance,
-    )

@@ -1,4 +1,4 @@
-"""What each component wants changed: gradients of energies, and segments from them."""
+"""What each component wants changed: gradients of energies, and segments (section 5.2)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ QUIET = 0.02
 PEAK = 0.995
 NOISE_STARTS = 4
 POINTS = ("start", "image")
-SAMPLES = 4
 
 
 def strongest_segments(strength: np.ndarray, *, everywhere: bool = False) -> np.ndarray:
-    """Return the strongest component at each pixel.
+    """Return the strongest component at each pixel: arg max_k ‖∇_x E_k‖ (section 5.2).
 
     Args:
         strength: (K,R,R) ≥ 0.
@@ -40,7 +39,7 @@ def strongest_segments(strength: np.ndarray, *, everywhere: bool = False) -> np.
 
 
 def component_mask(strength: np.ndarray, threshold: float) -> np.ndarray:
-    """Return where a component pulls at least ``threshold`` times as hard as at its peak.
+    """Return where a component pulls at least ``threshold`` times as hard as at its peak (5.2).
 
     Args:
         strength: (R,R) ≥ 0 of one component; its peak is its 99.5th percentile.
@@ -52,8 +51,10 @@ def component_mask(strength: np.ndarray, threshold: float) -> np.ndarray:
     return (strength > 0) & (strength >= threshold * np.quantile(strength, PEAK))
 
 
-def gradient_strength(model: CometModel, z: Tensor, *, starts: int = NOISE_STARTS) -> Tensor:
-    """Return how strongly each component pulls at each pixel where a descent starts.
+def gradient_strength(
+    model: CometModel, z: Tensor, *, starts: int = NOISE_STARTS, seed: int = 0
+) -> Tensor:
+    """Return how strongly each component pulls at each pixel where a descent starts (section 5.2).
 
     The root mean square, over colour channels and several noise starts x⁰ ~ U(0, 1), of ∇_x E_k.
 
@@ -61,19 +62,21 @@ def gradient_strength(model: CometModel, z: Tensor, *, starts: int = NOISE_START
         model: the model.
         z: (B,K,D).
         starts: number of noise starts.
+        seed: of the first; the next ones count up.
 
     Returns:
         (B,K,R,R), at least 0.
     """
-    total = torch.zeros(())
-    for seed in range(starts):
-        x0 = start_picture(len(z), model.card.image_size, init="noise", seed=seed).to(z.device)
-        total = total.to(z.device) + model.gradients(x0, z).square().mean(2)
+    total = torch.zeros((), device=z.device)
+    for n in range(starts):
+        at = (seed + n) % (MAX_SEED + 1)
+        x0 = start_picture(len(z), model.card.image_size, init="noise", seed=at).to(z.device)
+        total = total + model.gradients(x0, z).square().mean(2)
     return (total / starts).sqrt()
 
 
 def segment(strength: Tensor) -> Tensor:
-    """Assign each pixel to the component that pulls hardest: (B,K,R,R) -> (B,R,R) int64."""
+    """Return arg max_k ‖∇_x E_k‖ (section 5.2): (B,K,R,R) -> (B,R,R) int64."""
     return strength.argmax(1)
 
 
@@ -98,15 +101,9 @@ class Attribution:
 
 
 def attribute(
-    model: CometModel,
-    z: Tensor,
-    *,
-    picture: Tensor,
-    at: str = "start",
-    seed: int = 0,
-    samples: int = SAMPLES,
+    model: CometModel, z: Tensor, *, picture: Tensor, at: str = "start", seed: int = 0
 ) -> Attribution:
-    """Return the gradients of K components of one picture.
+    """Return ∇_x E_k of K components of one picture, and how strong it is (section 5.2).
 
     Args:
         model: the model of the components.
@@ -115,28 +112,22 @@ def attribute(
         at: ``start``: where a rendering begins, before anything is drawn (signed map from
             mid-grey, strength averaged over noise); ``image``: at the picture itself.
         seed: of the noise.
-        samples: noise starts to average over.
 
     Raises:
         DivergenceError: a gradient is not finite.
     """
-    size = model.card.image_size
+    z = z[None].to(model.device)
+    grey = start_picture(1, model.card.image_size, init="grey", seed=seed)
+    x = picture[None] if at == "image" else grey
+    gradients = model.gradients(x.to(model.device), z)
     if at == "image":
-        gradients = _gradients(model, picture, z)
-        return Attribution(gradients, np.sqrt(np.square(gradients).mean(1)), model.card.ground)
-    grey = start_picture(1, size, init="grey", seed=seed)[0]
-    starts = [
-        start_picture(1, size, init="noise", seed=(seed + n) % (MAX_SEED + 1))[0]
-        for n in range(samples)
-    ]
-    squares = [np.square(_gradients(model, start, z)).mean(1) for start in starts]
-    strength = np.sqrt(np.mean(squares, 0))
-    return Attribution(_gradients(model, grey, z), strength, model.card.ground)
-
-
-def _gradients(model: CometModel, x: Tensor, z: Tensor) -> np.ndarray:
-    found = model.gradients(x[None].to(model.device), z[None].to(model.device))[0]
-    if not torch.isfinite(found).all():
-        bad = (~torch.isfinite(found)).flatten(1).any(1).nonzero().flatten().tolist()
-        raise DivergenceError(f"the gradient of component {bad[0]} is not finite")
-    return found.float().cpu().numpy()
+        strength = gradients.square().mean(2).sqrt()
+    else:
+        strength = gradient_strength(model, z, seed=seed)
+    for found in (gradients, strength):
+        if not torch.isfinite(found).all():
+            bad = (~torch.isfinite(found[0])).flatten(1).any(1).nonzero().flatten().tolist()
+            raise DivergenceError(f"the gradient of component {bad[0]} is not finite")
+    return Attribution(
+        gradients[0].float().cpu().numpy(), strength[0].float().cpu().numpy(), model.card.ground
+    )

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from comet_cli.energy.composition import Composition, Term, canvas_size, compose
-from comet_cli.energy.descent import Callback, Tolerance
-from comet_cli.energy.solvers import solve
+from comet_cli.energy.descent import Callback, Tolerance, descend
 from comet_cli.errors import CometError
 from comet_cli.models.card import PLAIN_STARTS, ModelCard
 
@@ -36,7 +35,7 @@ def default_start(cards: Sequence[ModelCard], *, partial: bool = False) -> str:
 
 
 def start_picture(batch: int, size: int, *, init: str, seed: int) -> Tensor:
-    """Return x⁰ (B,3,R,R): ``noise`` U(0, 1), mid-``grey`` or ``black``.
+    """Return x⁰ (B,3,R,R): ``noise`` U(0, 1) (section 3.2), mid-``grey`` or ``black``.
 
     Picture b of a batch has noise of its own generator, seeded by ``seed`` alone, so a picture
     does not depend on the batch it is rendered in.
@@ -73,7 +72,7 @@ def render(
         init: ``noise``, ``grey``, ``black``, or a picture (B,3,R,R) to start from; default:
             :func:`default_start`.
         callback: see :func:`comet_cli.energy.descent.descend`.
-        solver: ``gd`` (the paper's), ``momentum``, ``adam`` or ``langevin``.
+        solver: one of ``SOLVERS``; ``gd`` is the paper's.
         tolerance: see :func:`comet_cli.energy.descent.descend`.
         energy: what :func:`compose` made of the same terms and size, if it was called already.
 
@@ -91,7 +90,7 @@ def render(
     else:
         x0 = init
     x0 = x0.to(live[0].model.device)
-    return solve(
+    return descend(
         energy,
         x0,
         solver=solver,

@@ -1,16 +1,28 @@
-"""All figures of a card from one call."""
+"""Figures of a model from one call: those of its card, and one kind on a data set."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from comet_cli.data.dataset_folder import load_folder, splits_in
+from comet_cli.errors import CometError
 from comet_cli.evaluation.reconstruction import evaluate_reconstruction
 from comet_cli.evaluation.segmentation import evaluate_segmentation
 from comet_cli.models.comet_model import CometModel
+
+# What is measured on pictures alone, and what on pictures with instance masks.
+ON_PICTURES: dict[str, Callable[[CometModel, np.ndarray], Any]] = {
+    "reconstruction": evaluate_reconstruction
+}
+ON_MASKS: dict[str, Callable[[CometModel, np.ndarray, np.ndarray], Any]] = {
+    "segmentation": evaluate_segmentation
+}
 
 
 def measure(
@@ -26,10 +38,35 @@ def measure(
     Returns:
         ``{"reconstruction": {...}, "segmentation": {...}}``, rounded to four decimals.
     """
-    figures = {"reconstruction": rounded(evaluate_reconstruction(model, images))}
+    found = {kind: rounded(figures(model, images)) for kind, figures in ON_PICTURES.items()}
     if masks is not None:
-        figures["segmentation"] = rounded(evaluate_segmentation(model, images, masks))
-    return figures
+        for kind, figures in ON_MASKS.items():
+            found[kind] = rounded(figures(model, images, masks))
+    return found
+
+
+def measure_on(
+    kind: str, model: CometModel, data: Path, *, split: str = "test", count: int | None = None
+) -> dict[str, Any]:
+    """Measure one kind of figures on a data set.
+
+    Args:
+        kind: ``reconstruction`` or ``segmentation``.
+        model: the model.
+        data: a data-set folder, a folder of pictures or a pack.
+        split: of the data set; a plain folder has none, and is taken whole for ``test``.
+        count: the most pictures; default all.
+
+    Raises:
+        CometError: no such pictures, or no masks where they are needed.
+    """
+    chosen = None if split == "test" and not splits_in(data) else split
+    pictures = load_folder(data, split=chosen, size=model.card.image_size, limit=count)
+    if kind in ON_PICTURES:
+        return rounded(ON_PICTURES[kind](model, pictures.images))
+    if pictures.masks is None:
+        raise CometError(f"{data} has no instance masks, which {kind} is measured against")
+    return rounded(ON_MASKS[kind](model, pictures.images, pictures.masks))
 
 
 def rounded(figures: Any) -> dict[str, Any]:

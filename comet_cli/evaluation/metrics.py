@@ -1,4 +1,4 @@
-"""Adjusted Rand index of two segmentations (Hubert & Arabie 1985)."""
+"""How well two segmentations agree: adjusted Rand index and segmentation covering."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 def adjusted_rand_index(
     truth: ArrayLike, predicted: ArrayLike, *, foreground: bool = False
 ) -> float:
-    """Return the ARI of two labelings of the same pixels.
+    """Return the ARI (Hubert and Arabie 1985) of two labelings of the same pixels.
 
     Args:
         truth: integer labels of any shape; 0 is the background.
@@ -23,10 +23,7 @@ def adjusted_rand_index(
     Raises:
         ValueError: the shapes differ.
     """
-    a, b = np.asarray(truth), np.asarray(predicted)
-    if a.shape != b.shape:
-        raise ValueError(f"segmentations of shapes {a.shape} and {b.shape}")
-    a, b = a.ravel(), b.ravel()
+    a, b = _same_pixels(truth, predicted)
     if foreground:
         a, b = a[a != 0], b[a != 0]
     if a.size == 0:
@@ -72,9 +69,7 @@ def segmentation_covering(
     Raises:
         ValueError: the shapes differ.
     """
-    a, b = np.asarray(truth), np.asarray(predicted)
-    if a.shape != b.shape:
-        raise ValueError(f"segmentations of shapes {a.shape} and {b.shape}")
+    a, b = _same_pixels(truth, predicted)
     best, sizes = [], []
     for label in np.unique(a):
         if foreground and label == 0:
@@ -89,3 +84,10 @@ def segmentation_covering(
     if not best:
         return float("nan")
     return float(np.average(best, weights=sizes if weighted else None))
+
+
+def _same_pixels(truth: ArrayLike, predicted: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    a, b = np.asarray(truth), np.asarray(predicted)
+    if a.shape != b.shape:
+        raise ValueError(f"segmentations of shapes {a.shape} and {b.shape}")
+    return a.ravel(), b.ravel()

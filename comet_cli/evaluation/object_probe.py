@@ -19,7 +19,8 @@ from torch import Tensor
 
 from comet_cli.data.labels import FactorReader, are_classes, plain_values
 from comet_cli.errors import CometError
-from comet_cli.evaluation.probe import Probe, as_pictures, fit, soften, sum_of_losses
+from comet_cli.evaluation.probe import Probe, fit, soften, sum_of_losses
+from comet_cli.evaluation.reconstruction import as_pictures
 
 NOTHING = -1
 PASTED = 0.5  # share of training objects that are seen in another picture

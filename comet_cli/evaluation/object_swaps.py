@@ -23,12 +23,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from comet_cli.data.dataset_folder import LoadedPictures
 from comet_cli.energy.gradients import gradient_strength, strongest_segments
 from comet_cli.errors import CometError
 from comet_cli.evaluation.object_probe import (
@@ -40,13 +41,16 @@ from comet_cli.evaluation.object_probe import (
     object_reader,
     train_object_probe,
 )
-from comet_cli.evaluation.probe import as_pictures
-from comet_cli.evaluation.reconstruction import draw_partners, encode_all, render_all
-from comet_cli.evaluation.swap_plan import DONOR, GONE, HOST, draw_swaps, expected_readings
+from comet_cli.evaluation.reconstruction import as_pictures, encode_all, render_all
+from comet_cli.evaluation.swap_plan import (
+    DONOR,
+    GONE,
+    HOST,
+    draw_partners,
+    draw_swaps,
+    expected_readings,
+)
 from comet_cli.models.comet_model import CometModel
-
-if TYPE_CHECKING:
-    from comet_cli.data.dataset_folder import LoadedPictures
 
 HELD = 0.5  # intersection over union
 NOBODY = -1

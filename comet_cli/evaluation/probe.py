@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from comet_cli.evaluation.reconstruction import as_pictures
+
 
 class Probe(nn.Module):
     """Pictures (B,3,R,R) -> one value index a factor (B,number of factors)."""
@@ -46,11 +48,6 @@ class Probe(nn.Module):
         """Return the most likely values (B,number of factors) of pictures (B,3,R,R)."""
         parts = [torch.stack([o.argmax(-1) for o in self(p)], -1) for p in x.split(batch)]
         return torch.cat(parts).cpu().numpy()
-
-
-def as_pictures(images: np.ndarray) -> Tensor:
-    """Return (N,R,R,3) uint8 as (N,3,R,R) in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
 
 
 def train_probe(

@@ -1,4 +1,4 @@
-"""How well a model puts its own components together again."""
+"""Pictures of a model's own components, put together again, and how close they come."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from torch import Tensor
 from comet_cli.energy.composition import Term
 from comet_cli.energy.render import render
 from comet_cli.models.comet_model import CometModel
+
+
+def as_pictures(images: np.ndarray) -> Tensor:
+    """Return (N,R,R,3) uint8 as (N,3,R,R) in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
 
 
 def reconstruct(
@@ -26,6 +31,22 @@ def reconstruct(
         z = model.encode(x, restarts=restarts)
     terms = [Term(model, z[:, k], component=k) for k in range(z.shape[1])]
     return render(terms, seed=seed, num_steps=num_steps)
+
+
+@torch.no_grad()
+def encode_all(model: CometModel, x: Tensor, batch: int = 100) -> Tensor:
+    """Return the components (N,K,D) of pictures (N,3,R,R)."""
+    return torch.cat([model.encode(part.to(model.device)) for part in x.split(batch)])
+
+
+def render_all(model: CometModel, z: Tensor, batch: int = 50) -> Tensor:
+    """Return the pictures (N,3,R,R) of components (N,K,D)."""
+    return torch.cat(
+        [
+            render([Term(model, part[:, k], component=k) for k in range(z.shape[1])]).cpu()
+            for part in z.split(batch)
+        ]
+    )
 
 
 def psnr(y: Tensor, x: Tensor) -> Tensor:
@@ -65,15 +86,16 @@ def evaluate_reconstruction(
         batch: pictures rendered together.
         seed: of the noise.
     """
-    x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
-    device = model.device
-    short, long = [], []
-    for part in x.split(batch):
-        part = part.to(device)
-        short.append(reconstruct(model, part, seed=seed).cpu())
-        many = 5 * model.card.render_steps
-        long.append(reconstruct(model, part, num_steps=many, seed=seed).cpu())
-    y, y5 = torch.cat(short), torch.cat(long)
+    x = as_pictures(images)
+    y, y5 = (
+        torch.cat(
+            [
+                reconstruct(model, part.to(model.device), num_steps=steps, seed=seed).cpu()
+                for part in x.split(batch)
+            ]
+        )
+        for steps in (None, 5 * model.card.render_steps)
+    )
     values = psnr(y, x)
     mean_image = x.mean(0, keepdim=True).expand_as(x)
     return ReconstructionFigures(
@@ -84,27 +106,3 @@ def evaluate_reconstruction(
         psnr_5n=float(psnr(y5, x).mean()),
         psnr_mean_image=float(psnr(mean_image, x).mean()),
     )
-
-
-@torch.no_grad()
-def encode_all(model: CometModel, x: Tensor, batch: int = 100) -> Tensor:
-    """Return the components (N,K,D) of pictures (N,3,R,R)."""
-    return torch.cat([model.encode(part.to(model.device)) for part in x.split(batch)])
-
-
-def render_all(model: CometModel, z: Tensor, batch: int = 50) -> Tensor:
-    """Return the pictures (N,3,R,R) of components (N,K,D)."""
-    return torch.cat(
-        [
-            render([Term(model, part[:, k], component=k) for k in range(z.shape[1])]).cpu()
-            for part in z.split(batch)
-        ]
-    )
-
-
-def draw_partners(count: int, seed: int) -> np.ndarray:
-    """Return a donor for each of ``count`` hosts, never itself: a shuffled ring."""
-    order = np.random.default_rng(seed).permutation(count)
-    partners = np.empty(count, int)
-    partners[order] = np.roll(order, 1)
-    return partners

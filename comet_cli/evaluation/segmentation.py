@@ -9,6 +9,7 @@ import torch
 
 from comet_cli.energy.gradients import gradient_strength, segment
 from comet_cli.evaluation.metrics import adjusted_rand_index, segmentation_covering
+from comet_cli.evaluation.reconstruction import as_pictures
 from comet_cli.models.comet_model import CometModel
 
 
@@ -50,9 +51,8 @@ def evaluate_segmentation(
         masks: (N,R,R) integer instance masks, 0 the background.
         batch: pictures at a time.
     """
-    x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
     found = []
-    for part in x.split(batch):
+    for part in as_pictures(images).split(batch):
         with torch.no_grad():
             z = model.encode(part.to(model.device))
         found.append(segment(gradient_strength(model, z)).cpu().numpy())

@@ -1,4 +1,4 @@
-"""Which objects are swapped, and what should be read then: from true masks and labels alone."""
+"""What is swapped, and what should be read then: from true masks and labels alone."""
 
 from __future__ import annotations
 
@@ -26,6 +26,14 @@ class Readings:
     places: np.ndarray
     expected: np.ndarray
     kinds: np.ndarray
+
+
+def draw_partners(count: int, seed: int) -> np.ndarray:
+    """Return a donor for each of ``count`` hosts, never itself: a shuffled ring."""
+    order = np.random.default_rng(seed).permutation(count)
+    partners = np.empty(count, int)
+    partners[order] = np.roll(order, 1)
+    return partners
 
 
 def draw_swaps(

@@ -11,12 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from comet_cli.data.dataset_folder import load_folder
 from comet_cli.data.labels import FactorReader
 from comet_cli.errors import CometError
 from comet_cli.evaluation.object_probe import describes_objects
 from comet_cli.evaluation.object_swaps import ObjectSwapFigures, measure_object_swaps
-from comet_cli.evaluation.probe import Probe, as_pictures, train_probe
-from comet_cli.evaluation.reconstruction import draw_partners, encode_all, render_all
+from comet_cli.evaluation.probe import Probe, train_probe
+from comet_cli.evaluation.reconstruction import as_pictures, encode_all, render_all
+from comet_cli.evaluation.swap_plan import draw_partners
 from comet_cli.models.comet_model import CometModel
 
 # A factor that follows its component so often, and any other so seldom, names it.
@@ -78,8 +80,6 @@ def measure_swaps(
     Raises:
         CometError: the data have no such factors, or too few pictures.
     """
-    from comet_cli.data.dataset_folder import load_folder
-
     size = model.card.image_size
     train = load_folder(data, split="train", size=size)
     test = load_folder(measured or data, split="test", size=size, limit=count)

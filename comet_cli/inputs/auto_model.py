@@ -10,15 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 
-from comet_cli.energy.composition import Term
-from comet_cli.energy.render import render
 from comet_cli.errors import CometError, FileFormatError, UnknownModelError
 from comet_cli.formats.cache import cache_home
 from comet_cli.formats.files import write_output
@@ -27,19 +23,32 @@ from comet_cli.models import library
 from comet_cli.models.comet_model import CometModel
 from comet_cli.version import __version__
 
-if TYPE_CHECKING:
-    from comet_cli.inputs.session import Session
-
 MAX_CHOICE_BYTES = 1 << 20
 
+# The mean squared error of a model's reconstruction of a picture's file, beside that picture.
+Judge = Callable[[CometModel, bytes, torch.Tensor], float]
 
-def choose_model(session: Session, data: bytes, where: str) -> CometModel:
+
+def choose_model(
+    data: bytes,
+    where: str,
+    *,
+    load: Callable[[str], CometModel],
+    judge: Judge,
+    note: Callable[[str], None],
+    environment: Mapping[str, str],
+    fresh: bool = False,
+) -> CometModel:
     """Return the installed model that reconstructs a picture best.
 
     Args:
-        session: loads the models, and is told the choice; a ``fresh`` one judges anew.
         data: the picture's file.
         where: named in messages.
+        load: loads the model of a folder.
+        judge: says how well a model reconstructs the picture.
+        note: told the choice.
+        environment: what the arithmetic depends on; a choice is remembered with it.
+        fresh: judge anew, whatever is remembered.
 
     Raises:
         UnknownModelError: no model is installed, or none can be loaded.
@@ -51,23 +60,28 @@ def choose_model(session: Session, data: bytes, where: str) -> CometModel:
             f"{library.local_root()}); give a model folder with -m"
         )
     if len(entries) == 1:
-        session.note(f"model '{entries[0].name}' (the only one installed) encodes {where}")
-        return session.load(str(entries[0].folder))
-    memory = _memory(session, data, entries)
-    errors = {} if session.fresh else _recall(memory, entries)
+        note(f"model '{entries[0].name}' (the only one installed) encodes {where}")
+        return load(str(entries[0].folder))
+    memory = _memory(data, entries, environment)
+    errors = {} if fresh else _recall(memory, entries)
     if not errors:
-        errors = _judge(session, data, where, entries)
+        errors = _judge_all(data, where, entries, load, judge, note)
         if len(errors) == len(entries):  # a model that was left out may be mended
             _remember(memory, errors)
     ranked = sorted((error, name) for name, error in errors.items())
     found = ", ".join(f"{name} {-10 * math.log10(max(e, 1e-10)):.1f} dB" for e, name in ranked)
     best = next(entry for entry in entries if entry.name == ranked[0][1])
-    session.note(f"model '{best.name}' reconstructs {where} best ({found})")
-    return session.load(str(best.folder))
+    note(f"model '{best.name}' reconstructs {where} best ({found})")
+    return load(str(best.folder))
 
 
-def _judge(
-    session: Session, data: bytes, where: str, entries: Sequence[library.ModelEntry]
+def _judge_all(
+    data: bytes,
+    where: str,
+    entries: Sequence[library.ModelEntry],
+    load: Callable[[str], CometModel],
+    judge: Judge,
+    note: Callable[[str], None],
 ) -> dict[str, float]:
     """Return the mean squared error of each model's reconstruction, by the model's name."""
     # All candidates are judged at one size, or the smallest would have the easiest task.
@@ -76,38 +90,24 @@ def _judge(
     errors = {}
     for entry in entries:
         try:
-            model = session.load(str(entry.folder))
+            model = load(str(entry.folder))
         except FileFormatError as error:
-            session.note(f"model '{entry.name}' is left out: {error}")
+            note(f"model '{entry.name}' is left out: {error}")
             continue
-        errors[entry.name] = _error(session, model, data, target)
+        errors[entry.name] = judge(model, data, target)
     if not errors:
         raise UnknownModelError("no installed model can be loaded; see comet doctor")
     return errors
 
 
-def _error(session: Session, model: CometModel, data: bytes, target: torch.Tensor) -> float:
-    # Restarts would take longest where a picture is strange to a model.
-    z = session.infer(model, load_image(data, model.card.image_size), restarts=False)
-    terms = [
-        Term(model, torch.from_numpy(z[k]).to(model.device), 1.0, k, str(k)) for k in range(len(z))
-    ]
-    try:
-        with session.arithmetic():
-            image = render(terms)
-    except CometError:
-        return math.inf
-    size = target.shape[-1]
-    image = F.interpolate(image.float().cpu(), (size, size), mode="bilinear", antialias=True)
-    return float((image[0] - target).square().mean())
-
-
-def _memory(session: Session, data: bytes, entries: Sequence[library.ModelEntry]) -> Path:
+def _memory(
+    data: bytes, entries: Sequence[library.ModelEntry], environment: Mapping[str, str]
+) -> Path:
     facts = {
         "picture": hashlib.sha256(data).hexdigest(),
         "models": [(entry.name, entry.card.to_json()) for entry in entries],
         "versions": [__version__, str(torch.__version__)],
-        **session.environment(),
+        **environment,
     }
     name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     return cache_home() / "choices" / f"{name}.json"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from comet_cli.energy.composition import Term
-from comet_cli.errors import FileFormatError, UnknownModelError, UsageError
+from comet_cli.energy.render import render
+from comet_cli.errors import CometError, FileFormatError, UnknownModelError, UsageError
 from comet_cli.formats.components import ComponentSet, is_components, parse_components
 from comet_cli.formats.files import base_name, read_input, show
 from comet_cli.formats.images import decode_png, from_bytes, image_facts, load_image, to_bytes
@@ -191,7 +194,7 @@ class Session:
             also: further files that may hold its components.
         """
         where = f"'{show(path)}'"
-        model = model or self.requested() or choose_model(self, data, where)
+        model = model or self.requested() or self._choose(data, where)
         card = model.card
         picture = load_image(data, card.image_size, where=where)
         sha256 = hashlib.sha256(data).hexdigest()
@@ -206,6 +209,34 @@ class Session:
             source_sha256=sha256,
         )
         return Opened(path, model, components, to_bytes(picture), reused=z is not None)
+
+    def _choose(self, data: bytes, where: str) -> CometModel:
+        """Return the installed model that reconstructs a picture best."""
+        return choose_model(
+            data,
+            where,
+            load=self.load,
+            judge=self._judge,
+            note=self.note,
+            environment=self.environment(),
+            fresh=self.fresh,
+        )
+
+    def _judge(self, model: CometModel, data: bytes, target: torch.Tensor) -> float:
+        """Return the mean squared error of a model's reconstruction beside ``target`` (3,S,S)."""
+        # Restarts would take longest where a picture is strange to a model.
+        z = torch.from_numpy(
+            self.infer(model, load_image(data, model.card.image_size), restarts=False)
+        ).to(model.device)
+        terms = [Term(model, z[k], 1.0, k, str(k)) for k in range(len(z))]
+        try:
+            with self.arithmetic():
+                image = render(terms)
+        except CometError:
+            return math.inf
+        size = target.shape[-1]
+        image = F.interpolate(image.float().cpu(), (size, size), mode="bilinear", antialias=True)
+        return float((image[0] - target).square().mean())
 
     def infer(self, model: CometModel, picture: np.ndarray, *, restarts: bool = True) -> np.ndarray:
         """Return the latents (K,D) float32 that a model infers from a picture (3,R,R)."""

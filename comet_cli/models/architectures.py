@@ -1,71 +1,168 @@
-"""From a card to networks: the one place that knows which architecture a name means."""
+"""The table of networks: which cards ask for one, what of the card it is told, and its checks.
+
+A new network is a module in ``networks/`` and a row here. The table itself needs no torch.
+"""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from comet_cli.models.card import ModelCard
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Card = Any  # a ``ModelCard``, which checks itself by this table and so stands above it
+
+_ENCODER = {n: n for n in ("filter_dim", "components", "latent_dim", "image_size")}
+_POOLED = {n: n for n in ("filter_dim", "latent_dim")}
+_QUADRATIC = {**_POOLED, **{n: n for n in ("image_size", "sees_image", "responds")}}
 
 
-def build_encoder(card: ModelCard) -> nn.Module:
+@dataclass(frozen=True)
+class Architecture:
+    """One network.
+
+    Attributes:
+        home: module in ``comet_cli.networks`` and class.
+        asked: keys and values of the cards that ask for it; of several rows the first is meant.
+        takes: argument -> key of the card.
+        checks: what holds of every card, for the sake of the keys that belong to this network, and
+            the sentence that says so.
+    """
+
+    home: str
+    asked: Mapping[str, object]
+    takes: Mapping[str, str]
+    checks: tuple[tuple[Callable[[Card], bool], str], ...] = ()
+
+    def is_asked(self, card: Card) -> bool:
+        """Return whether the card asks for it."""
+        return all(getattr(card, key) == value for key, value in self.asked.items())
+
+    def build(self, card: Card) -> nn.Module:
+        """Return the network with random weights."""
+        module, name = self.home.split(".")
+        network = getattr(import_module(f"comet_cli.networks.{module}"), name)
+        made: nn.Module = network(**{a: getattr(card, key) for a, key in self.takes.items()})
+        return made
+
+
+def _parts_fit(card: Card) -> bool:
+    allowed = (0, *range(2, 33)) if card.attention == "competitive" else (0,)
+    return type(card.parts) is int and card.parts in allowed
+
+
+def _restarts_fit(card: Card) -> bool:
+    seeded = card.encoder == "recurrent" and card.attention == "competitive"
+    plain = card.energy == "quadratic" and not (card.sees_image or card.responds)
+    most = 1024 if seeded and plain else 0
+    return type(card.restarts) is int and 0 <= card.restarts <= most
+
+
+ENCODER_NETWORKS = (
+    Architecture(
+        "spatial_encoder.SpatialEncoder",
+        {"encoder": "global", "spatial": True},
+        _ENCODER,
+        (
+            (
+                lambda c: not c.spatial or (c.encoder == "global" and c.energy == "quadratic"),
+                "spatial is for the global encoder with the quadratic energy",
+            ),
+        ),
+    ),
+    Architecture("paper_encoders.GlobalEncoder", {"encoder": "global"}, _ENCODER),
+    Architecture(
+        "paper_encoders.RecurrentEncoder", {"encoder": "recurrent", "attention": "lstm"}, _ENCODER
+    ),
+    Architecture(
+        "colouring_encoder.ColouringEncoder",
+        {"encoder": "recurrent", "attention": "colouring"},
+        {**_ENCODER, "adapts": "responds"},
+        (
+            (
+                lambda c: c.attention != "colouring" or (c.ground and c.components >= 2),
+                "colouring attention needs ground = true and 2 components or more",
+            ),
+        ),
+    ),
+    Architecture(
+        "competitive_encoder.CompetitiveEncoder",
+        {"encoder": "recurrent", "attention": "competitive"},
+        {**_ENCODER, "ground": "ground", "adapts": "responds", "parts": "parts"},
+        (
+            (
+                _parts_fit,
+                "parts must be 0 or, for competitive attention, an integer from 2 to 32",
+            ),
+            (
+                _restarts_fit,
+                "restarts must be 0 or, for competitive attention and a quadratic energy of z "
+                "alone, an integer up to 1024",
+            ),
+            (
+                lambda c: isinstance(c.restart_above, float) and 0 < c.restart_above < 1,
+                "restart_above must be a number between 0 and 1",
+            ),
+        ),
+    ),
+)
+ENERGY_NETWORKS = (
+    Architecture(
+        "pooled_energy.PooledEnergy64",
+        {"energy": "pooled-64"},
+        {**_POOLED, "positional": "sees_positions"},
+    ),
+    Architecture("pooled_energy.PooledEnergy128", {"energy": "pooled-128"}, _POOLED),
+    Architecture(
+        "spatial_energy.SpatialQuadraticEnergy",
+        {"energy": "quadratic", "spatial": True},
+        _QUADRATIC,
+    ),
+    Architecture(
+        "quadratic_energy.QuadraticEnergy",
+        {"energy": "quadratic"},
+        _QUADRATIC,
+        (
+            (
+                lambda c: not c.responds or (c.energy == "quadratic" and not c.sees_image),
+                "responds is for the quadratic energy that does not see the image",
+            ),
+        ),
+    ),
+)
+
+
+def words(key: str) -> tuple[str, ...]:
+    """Return the values of a card's key that ask for a network: ``encoder``, ``energy`` …."""
+    rows = (*ENCODER_NETWORKS, *ENERGY_NETWORKS)
+    return tuple(dict.fromkeys(str(row.asked[key]) for row in rows if key in row.asked))
+
+
+def checks(card: Card) -> Iterator[tuple[bool, str]]:
+    """Return whether the card fulfils each check of the table, and the check's sentence."""
+    for row in (*ENCODER_NETWORKS, *ENERGY_NETWORKS):
+        for holds, sentence in row.checks:
+            yield holds(card), sentence
+
+
+def build_encoder(card: Card) -> nn.Module:
     """Return the encoder of a card: (B,3,R,R) -> (B,K,D)."""
-    if card.encoder == "global" and card.spatial:
-        from comet_cli.networks.spatial_encoder import SpatialEncoder
-
-        return SpatialEncoder(card.filter_dim, card.components, card.latent_dim, card.image_size)
-    if card.encoder == "global":
-        from comet_cli.networks.paper_encoders import GlobalEncoder
-
-        return GlobalEncoder(card.filter_dim, card.components, card.latent_dim, card.image_size)
-    if card.attention == "competitive":
-        from comet_cli.networks.competitive_encoder import CompetitiveEncoder
-
-        return CompetitiveEncoder(
-            card.filter_dim,
-            card.components,
-            card.latent_dim,
-            card.image_size,
-            ground=card.ground,
-            adapts=card.responds,
-            parts=card.parts,
-        )
-    from comet_cli.networks.paper_encoders import RecurrentEncoder
-
-    return RecurrentEncoder(card.filter_dim, card.components, card.latent_dim, card.image_size)
+    return next(row for row in ENCODER_NETWORKS if row.is_asked(card)).build(card)
 
 
-def build_energy_network(card: ModelCard) -> nn.Module:
+def build_energy_network(card: Card) -> nn.Module:
     """Return the energy network of a card (an ``EnergyNetwork``)."""
-    if card.energy == "quadratic" and card.spatial:
-        from comet_cli.networks.spatial_energy import SpatialQuadraticEnergy
-
-        return SpatialQuadraticEnergy(
-            card.filter_dim,
-            card.latent_dim,
-            card.image_size,
-            responds=card.responds,
-            sees_image=card.sees_image,
-        )
-    if card.energy == "quadratic":
-        from comet_cli.networks.quadratic_energy import QuadraticEnergy
-
-        return QuadraticEnergy(
-            card.filter_dim,
-            card.latent_dim,
-            card.image_size,
-            sees_image=card.sees_image,
-            responds=card.responds,
-        )
-    from comet_cli.networks.pooled_energy import PooledEnergy64, PooledEnergy128
-
-    if card.energy == "pooled-64":
-        return PooledEnergy64(card.filter_dim, card.latent_dim, positional=any(card.positional))
-    return PooledEnergy128(card.filter_dim, card.latent_dim)
+    return next(row for row in ENERGY_NETWORKS if row.is_asked(card)).build(card)
 
 
-def empty_state(card: ModelCard) -> dict[str, Tensor]:
+def empty_state(card: Card) -> dict[str, Tensor]:
     """Return the names and shapes of a card's weights, as tensors without memory."""
+    import torch
+    from torch import nn
+
     with torch.device("meta"):
         networks = {"encoder": build_encoder(card), "energy_network": build_energy_network(card)}
     return nn.ModuleDict(networks).state_dict()

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from comet_cli.errors import FileFormatError
+from comet_cli.formats.facts import from_facts
+from comet_cli.models import architectures
 
 FORMAT = "comet-model"
 VERSION = 1
-ENCODERS = ("global", "recurrent")
-ATTENTIONS = ("lstm", "competitive")
 PLAIN_STARTS = {"grey": 0.5, "black": 0.0}
 STARTS = ("noise", *PLAIN_STARTS)
-ENERGIES = ("pooled-64", "pooled-128", "quadratic")
 
 
 @dataclass(frozen=True)
@@ -29,9 +28,10 @@ class ModelCard:
     Attributes:
         name: the model's name, as ``-m`` takes it.
         encoder: ``global`` or ``recurrent``.
-        attention: for the recurrent encoder, ``lstm`` (the authors' network) or ``competitive``
-            (ours: components compete for positions); ignored by the global encoder.
-        ground: competitive attention only: component 0 takes the ground, the others an object each.
+        attention: for the recurrent encoder, ``lstm`` (the authors' network), ``colouring`` (ours:
+            learned embeddings are coloured object by object) or ``competitive`` (ours: components
+            compete for positions); ignored by the global encoder.
+        ground: component 0 takes the ground, the others an object each; needed by ``colouring``.
         energy: ``pooled-64``, ``pooled-128`` (the authors' networks) or ``quadratic`` (ours).
         parts: competitive attention only: objects are merged from parts, of which there are so many
             along each axis, and may have several colours; 0: an object grows from one seed.
@@ -105,9 +105,11 @@ class ModelCard:
             FileFormatError: a fact that no model can have.
         """
         checks = [
-            (self.encoder in ENCODERS, f"encoder must be one of {ENCODERS}"),
-            (self.attention in ATTENTIONS, f"attention must be one of {ATTENTIONS}"),
-            (self.energy in ENERGIES, f"energy must be one of {ENERGIES}"),
+            *(
+                (getattr(self, key) in known, f"{key} must be one of {known}")
+                for key in ("encoder", "attention", "energy")
+                for known in [architectures.words(key)]
+            ),
             (self.init in STARTS, f"init must be one of {STARTS}"),
             (
                 all(
@@ -137,41 +139,23 @@ class ModelCard:
                 "step_size and render_step_size must be positive numbers",
             ),
             (
-                type(self.parts) is int
-                and self.parts in ((0, *range(2, 33)) if self.attention == "competitive" else (0,)),
-                "parts must be 0 or, for competitive attention, an integer from 2 to 32",
-            ),
-            (
-                type(self.restarts) is int
-                and (self.restarts == 0 or (0 < self.restarts <= 1024 and self._may_restart())),
-                "restarts must be 0 or, for competitive attention and a quadratic energy of z "
-                "alone, an integer up to 1024",
-            ),
-            (
-                isinstance(self.restart_above, float) and 0 < self.restart_above < 1,
-                "restart_above must be a number between 0 and 1",
-            ),
-            (
-                not self.spatial or (self.encoder == "global" and self.energy == "quadratic"),
-                "spatial is for the global encoder with the quadratic energy",
-            ),
-            (
-                not self.responds or (self.energy == "quadratic" and not self.sees_image),
-                "responds is for the quadratic energy that does not see the image",
-            ),
-            (
                 self.labels == [] or len(self.labels) == self.components,
                 "labels must be empty or one a component",
             ),
         ]
-        for holds, sentence in checks:
+        for holds, sentence in (*checks, *architectures.checks(self)):
             if not holds:
                 raise FileFormatError(f"model card of '{self.name}': {sentence}")
 
-    def _may_restart(self) -> bool:
-        seeded = self.encoder == "recurrent" and self.attention == "competitive"
-        plain = self.energy == "quadratic" and not (self.sees_image or self.responds)
-        return seeded and plain
+    @property
+    def sees_positions(self) -> bool:
+        """Whether the energy of any component sees pixel positions."""
+        return any(self.positional)
+
+    @property
+    def colours(self) -> bool:
+        """Whether the encoder finds objects by colouring, and says where it found them."""
+        return self.encoder == "recurrent" and self.attention == "colouring"
 
     def replace(self, **changes: Any) -> ModelCard:
         """Return a copy with some facts changed (and checked again)."""
@@ -202,22 +186,7 @@ class ModelCard:
         version = facts.pop("version", None)
         if version != VERSION:
             raise FileFormatError(f"{where} has card version {version}, this comet reads {VERSION}")
-        known = {f.name: f for f in dataclasses.fields(cls)}
-        unknown = sorted(set(facts) - set(known))
-        if unknown:
-            raise FileFormatError(f"{where} has unknown keys: {', '.join(unknown)}")
-        required = {
-            n
-            for n, f in known.items()
-            if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        }
-        missing = sorted(required - set(facts))
-        if missing:
-            raise FileFormatError(f"{where} lacks keys: {', '.join(missing)}")
-        try:
-            return cls(**facts)
-        except TypeError as error:
-            raise FileFormatError(f"{where} has a value of the wrong type: {error}") from None
+        return from_facts(cls, facts, where)
 
     @classmethod
     def read(cls, folder: Path) -> ModelCard:

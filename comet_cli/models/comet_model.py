@@ -11,12 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from comet_cli.errors import CometError
+from comet_cli.models.architectures import build_encoder, build_energy_network
 from comet_cli.models.card import ModelCard
 from comet_cli.models.device import pick_device
 from comet_cli.models.folder import read_checked, save_state, write_folder
 from comet_cli.models.hub_reference import PREFIX, origin_of, parse_reference
 from comet_cli.models.library import find
+from comet_cli.models.restarts import with_restarts
 from comet_cli.networks.base import BoundEnergy, EnergyNetwork
+from comet_cli.networks.colouring_encoder import Colouring, ColouringEncoder
 
 
 class Pretrained:
@@ -121,8 +124,6 @@ class CometModel(Pretrained, nn.Module):
     def __init__(self, card: ModelCard) -> None:
         """Build networks with random weights for ``card``."""
         super().__init__()
-        from comet_cli.models.architectures import build_encoder, build_energy_network
-
         self.card = card
         self.encoder = build_encoder(card)
         self.energy_network = build_energy_network(card)
@@ -151,9 +152,14 @@ class CometModel(Pretrained, nn.Module):
         z = cast(Tensor, self.encoder(x))
         if not (restarts and self.card.restarts) or self.training:
             return z
-        from comet_cli.models.restarts import with_restarts
-
         return with_restarts(self, x, z)
+
+    def find(self, x: Tensor) -> Colouring:
+        """Return what an encoder that colours pictures finds in x (B,3,R,R): z, attention, share.
+
+        Its card says so (:attr:`.ModelCard.colours`).
+        """
+        return cast(ColouringEncoder, self.encoder).colour(x)
 
     def positional_flags(self, components: Sequence[int | None]) -> list[bool]:
         """Say for each component index whether its energy sees positions (None: the usual)."""

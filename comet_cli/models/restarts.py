@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from comet_cli.models.card import PLAIN_STARTS
-from comet_cli.networks.base import QUADRATIC_REST
+from comet_cli.models.card import PLAIN_STARTS, ModelCard
+from comet_cli.networks.base import QUADRATIC_REST, BoundEnergy
 from comet_cli.networks.competitive_encoder import CompetitiveEncoder
 from comet_cli.networks.quadratic_energy import BoundQuadraticEnergy
-
-if TYPE_CHECKING:
-    from comet_cli.models.comet_model import CometModel
 
 BETTER = 0.9  # part of the error so far that others must fall below
 AT_ONCE = 16  # tries
 
 
+class Encoding(Protocol):
+    """What is asked of a model: its card, its encoder, and to bind latents (B,J,D)."""
+
+    card: ModelCard
+    encoder: nn.Module
+
+    def bind(self, z: Tensor) -> BoundEnergy:
+        """Fix latents."""
+        ...
+
+
 @torch.no_grad()
-def with_restarts(model: CometModel, x: Tensor, z: Tensor) -> Tensor:
+def with_restarts(model: Encoding, x: Tensor, z: Tensor) -> Tensor:
     """Return the latents that make up each picture best: z, or those of one of the tries.
 
     Pictures that z makes up well enough keep it; the others are encoded otherwise until that makes
@@ -41,14 +49,14 @@ def with_restarts(model: CometModel, x: Tensor, z: Tensor) -> Tensor:
             tries = range(done, min(done + AT_ONCE, model.card.restarts))
             others = encoder.otherwise(x[n : n + 1], tries)
             tried = squared_errors(recompositions(model, others), x[n])
-            best = tried.argmin()
+            best = int(tried.argmin())
             if tried[best] < BETTER * error:
                 error, found[n] = tried[best], others[best]
             done += len(others)
     return found
 
 
-def recompositions(model: CometModel, z: Tensor) -> Tensor:
+def recompositions(model: Encoding, z: Tensor) -> Tensor:
     """Return what all components z (B,K,D) make up: the minimum of their energies (B,3,R,R)."""
     bound = cast(BoundQuadraticEnergy, model.bind(z))
     start = PLAIN_STARTS.get(model.card.init, PLAIN_STARTS["grey"])

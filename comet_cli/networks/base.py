@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from torch import Tensor
@@ -10,6 +10,11 @@ from torch import Tensor
 # Proximal weight of a composition that is quadratic in x: where Σ m is far below it, the start
 # shows through; where Σ m is far above, one step reaches the minimum.
 QUADRATIC_REST = 0.05
+
+
+def as_it_is(held: Tensor) -> Tensor:
+    """Return what one process holds of a batch: all of it."""
+    return held
 
 
 class BoundEnergy(Protocol):
@@ -21,6 +26,25 @@ class BoundEnergy(Protocol):
 
     def curvature(self, x: Tensor) -> Tensor | None:
         """Return the diagonal (B,J,1,R,R) of the Hessian in x where it is known, else None."""
+        ...
+
+    def at(self, x: Tensor) -> BoundEnergy:
+        """Return what a step from x (B,3,R,R) descends on: itself, unless it lags behind x."""
+        return self
+
+    def recombine(
+        self, rows: Tensor, columns: Tensor, gather: Callable[[Tensor], Tensor] = as_it_is
+    ) -> BoundEnergy:
+        """Return the energies of pictures that are made of components of several pictures.
+
+        What the network made of the latents is moved with them, so that nothing is computed again.
+
+        Args:
+            rows: (B',J') which picture component j of picture b is taken from.
+            columns: (J',) which of that picture's components.
+            gather: what is held of B pictures -> of those that ``rows`` counts, where these are
+                not the same (several processes hold a part of a batch each).
+        """
         ...
 
 

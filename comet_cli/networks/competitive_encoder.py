@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from comet_cli.networks.clustering.parts import MOST_PARTS, find_parts, merge_parts
 from comet_cli.networks.clustering.seeds import drawn_seeds, grown_seeds
-from comet_cli.networks.layers import coordinate_grid
+from comet_cli.networks.layers import autocast, coordinate_grid
 
 EMBEDDING = 8
 # How colour (against the ground), place, and salience (in attention, and for seeds) are scaled.
@@ -132,7 +132,7 @@ class CompetitiveEncoder(nn.Module):
             chances: (B,C), see :func:`.parts.merge_parts`.
         """
         points = look.embedding.flatten(2).transpose(1, 2)
-        with torch.autocast(points.device.type, enabled=False):  # moments need all their digits
+        with autocast(points.device, low=False):  # moments need all their digits
             parts, belongs = find_parts(look.colour.float(), self.parts, self.regions)
             count = belongs.sum(1)[..., None].clamp_min(1)
             centres = belongs.transpose(1, 2) @ points / count

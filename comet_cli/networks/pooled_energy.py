@@ -7,13 +7,14 @@ what does not depend on z (stem and first convolution) is computed once for all 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from comet_cli.networks.base import BoundEnergy, as_it_is
 from comet_cli.networks.layers import conv3x3, halve
 
 
@@ -78,8 +79,8 @@ class ConditionalBlock(nn.Module):
         return out.unflatten(0, h.shape[:2])
 
 
-class BoundPooledEnergy:
-    """E(x, z_j) of J fixed latents as a function of x (the protocol ``BoundEnergy``)."""
+class BoundPooledEnergy(BoundEnergy):
+    """E(x, z_j) of J fixed latents as a function of x."""
 
     def __init__(
         self, network: _PooledEnergy, modulations: list[Modulation], positional: Sequence[bool]
@@ -87,6 +88,7 @@ class BoundPooledEnergy:
         """Keep what depends on z; use the network's ``bind``."""
         self._network = network
         self._modulations = modulations
+        self._positional = positional
         self._variants = sorted(set(positional)) if network.sees_positions else [False]
         self._variant_of = [
             self._variants.index(flag) if network.sees_positions else 0 for flag in positional
@@ -111,6 +113,14 @@ class BoundPooledEnergy:
     def curvature(self, x: Tensor) -> Tensor | None:
         """Return None: nothing is known about the Hessian of this network."""
         return None
+
+    def recombine(
+        self, rows: Tensor, columns: Tensor, gather: Callable[[Tensor], Tensor] = as_it_is
+    ) -> BoundPooledEnergy:
+        """See :meth:`comet_cli.networks.base.BoundEnergy.recombine`."""
+        mixed = [Modulation(*[gather(t)[rows, columns] for t in m]) for m in self._modulations]
+        flags = [self._positional[j] for j in columns.tolist()]
+        return BoundPooledEnergy(self._network, mixed, flags)
 
 
 class _PooledEnergy(nn.Module, ABC):

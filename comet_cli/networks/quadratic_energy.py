@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from comet_cli.networks.layers import coordinate_grid
+from comet_cli.networks.base import BoundEnergy, as_it_is
+from comet_cli.networks.layers import enlarged
 
 ABSOLUTE_WAVES = (0.5, 1.0, 2.0)  # cycles over half the picture
 RELATIVE_WAVES = (0.5, 1.0, 2.0, 4.0)
@@ -22,7 +24,7 @@ def fourier_features(coordinates: Tensor, waves: Sequence[float]) -> Tensor:
     return torch.cat([coordinates, *[p.sin() for p in phases], *[p.cos() for p in phases]], -1)
 
 
-class BoundQuadraticEnergy:
+class BoundQuadraticEnergy(BoundEnergy):
     """½ Σ_p m_p ‖x_p − f_p‖² for precisions and means that are fixed."""
 
     def __init__(self, precision: Tensor, mean: Tensor) -> None:
@@ -36,11 +38,25 @@ class BoundQuadraticEnergy:
         return 0.5 * (self.precision * residual.square()).sum((2, 3, 4))
 
     def curvature(self, x: Tensor) -> Tensor:
-        """Return m (B,J,1,R,R), the diagonal of the Hessian."""
+        """Return m (B,J,1,R,R), the diagonal of the Hessian (at a fixed light)."""
         return self.precision
 
+    def recombine(
+        self, rows: Tensor, columns: Tensor, gather: Callable[[Tensor], Tensor] = as_it_is
+    ) -> BoundQuadraticEnergy:
+        """See :meth:`comet_cli.networks.base.BoundEnergy.recombine`."""
+        return type(self)(*[gather(t)[rows, columns] for t in self.parts()])
 
-class BoundLightEnergy:
+    def parts(self) -> tuple[Tensor, ...]:
+        """Return what it was made of."""
+        return self.precision, self.mean
+
+    def mean_pictures(self, x: Tensor) -> Tensor:
+        """Return f (B,J,3,R,R), as it is beside x (B,3,R,R)."""
+        return self.mean
+
+
+class BoundLightEnergy(BoundQuadraticEnergy):
     """½ Σ_p m_p ‖x_p − f_p − g_p ⊙ (mean(x) − ½)‖²: the mean follows the light of the picture.
 
     The mean colour of the picture stands for its light. m and f are still computed once, but a
@@ -51,7 +67,8 @@ class BoundLightEnergy:
 
     def __init__(self, precision: Tensor, mean: Tensor, response: Tensor) -> None:
         """Take precision m (B,J,1,R,R), mean f and response g (B,J,3,R,R)."""
-        self.precision, self.mean, self.response = precision, mean, response
+        super().__init__(precision, mean)
+        self.response = response
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return energies (B,J) of x (B,3,R,R)."""
@@ -59,12 +76,17 @@ class BoundLightEnergy:
         residual = x.unsqueeze(1) - self.mean - self.response * light
         return 0.5 * (self.precision * residual.square()).sum((2, 3, 4))
 
-    def curvature(self, x: Tensor) -> Tensor:
-        """Return m (B,J,1,R,R), the diagonal of the Hessian at a fixed mean."""
-        return self.precision
+    def parts(self) -> tuple[Tensor, ...]:
+        """Return what it was made of."""
+        return self.precision, self.mean, self.response
+
+    def mean_pictures(self, x: Tensor) -> Tensor:
+        """Return f + g ⊙ (mean(x) − ½) (B,J,3,R,R): the means in the light of x (B,3,R,R)."""
+        light = x.detach().mean((2, 3), keepdim=True).unsqueeze(1) - 0.5
+        return self.mean + self.response * light
 
 
-class BoundSeeingEnergy:
+class BoundSeeingEnergy(BoundEnergy):
     """The same with a network that sees x; the Hessian's diagonal is approximated by m(x)."""
 
     def __init__(self, network: QuadraticEnergy, z: Tensor, positional: Sequence[bool]) -> None:
@@ -81,6 +103,48 @@ class BoundSeeingEnergy:
         """Return m(x) (B,J,1,R,R)."""
         with torch.no_grad():
             return self._network(self._z, self._positional, x)[0]
+
+    def recombine(
+        self, rows: Tensor, columns: Tensor, gather: Callable[[Tensor], Tensor] = as_it_is
+    ) -> BoundSeeingEnergy:
+        """See :meth:`comet_cli.networks.base.BoundEnergy.recombine`."""
+        flags = [self._positional[j] for j in columns.tolist()]
+        return BoundSeeingEnergy(self._network, gather(self._z)[rows, columns], flags)
+
+
+def bound_energy(
+    precision: Tensor, mean: Tensor, response: Tensor | None = None
+) -> BoundQuadraticEnergy:
+    """Return the energy of fixed precisions and means, and of responses if there are any."""
+    if response is None:
+        return BoundQuadraticEnergy(precision, mean)
+    return BoundLightEnergy(precision, mean, response)
+
+
+def modulation_network(latent_dim: int, widths: Sequence[int]) -> nn.Sequential:
+    """Return the network of z that gives a gain and a bias a channel to layers of these widths."""
+    return nn.Sequential(nn.Linear(latent_dim, 64), nn.SiLU(), nn.Linear(64, 2 * sum(widths)))
+
+
+def start_even(out: nn.Conv2d) -> None:
+    """Let a last layer start near m = 1 and f = ½ everywhere."""
+    nn.init.normal_(out.weight, std=0.02)
+    if out.bias is not None:
+        nn.init.zeros_(out.bias)
+
+
+def decoded(out: Tensor) -> tuple[Tensor, ...]:
+    """Return m (B,J,1,R,R), f (B,J,3,R,R) and, of seven channels, g (B,J,3,R,R).
+
+    m = exp(L tanh(4 a / L)) with a limit L, f = sigmoid(4 b), g = 4 c.
+
+    Args:
+        out: a, b and, if the mean responds, c: (B,J,4|7,R,R), of the last layer.
+    """
+    limit = LOG_PRECISION_LIMIT
+    precision = (limit * torch.tanh(out[:, :, :1] * 4 / limit)).exp()
+    mean = torch.sigmoid(out[:, :, 1:4] * 4)
+    return (precision, mean, *([out[:, :, 4:] * 4] if out.shape[2] > 4 else []))
 
 
 class QuadraticEnergy(nn.Module):
@@ -103,7 +167,6 @@ class QuadraticEnergy(nn.Module):
         """Build; ``filter_dim`` F is the width at the coarse grid, F/2 and F/4 finer."""
         super().__init__()
         self.sees_image = sees_image
-        self.responds = responds
         self.sizes = [math.ceil(image_size / 4), math.ceil(image_size / 2), image_size]
         wide, middle, narrow = 2 * filter_dim, filter_dim, max(filter_dim // 2, 8)
         absolute = 2 + 4 * len(ABSOLUTE_WAVES)
@@ -119,25 +182,52 @@ class QuadraticEnergy(nn.Module):
         self.fine = nn.Conv2d(narrow, narrow, 3, padding=1)
         self.out = nn.Conv2d(narrow, 7 if responds else 4, 3, padding=1)
         self.widths = [wide] * (1 + len(self.coarse)) + [middle, middle, narrow, narrow]
-        self.modulation = nn.Sequential(
-            nn.Linear(latent_dim, 64), nn.SiLU(), nn.Linear(64, 2 * sum(self.widths))
-        )
-        nn.init.normal_(self.out.weight, std=0.02)
-        if self.out.bias is not None:
-            nn.init.zeros_(self.out.bias)
+        self.modulation = modulation_network(latent_dim, self.widths)
+        start_even(self.out)
 
-    def _positions(self, size: int, centre: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
-        """Return absolute (N,·,S,S) and relative (N,·,S,S) position features."""
-        grid = coordinate_grid(size, size, centre.device)
-        offset = grid - centre[:, None, None, :]
-        distance = offset.square().sum(-1, keepdim=True)
-        relative = torch.cat([distance, fourier_features(offset, RELATIVE_WAVES)], -1)
-        absolute = fourier_features(grid, ABSOLUTE_WAVES).expand(len(centre), -1, -1, -1)
-        keep = keep[:, None, None, None]
-        return (
-            (absolute * keep).permute(0, 3, 1, 2),
-            (relative * keep).permute(0, 3, 1, 2),
-        )
+    def resized(self, image_size: int) -> QuadraticEnergy:
+        """Return the same network, with the very same weights, for pictures of another size."""
+        other = copy.copy(self)
+        other.sizes = [math.ceil(image_size / 4), math.ceil(image_size / 2), image_size]
+        return other
+
+    def _positions(
+        self, layer: nn.Conv2d, size: int, centre: Tensor, keep: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return what a 1×1 convolution makes of position features (N,·,S,S), without them.
+
+        Each feature is of the row, of the column, or a sum of two such. So the convolution is a sum
+        of a function of the row (N,C,S,1) and one of the column (N,C,1,S).
+
+        Args:
+            layer: of absolute features, if it is the first, relative ones, and what else is seen.
+            size: S.
+            centre: (N,2).
+            keep: (N,) 1 where positions are seen, else 0.
+        """
+        line = (torch.arange(size, device=centre.device) + 0.5) / size * 2 - 1
+        offset = line - centre[..., None]
+        absolute = 2 + 4 * len(ABSOLUTE_WAVES) if layer is self.coarse_in else 0
+        found = [offset.square()[..., None], offset[..., None]]
+        phases = offset[..., None] * (math.pi * torch.tensor(RELATIVE_WAVES, device=line.device))
+        found += [phases.sin(), phases.cos()]
+        if absolute:
+            phases = line[:, None] * (math.pi * torch.tensor(ABSOLUTE_WAVES, device=line.device))
+            fixed = torch.cat([line[:, None], phases.sin(), phases.cos()], -1)
+            found.append(fixed.expand(*offset.shape, -1))
+        features = torch.cat(found, -1) * keep[:, None, None, None]
+        weight = layer.weight[:, :, 0, 0]
+        pairs = torch.arange(1 + 2 * len(RELATIVE_WAVES), device=line.device) * 2 + absolute + 1
+        both = []
+        for axis in (0, 1):
+            chosen = [pairs.new_tensor([absolute]), pairs + axis]
+            if absolute:
+                chosen.append(torch.arange(axis, absolute, 2, device=line.device))
+            both.append(weight[:, torch.cat(chosen)] @ features[:, axis].transpose(1, 2))
+        rows, columns = both
+        if layer.bias is not None:
+            rows = rows + layer.bias[:, None]
+        return rows[..., None], columns[:, :, None]
 
     def forward(
         self, z: Tensor, positional: Sequence[bool], x: Tensor | None = None
@@ -158,44 +248,34 @@ class QuadraticEnergy(nn.Module):
             gain, bias = next(modulations)[..., None, None].chunk(2, 1)
             return F.silu(h * (1 + gain) + bias)
 
-        def see(size: int, features: Tensor) -> Tensor:
-            if x is None:
-                return features
-            small = F.interpolate(x, (size, size), mode="area") * 2 - 1
-            return torch.cat([features, small.repeat_interleave(count, 0)], 1)
+        def place(layer: nn.Conv2d, size: int, h: Tensor | None = None) -> Tensor:
+            """Add positions and what is seen to h (N,C,S,S), then modulate."""
+            gain, bias = next(modulations)[..., None, None].chunk(2, 1)
+            gain = 1 + gain
+            rows, columns = self._positions(layer, size, flat[:, :2], keep)
+            if x is not None:
+                small = F.interpolate(x, (size, size), mode="area") * 2 - 1
+                seen = F.conv2d(small, layer.weight[:, -3:]).repeat_interleave(count, 0)
+                h = seen if h is None else h + seen
+            placed = (rows * gain + bias) + columns * gain
+            return F.silu(placed if h is None else h * gain + placed)
 
         coarse, middle, full = self.sizes
-        absolute, relative = self._positions(coarse, flat[:, :2], keep)
-        h = film(self.coarse_in(see(coarse, torch.cat([absolute, relative], 1))))
+        h = place(self.coarse_in, coarse)
         for convolution in self.coarse:
             h = h + film(convolution(h))
-        h = F.interpolate(self.middle_in(h), (middle, middle), mode="bilinear")
-        h = film(
-            h + self.middle_position(see(middle, self._positions(middle, flat[:, :2], keep)[1]))
-        )
+        h = enlarged(self.middle_in(h), middle)
+        h = place(self.middle_position, middle, h)
         h = h + film(self.middle(h))
-        h = F.interpolate(self.fine_in(h), (full, full), mode="bilinear")
-        h = film(h + self.fine_position(see(full, self._positions(full, flat[:, :2], keep)[1])))
+        h = enlarged(self.fine_in(h), full)
+        h = place(self.fine_position, full, h)
         h = h + film(self.fine(h))
-        out = self.out(h).float().view(batch, count, -1, full, full)
-        limit = LOG_PRECISION_LIMIT
-        precision = (limit * torch.tanh(out[:, :, :1] * 4 / limit)).exp()
-        mean = torch.sigmoid(out[:, :, 1:4] * 4)
-        return (precision, mean, *([out[:, :, 4:] * 4] if self.responds else []))
+        return decoded(self.out(h).float().view(batch, count, -1, full, full))
 
     def bind(
         self, z: Tensor, positional: Sequence[bool]
-    ) -> BoundQuadraticEnergy | BoundLightEnergy | BoundSeeingEnergy:
+    ) -> BoundQuadraticEnergy | BoundSeeingEnergy:
         """Fix latents z (B,J,D); see :class:`comet_cli.networks.base.EnergyNetwork`."""
         if self.sees_image:
             return BoundSeeingEnergy(self, z, positional)
         return bound_energy(*self(z, positional))
-
-
-def bound_energy(
-    precision: Tensor, mean: Tensor, response: Tensor | None = None
-) -> BoundQuadraticEnergy | BoundLightEnergy:
-    """Return the energy of fixed precisions and means, and of responses if there are any."""
-    if response is None:
-        return BoundQuadraticEnergy(precision, mean)
-    return BoundLightEnergy(precision, mean, response)

@@ -6,17 +6,20 @@ pictures that are aligned, such as faces, positions are most of what there is to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from comet_cli.networks.base import BoundEnergy, as_it_is
+from comet_cli.networks.layers import autocast, computes_low
 from comet_cli.networks.quadratic_energy import (
-    LOG_PRECISION_LIMIT,
-    BoundLightEnergy,
     BoundQuadraticEnergy,
     bound_energy,
+    decoded,
+    modulation_network,
+    start_even,
 )
 
 BASE = 4  # side of the map that a latent is decoded to first
@@ -40,7 +43,7 @@ class PictureReader(nn.Module):
         return F.silu(self.hidden(h.flatten(1)))
 
 
-class BoundCoarseImageEnergy:
+class BoundCoarseImageEnergy(BoundEnergy):
     """½ Σ_p m_p(x̄) ‖x_p − f_p(x̄)‖² with the coarse picture x̄, which a step holds fixed.
 
     Components see what the others made of the picture, and a lamp can stand in the same place of a
@@ -49,16 +52,17 @@ class BoundCoarseImageEnergy:
     needs no gradient of the network, and is as stable as that of a fixed quadratic energy.
     """
 
-    def __init__(self, network: SpatialQuadraticEnergy, z: Tensor) -> None:
-        """Fix latents z (B,J,D); the network computes in the precision of the caller's autocast."""
-        self._network, self._z = network, z
-        self._low = torch.is_autocast_enabled(z.device.type)
+    def __init__(self, network: SpatialQuadraticEnergy, z: Tensor, *, low: bool) -> None:
+        """Fix latents z (B,J,D); ``low``: the network computes in bfloat16."""
+        self._network, self._z, self._low = network, z, low
         self._last: tuple[Tensor, bool, BoundQuadraticEnergy] | None = None
 
-    def of(self, z: Tensor) -> BoundCoarseImageEnergy:
-        """Return the energy of other latents (B,J,D)."""
-        with torch.autocast(z.device.type, torch.bfloat16, enabled=self._low):
-            return BoundCoarseImageEnergy(self._network, z)
+    def recombine(
+        self, rows: Tensor, columns: Tensor, gather: Callable[[Tensor], Tensor] = as_it_is
+    ) -> BoundCoarseImageEnergy:
+        """See :meth:`comet_cli.networks.base.BoundEnergy.recombine`; the picture has a say."""
+        z = gather(self._z)[rows, columns]
+        return BoundCoarseImageEnergy(self._network, z, low=self._low)
 
     def at(self, x: Tensor) -> BoundQuadraticEnergy:
         """Return what a step from x (B,3,R,R) descends on: precision and mean for that x.
@@ -67,7 +71,7 @@ class BoundCoarseImageEnergy:
         """
         seen, graph = seen_pixels(x.detach()), torch.is_grad_enabled()
         if self._last is None or self._last[1] != graph or not torch.equal(self._last[0], seen):
-            with torch.autocast(x.device.type, torch.bfloat16, enabled=self._low):
+            with autocast(x.device, self._low):
                 precision, mean = self._network(self._z, seen)
             self._last = (seen, graph, BoundQuadraticEnergy(precision, mean))
         return self._last[2]
@@ -106,7 +110,6 @@ class SpatialQuadraticEnergy(nn.Module):
         """Build the network of one card."""
         super().__init__()
         self.sees_image = sees_image
-        self.responds = responds
         sides = [BASE]
         while sides[-1] < image_size:
             sides.append(min(2 * sides[-1], image_size))
@@ -114,15 +117,13 @@ class SpatialQuadraticEnergy(nn.Module):
         shares = [4.0, 4.0, 3.0, 2.0, 2 / 3]
         widths = [max(8, round(s * filter_dim)) for s in shares[: len(sides)]]
         widths += [widths[-1]] * (len(sides) - len(widths))
-        self.widths = widths
         self.base = nn.Linear(latent_dim, widths[0] * BASE * BASE)
         self.grow = nn.ModuleList(
             [nn.Conv2d(a, b, 3, padding=1) for a, b in zip(widths[:-1], widths[1:], strict=True)]
         )
         self.refine = nn.ModuleList([nn.Conv2d(b, b, 3, padding=1) for b in widths[1:]])
-        self.modulation = nn.Sequential(
-            nn.Linear(latent_dim, 64), nn.SiLU(), nn.Linear(64, 4 * sum(widths[1:]))
-        )
+        self.modulated = [w for w in widths[1:] for _ in range(2)]
+        self.modulation = modulation_network(latent_dim, self.modulated)
         if sees_image:
             # At first nothing that is seen makes a difference.
             self.reader = PictureReader()
@@ -130,9 +131,7 @@ class SpatialQuadraticEnergy(nn.Module):
             self.seen_change = nn.Linear(SEEN_HIDDEN, latent_dim, bias=False)
             nn.init.zeros_(self.seen_change.weight)
         self.out = nn.Conv2d(widths[-1], 7 if responds else 4, 3, padding=1)
-        nn.init.normal_(self.out.weight, std=0.02)
-        if self.out.bias is not None:
-            nn.init.zeros_(self.out.bias)
+        start_even(self.out)
 
     def forward(self, z: Tensor, seen: Tensor | None = None) -> tuple[Tensor, ...]:
         """Return m (B,J,1,R,R), f (B,J,3,R,R) and, if there is one, the response g (B,J,3,R,R).
@@ -143,12 +142,11 @@ class SpatialQuadraticEnergy(nn.Module):
         """
         batch, count, dim = z.shape
         flat = z.reshape(batch * count, dim)
-        sizes = [2 * w for w in self.widths[1:] for _ in range(2)]
         if seen is not None:
             features = self.reader(seen).repeat_interleave(count, 0)
             hidden = self.seen_hidden(torch.cat([flat, features], -1))
             flat = flat + self.seen_change(F.silu(hidden))
-        modulations = iter(self.modulation(flat).split(sizes, -1))
+        modulations = iter(self.modulation(flat).split([2 * w for w in self.modulated], -1))
 
         def film(h: Tensor) -> Tensor:
             gain, bias = next(modulations)[..., None, None].chunk(2, 1)
@@ -159,16 +157,12 @@ class SpatialQuadraticEnergy(nn.Module):
         for side, grow, refine in zip(self.sides, self.grow, self.refine, strict=True):
             h = film(grow(F.interpolate(h, (side, side), mode="bilinear")))
             h = h + film(refine(h))
-        out = self.out(h).float().unflatten(0, (batch, count))
-        limit = LOG_PRECISION_LIMIT
-        precision = (limit * torch.tanh(out[:, :, :1] * 4 / limit)).exp()
-        mean = torch.sigmoid(out[:, :, 1:4] * 4)
-        return (precision, mean, *([out[:, :, 4:] * 4] if self.responds else []))
+        return decoded(self.out(h).float().unflatten(0, (batch, count)))
 
     def bind(
         self, z: Tensor, positional: Sequence[bool]
-    ) -> BoundQuadraticEnergy | BoundLightEnergy | BoundCoarseImageEnergy:
+    ) -> BoundQuadraticEnergy | BoundCoarseImageEnergy:
         """Fix latents z (B,J,D); positions are part of what is decoded, whatever the flags."""
         if self.sees_image:
-            return BoundCoarseImageEnergy(self, z)
+            return BoundCoarseImageEnergy(self, z, low=computes_low(z.device))
         return bound_energy(*self(z))

@@ -16,7 +16,7 @@ def draw_batch(images: Pictures, recipe: TrainingRecipe, iteration: int) -> Tens
 
     Of a mixture, each data set gives its share.
     """
-    generator = np.random.default_rng(_seed(recipe.train.seed, iteration, 0))
+    generator = np.random.default_rng(random_seed(recipe.train.seed, iteration, 0))
     return _read(images, draw_rows(images, generator, recipe.train.batch), recipe, generator)
 
 
@@ -29,7 +29,7 @@ def draw_matched(
         the batch, and after it the pictures that are needed beside it: (B+E,3,R,R), and which of
         them each component is taken from: (B,K).
     """
-    generator = np.random.default_rng(_seed(recipe.train.seed, iteration, 0))
+    generator = np.random.default_rng(random_seed(recipe.train.seed, iteration, 0))
     rows = draw_rows(images, generator, recipe.train.batch)
     rows, taken = matches.draw(rows, generator)
     return _read(images, rows, recipe, generator), torch.from_numpy(taken)
@@ -54,5 +54,6 @@ def _read(
     return torch.from_numpy(x).permute(0, 3, 1, 2)
 
 
-def _seed(seed: int, iteration: int, stream: int) -> int:
+def random_seed(seed: int, iteration: int, stream: int) -> int:
+    """Return the seed of one of an iteration's streams: 0 batch, 1 noise, 2 all other numbers."""
     return int(np.random.SeedSequence([seed, iteration, stream]).generate_state(1)[0])

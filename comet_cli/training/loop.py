@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,13 +19,15 @@ from comet_cli.training import distributed
 from comet_cli.training.averaging import averaged, update_average
 from comet_cli.training.batches import draw_batch, draw_matched
 from comet_cli.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
+from comet_cli.training.log import Report, TrainingLog, held_out_psnr
 from comet_cli.training.matching import Matches
 from comet_cli.training.objective import TrainingStep, compile_networks
 from comet_cli.training.optimizers import learning_rate, make_optimizer
 from comet_cli.training.perceptual import perceptual_loss
 from comet_cli.training.recipe import TrainingRecipe
-
-Report = Callable[[dict[str, Any]], None]
+from comet_cli.training.samples import write_samples
+from comet_cli.training.small_pictures import at_half_size, stage
+from comet_cli.training.stopping import StopFlag
 
 
 @dataclass(frozen=True)
@@ -82,24 +80,14 @@ def train(
         CometError: the loss is not finite (the last checkpoint stays as it was), or the pictures
             do not fit the recipe.
     """
-    settings, card = recipe.train, recipe.card
-    if images.ndim != 4 or images.shape[1:] != (card.image_size, card.image_size, 3):
-        raise CometError(
-            f"the model takes {card.image_size}-pixel pictures, the data are {images.shape[1:]}"
-        )
-    if len(images) == 0:
-        raise CometError("no picture to train on")
+    settings, first = recipe.train, distributed.rank() == 0
+    check_before(recipe, images, device)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    if settings.perceptual:  # what it lacks is said now, not after its warm-up
-        blank = torch.zeros(1, 3, card.image_size, card.image_size, device=device)
-        perceptual_loss(blank, blank, settings.perceptual_weights)
     torch.manual_seed(settings.seed)
-    model = CometModel(card).to(device)
+    model = CometModel(recipe.card).to(device)
     if initial is not None:
         model.load_state_dict(initial)
-    distributed.check_batch(settings.batch)
-    first = distributed.rank() == 0
     optimizer = make_optimizer(settings.optimizer, model, settings.learning_rate)
     state = TrainingState(0, 0.0, {k: v.detach().clone() for k, v in model.state_dict().items()})
     restored = load_checkpoint(folder, model, optimizer)
@@ -108,14 +96,13 @@ def train(
         state.ema = {k: v.to(device) for k, v in state.ema.items()}
     if settings.compile:
         compile_networks(model)
-    step: nn.Module = TrainingStep(model)
+    small = at_half_size(model) if settings.small_iterations else None
+    step: nn.Module = TrainingStep(model, small)
     if distributed.size() > 1:
         step = nn.parallel.DistributedDataParallel(step, find_unused_parameters=True)
-    stopping = _StopFlag(stop_on_signal)
-    began = marked = sampled = time.monotonic()
+    began = sampled = time.monotonic()
     before = state.seconds
-    errors: list[float] = []
-    losses: list[float] = []
+    log, stopping = TrainingLog(folder, settings, report), StopFlag(stop_on_signal)
     model.train()
 
     def checkpoint() -> None:
@@ -134,44 +121,30 @@ def train(
             else:
                 x, taken = draw_matched(images, recipe, state.iteration, matches)
             loss, error = step(x.to(device), settings, state.iteration, taken)
-            error = distributed.mean(error, model.device)
-            losses.append(distributed.mean(float(loss.detach()), model.device))
-            if not (math.isfinite(error) and math.isfinite(losses[-1])):
-                raise CometError(_not_finite("loss", state.iteration))
+            means = [distributed.mean(v, model.device) for v in (float(loss.detach()), error)]
+            check_finite("loss", means, state.iteration)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(settings, state.iteration)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
-            if not math.isfinite(float(norm)):  # a step would spoil weights and checkpoint
-                raise CometError(_not_finite("gradient", state.iteration))
+            # A step would spoil weights and checkpoint.
+            check_finite("gradient", [float(norm)], state.iteration)
             optimizer.step()
             state.iteration += 1
             update_average(state.ema, model, settings.ema, state.iteration)
-            errors.append(error)
             now = time.monotonic()
-            if state.iteration % settings.log_every == 0 and first:
-                pace = (now - marked) / len(errors)
-                line = {
-                    "iteration": state.iteration,
-                    "seconds": round(before + now - began, 1),
-                    "seconds_left": round(pace * (settings.iterations - state.iteration)),
-                    "loss": round(float(np.mean(losses)), 6),
-                    "train_psnr": round(-10 * math.log10(max(float(np.mean(errors)), 1e-12)), 3),
-                    "images_per_second": round(settings.batch / pace, 1),
-                }
+            log.add(*means)
+            if first and state.iteration % settings.log_every == 0:
+                line = log.line(state.iteration, before + now - began)
                 if held_out is not None:
-                    line["held_out_psnr"] = round(held_out_psnr(model, state.ema, held_out), 3)
-                with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
-                    log.write(json.dumps(line) + "\n")
-                if report is not None:
-                    report(line)
-                errors, losses, marked = [], [], time.monotonic()
-            if first and now - sampled >= settings.sample_minutes * 60 and held_out is not None:
-                from comet_cli.training.samples import write_samples
-
-                with averaged(model, state.ema):
-                    write_samples(model, held_out, folder / f"samples-{state.iteration:07d}.png")
+                    seen = stage(model, small, settings, state.iteration - 1)
+                    line["held_out_psnr"] = round(held_out_psnr(seen, state.ema, held_out), 3)
+                log.write(line)
+            if first and held_out is not None and now - sampled >= settings.sample_minutes * 60:
+                seen = stage(model, small, settings, state.iteration - 1)
+                with averaged(seen, state.ema):
+                    write_samples(seen, held_out, folder / f"samples-{state.iteration:07d}.png")
                 sampled = time.monotonic()
             if before + now - began >= state.seconds + settings.checkpoint_minutes * 60:
                 checkpoint()
@@ -182,37 +155,28 @@ def train(
     return TrainingResult(model, state.iteration, state.seconds, finished, stopping.asked)
 
 
-def held_out_psnr(model: CometModel, average: dict[str, Tensor], held_out: np.ndarray) -> float:
-    """Return the mean PSNR (dB) of recompositions with the averaged weights, without restarts."""
-    from comet_cli.evaluation.reconstruction import psnr, reconstruct
+def check_before(recipe: TrainingRecipe, images: Pictures, device: str) -> None:
+    """Say what a training lacks before it begins.
 
-    with averaged(model, average):
-        x = torch.from_numpy(held_out).permute(0, 3, 1, 2).float().to(model.device) / 255
-        return float(psnr(reconstruct(model, x, restarts=False), x).mean())
+    Raises:
+        CometError: pictures that do not fit the recipe, a batch that cannot be shared out, or a
+            loss whose library or weights are not there.
+    """
+    settings, side = recipe.train, recipe.card.image_size
+    if images.ndim != 4 or images.shape[1:] != (side, side, 3):
+        raise CometError(f"the model takes {side}-pixel pictures, the data are {images.shape[1:]}")
+    if len(images) == 0:
+        raise CometError("no picture to train on")
+    distributed.check_batch(settings.batch)
+    if settings.losses.get("perceptual"):
+        blank = torch.zeros(1, 3, side, side, device=device)
+        perceptual_loss(blank, blank, settings.perceptual_weights)
 
 
-def _not_finite(what: str, iteration: int) -> str:
-    return (
-        f"the {what} is not finite at iteration {iteration}; the last checkpoint is kept: "
-        "lower learning_rate or step_size and start again from it"
-    )
-
-
-class _StopFlag:
-    """SIGTERM and SIGINT ask the loop to stop at its next iteration instead of killing it."""
-
-    def __init__(self, listen: bool) -> None:
-        self.asked = False
-        self._listen = listen and threading.current_thread() is threading.main_thread()
-
-    def __enter__(self) -> None:
-        if self._listen:
-            self._before = {s: signal.signal(s, self._ask) for s in (signal.SIGTERM, signal.SIGINT)}
-
-    def _ask(self, *_: object) -> None:
-        self.asked = True
-
-    def __exit__(self, *_: object) -> None:
-        if self._listen:
-            for number, handler in self._before.items():
-                signal.signal(number, handler)
+def check_finite(what: str, values: Iterable[float], iteration: int) -> None:
+    """Stop a training whose loss or gradient is no number any more."""
+    if not all(map(math.isfinite, values)):
+        raise CometError(
+            f"the {what} is not finite at iteration {iteration}; the last checkpoint is kept: "
+            "lower learning_rate or step_size and start again from it"
+        )

@@ -8,16 +8,11 @@ import torch
 from torch import Tensor
 
 from comet_cli.errors import CometError, MissingExtraError
-from comet_cli.networks.base import QUADRATIC_REST
-from comet_cli.networks.quadratic_energy import BoundLightEnergy, BoundQuadraticEnergy
-from comet_cli.networks.spatial_energy import BoundCoarseImageEnergy
+from comet_cli.networks.base import QUADRATIC_REST, BoundEnergy
 from comet_cli.training import distributed
 
 # Of MS-SSIM: sides of a window in pixels. At the coarsest of five scales the picture must be wider.
 STRUCTURE_WINDOWS = (11, 9, 7, 5, 3)
-
-# Energies of which a batch's components can be shuffled.
-Recombinable = BoundQuadraticEnergy | BoundLightEnergy | BoundCoarseImageEnergy
 
 
 def reconstruction_loss(iterates: Sequence[Tensor], target: Tensor) -> Tensor:
@@ -104,8 +99,8 @@ def structure_loss(output: Tensor, target: Tensor) -> Tensor:
 
 
 def shuffle_components(
-    bound: Recombinable, z: Tensor, generator: torch.Generator
-) -> tuple[Recombinable, Tensor]:
+    bound: BoundEnergy, z: Tensor, generator: torch.Generator
+) -> tuple[BoundEnergy, Tensor]:
     """Return a batch of recombined pictures' energies and latents.
 
     Each component is taken from a picture of the batch (of all processes) drawn for it alone; what
@@ -121,11 +116,8 @@ def shuffle_components(
     drawn = [torch.randperm(batch, generator=generator) for _ in range(count)]
     rows = distributed.part(torch.stack(drawn, 1)).to(z.device)
     columns = torch.arange(count, device=z.device)
-    mixed = distributed.whole(z)[rows, columns]
-    if isinstance(bound, BoundCoarseImageEnergy):
-        return bound.of(mixed), mixed
-    parts = [distributed.whole(t)[rows, columns] for t in vars(bound).values()]
-    return type(bound)(*parts), mixed
+    mixed = bound.recombine(rows, columns, distributed.whole)
+    return mixed, distributed.whole(z)[rows, columns]
 
 
 def dependence_loss(z: Tensor) -> Tensor:

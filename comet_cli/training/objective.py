@@ -7,44 +7,38 @@ import functools
 import torch
 from torch import Tensor, nn
 
-from comet_cli.energy.composition import TrainingEnergy
+from comet_cli.energy.composition import Composition
 from comet_cli.energy.descent import descent_step
 from comet_cli.errors import CometError
 from comet_cli.models.card import PLAIN_STARTS
 from comet_cli.models.comet_model import CometModel
 from comet_cli.networks.base import BoundEnergy
-from comet_cli.networks.spatial_energy import BoundCoarseImageEnergy
 from comet_cli.training import distributed
-from comet_cli.training.batches import _seed
-from comet_cli.training.losses import (
-    Recombinable,
-    area_loss,
-    dependence_loss,
-    gradient_loss,
-    parsimony_loss,
-    purity_loss,
-    reconstruction_loss,
-    shuffle_components,
-    structure_loss,
-    swap_loss,
-)
-from comet_cli.training.perceptual import SQUARE_ERROR_WEIGHT, perceptual_loss
-from comet_cli.training.recipe import TrainSettings
+from comet_cli.training.batches import random_seed
+from comet_cli.training.colouring_losses import bind_present
+from comet_cli.training.loss_table import Batch, weighted_sum
+from comet_cli.training.losses import reconstruction_loss
+from comet_cli.training.settings import TrainSettings
+from comet_cli.training.small_pictures import halved, stage
 
 
 class TrainingStep(nn.Module):
     """A model and its loss as one module, as DistributedDataParallel wants it."""
 
-    def __init__(self, model: CometModel) -> None:
-        """Hold the model."""
+    def __init__(self, model: CometModel, small: CometModel | None = None) -> None:
+        """Hold the model, and the same for pictures of half the size."""
         super().__init__()
         self.model = model
+        self._small = [small]  # not a module of its own: its weights are the model's
 
     def forward(
         self, x: Tensor, settings: TrainSettings, iteration: int, taken: Tensor | None = None
     ) -> tuple[Tensor, float]:
         """See :func:`training_loss`."""
-        return training_loss(self.model, x, settings, iteration, taken)
+        model = stage(self.model, self._small[0], settings, iteration)
+        if model is not self.model:
+            x = halved(x)
+        return training_loss(model, x, settings, iteration, taken)
 
 
 def compile_networks(model: CometModel) -> None:
@@ -78,13 +72,16 @@ def training_loss(
         iteration: 0-based.
         taken: (B,K) which picture of x each component is taken from; default its own.
     """
-    noise = torch.Generator().manual_seed(_seed(settings.seed, iteration, 1))
-    torch.manual_seed(_seed(settings.seed, iteration, 2))
+    noise = torch.Generator().manual_seed(random_seed(settings.seed, iteration, 1))
+    torch.manual_seed(random_seed(settings.seed, iteration, 2))
     low = computes_low(settings.precision, x.device.type)
     shape = x.shape if taken is None else torch.Size((len(taken), *x.shape[1:]))
     every, x = x, distributed.part(x[: shape[0]])
     with torch.autocast(x.device.type, torch.bfloat16, enabled=low):
-        if taken is None:
+        found = model.find(x) if model.card.colours and taken is None else None
+        if found is not None:
+            z = found.z
+        elif taken is None:
             z = model.encode(x)
         else:
             rows, places = distributed.part(taken).to(x.device).unique(return_inverse=True)
@@ -93,7 +90,7 @@ def training_loss(
             spread = distributed.whole(z.detach().float()).std(0, keepdim=True)
             noisy = torch.randn(shape[0], *z.shape[1:], generator=noise)
             z = z + settings.latent_noise * spread * distributed.part(noisy).to(x.device)
-        bound = model.bind(z)
+        bound = model.bind(z) if found is None else bind_present(model, z, found.share)
     x0 = distributed.part(torch.rand(shape, generator=noise)).to(x.device)
     if model.card.init in PLAIN_STARTS:
         # Renderings start from a plain picture unless told otherwise: train on both starts.
@@ -102,41 +99,21 @@ def training_loss(
     steps = settings.num_steps or model.card.num_steps
     if settings.extra_steps:
         steps += int(torch.randint(settings.extra_steps + 1, (), generator=noise))
-    iterates = recomposition_iterates(model, bound, x0, num_steps=steps, keep=settings.loss)
-    loss = reconstruction_loss(iterates, x)
-    if settings.perceptual and iteration >= settings.perceptual_warm_up:
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=low):
-            distance = perceptual_loss(iterates[-1], x, settings.perceptual_weights)
-        loss = SQUARE_ERROR_WEIGHT * loss + settings.perceptual * distance
-    if settings.gradient:
-        loss = loss + settings.gradient * gradient_loss(iterates[-1], x)
-    if settings.structure:
-        loss = loss + settings.structure * structure_loss(iterates[-1], x)
-    share = penalty_weight(settings, iteration)
-    if settings.dependence and share:
-        loss = loss + settings.dependence * share * dependence_loss(z)
-    if settings.swap and share:
-        if not isinstance(bound, Recombinable):
-            raise CometError(
-                "recipe, [train]: swap is for the quadratic energy that is spatial or does not see "
-                "the image"
-            )
-        mixed, wanted = shuffle_components(bound, z, noise)
-        shown = recomposition_iterates(model, mixed, x0, num_steps=steps, keep="last")[-1]
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=low):
-            found = model.encode(shown.clamp(0, 1))
-        loss = loss + settings.swap * share * swap_loss(found, wanted)
-    if settings.parsimony or settings.purity or settings.area:
-        precision = bound.curvature(x)
-        if precision is None or model.card.sees_image:
-            raise CometError(
-                "recipe, [train]: parsimony, purity and area are for the quadratic energy that "
-                "does not see the image"
-            )
-        penalty = settings.parsimony * parsimony_loss(precision)
-        penalty = penalty + settings.purity * purity_loss(precision)
-        penalty = penalty + settings.area * area_loss(precision)
-        loss = loss + share * penalty
+    descend = functools.partial(recomposition_iterates, model, x0=x0, num_steps=steps)
+    iterates = descend(bound, keep=settings.loss)
+    batch = Batch(
+        model=model,
+        settings=settings,
+        x=x,
+        z=z,
+        bound=bound,
+        attention=None if found is None else found.attention,
+        output=iterates[-1],
+        recompose=lambda other: descend(other, keep="last")[-1],
+        noise=noise,
+        low=low,
+    )
+    loss = weighted_sum(batch, reconstruction_loss(iterates, x), iteration)
     return loss, float((iterates[-1].detach() - x).square().mean())
 
 
@@ -149,13 +126,6 @@ def computes_low(precision: str, device: str) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return device == "cpu" and supported is not None and bool(supported())
-
-
-def penalty_weight(settings: TrainSettings, iteration: int) -> float:
-    """Return the share of the penalties' weights in force at an iteration (0-based)."""
-    if not settings.penalty_warm_up:
-        return 1.0
-    return min(1.0, max(0.0, (4 * iteration / settings.penalty_warm_up - 1) / 3))
 
 
 def recomposition_iterates(
@@ -173,13 +143,11 @@ def recomposition_iterates(
         num_steps: N.
         keep: ``last`` or ``all``.
     """
-    energy = TrainingEnergy(bound)
     x, kept = x0, []
     for n in range(1, num_steps + 1):
         wanted = keep == "all" or n == num_steps
-        if isinstance(bound, BoundCoarseImageEnergy):  # decoded once for this step
-            with torch.set_grad_enabled(wanted):
-                energy = TrainingEnergy(bound.at(x))
+        with torch.set_grad_enabled(wanted):
+            energy = Composition.of(bound.at(x))
         y = descent_step(energy, x, model.card.step_size, create_graph=wanted)
         if wanted:
             kept.append(y)

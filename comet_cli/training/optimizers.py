@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from comet_cli.errors import CometError
-from comet_cli.training.recipe import TrainSettings
+from comet_cli.training.settings import TrainSettings
 
 # Layers that read or write pixels and latents; orthogonal updates are for those between them.
 OUTER_LAYERS = ("stem", "out", "to_latents", "base")
@@ -68,7 +68,9 @@ def is_hidden_matrix(name: str, parameter: Tensor) -> bool:
 
 
 def make_optimizer(name: str, model: nn.Module, lr: float) -> torch.optim.Optimizer:
-    """Return the optimizer of a recipe's name, ``adam`` or ``muon``."""
+    """Return the optimizer of a recipe's name, ``adam``, ``adamw`` or ``muon``."""
+    if name == "adamw":
+        return torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.99))
     if name == "muon":
         return MuonWithAdam(model, lr)
     return torch.optim.Adam(model.parameters(), lr=lr)

@@ -13,6 +13,7 @@ import torch
 
 from comet_cli.errors import UsageError
 from comet_cli.models.card import ModelCard
+from comet_cli.training.loss_table import LOSSES, PRECISION
 from comet_cli.version import __version__
 
 # One step of descent suffices for the quadratic energy (docs/mathematics.md).
@@ -167,8 +168,11 @@ def _losses(card: ModelCard, base: Preset) -> dict[str, float]:
     """Return those losses of a preset that the energy of a card has."""
     if card.energy != "quadratic" or (card.sees_image and not card.spatial):
         return {}
-    unseeing = ("parsimony", "purity", "area") if card.sees_image else ()
-    return {name: weight for name, weight in base.losses.items() if name not in unseeing}
+    return {
+        name: weight
+        for name, weight in base.losses.items()
+        if not (card.sees_image and name in LOSSES and LOSSES[name].needs is PRECISION)
+    }
 
 
 def recipe_name(text: str) -> str:

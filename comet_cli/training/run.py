@@ -23,9 +23,11 @@ from comet_cli.models.readme import model_readme
 from comet_cli.training import distributed
 from comet_cli.training.checkpoint import iterations_done
 from comet_cli.training.loading import HeldOut, load_data, load_matches, measure_held_out
-from comet_cli.training.loop import Report, TrainingResult, train
+from comet_cli.training.log import Report
+from comet_cli.training.loop import TrainingResult, train
 from comet_cli.training.objective import training_loss
 from comet_cli.training.recipe import TrainingRecipe, read_recipe
+from comet_cli.training.small_pictures import at_half_size
 from comet_cli.training.starting import start_weights
 
 # Of the card's swap accuracy; `comet evaluate swaps` takes its time.
@@ -40,6 +42,7 @@ def train_recipe(
     max_seconds: float = math.inf,
     device: str = "auto",
     report: Report | None = None,
+    begin: Callable[[], None] | None = None,
     estimate: Callable[[float, int], None] | None = None,
     measured: int = 500,
 ) -> tuple[ModelCard, TrainingResult]:
@@ -54,6 +57,7 @@ def train_recipe(
         max_seconds: stop after this training time.
         device: ``auto``, ``cpu``, ``cuda[:n]`` or ``mps``.
         report: called with each line of the log (of several processes, in the first alone).
+        begin: called when the data are read and the folder is there (in the first process alone).
         estimate: called before training, with the seconds an iteration takes and how many are left.
         measured: held-out pictures that the card's figures are measured on.
 
@@ -68,9 +72,11 @@ def train_recipe(
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CometError(f"cannot make the folder {folder}: {error.strerror}") from None
+    if first and begin is not None:
+        begin()
     left = recipe.train.iterations - iterations_done(folder)
     if estimate is not None and left > 0 and distributed.size() == 1:
-        estimate(seconds_each(recipe, device), left)
+        estimate(seconds_each(recipe, device, recipe.train.iterations - left), left)
     result = train(
         recipe,
         images,
@@ -87,23 +93,37 @@ def train_recipe(
     return save_trained(result, recipe, folder, judged), result
 
 
-def seconds_each(recipe: TrainingRecipe, device: str = "auto") -> float:
-    """Return the time of one iteration, measured on noise."""
+def seconds_each(recipe: TrainingRecipe, device: str = "auto", done: int = 0) -> float:
+    """Return the mean time of the iterations that are left, measured on noise.
+
+    Args:
+        recipe: of the training.
+        device: where.
+        done: iterations before.
+    """
     card, settings = recipe.card, recipe.train
     if settings.threads:
         torch.set_num_threads(settings.threads)
     place = pick_device(device)
     model = CometModel(card).to(place)
-    x = torch.rand(settings.batch, 3, card.image_size, card.image_size).to(place)
-    times = []
-    for _ in range(TIMED):
-        begun = time.perf_counter()
-        # All losses are in force at the end.
-        training_loss(model, x, settings, settings.iterations)[0].backward()  # type: ignore[no-untyped-call]
-        if place.type == "cuda":
-            torch.cuda.synchronize(place)
-        times.append(time.perf_counter() - begun)
-    return min(times)
+    small_left = max(0, settings.small_iterations - done)
+    stages = [(model, settings.iterations - done - small_left)]
+    if small_left:
+        stages.append((at_half_size(model), small_left))
+    total = 0.0
+    for stage, count in stages:
+        size = stage.card.image_size
+        x = torch.rand(settings.batch, 3, size, size).to(place)
+        times = []
+        for _ in range(TIMED if count else 0):
+            begun = time.perf_counter()
+            # All losses are in force at the end.
+            training_loss(stage, x, settings, settings.iterations)[0].backward()  # type: ignore[no-untyped-call]
+            if place.type == "cuda":
+                torch.cuda.synchronize(place)
+            times.append(time.perf_counter() - begun)
+        total += min(times, default=0.0) * count
+    return total / max(1, sum(count for _, count in stages))
 
 
 def with_tensorboard(report: Report | None, folder: Path) -> Report:

@@ -11,8 +11,9 @@ from PIL import Image
 from comet_cli.energy.composition import Term
 from comet_cli.energy.gradients import gradient_strength
 from comet_cli.energy.render import default_start, render
-from comet_cli.evaluation.reconstruction import reconstruct
+from comet_cli.evaluation.reconstruction import as_pictures, reconstruct
 from comet_cli.models.comet_model import CometModel
+from comet_cli.training.small_pictures import halved
 
 
 def write_samples(model: CometModel, held_out: np.ndarray, path: Path, *, rows: int = 8) -> None:
@@ -24,7 +25,9 @@ def write_samples(model: CometModel, held_out: np.ndarray, path: Path, *, rows: 
         path: PNG.
         rows: pictures shown.
     """
-    x = torch.from_numpy(held_out[:rows]).permute(0, 3, 1, 2).float().to(model.device) / 255
+    x = as_pictures(held_out[:rows]).to(model.device)
+    if x.shape[-1] == 2 * model.card.image_size:  # of a training that sees small pictures first
+        x = halved(x)
     with torch.no_grad():
         z = model.encode(x)
     count = z.shape[1]

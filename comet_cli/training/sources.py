@@ -9,6 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 from comet_cli.errors import FileFormatError
+from comet_cli.formats.facts import from_facts
 
 _RESERVED = ("reconstruction", "segmentation")
 
@@ -57,17 +58,9 @@ def _parse(item: Any, key: str) -> TrainingData:
         item = {"path": item}
     if not isinstance(item, dict):
         raise _error(key, f"must be of type str, not {item!r}, or a list of tables with a path")
-    fields = {field.name: str(field.type) for field in dataclasses.fields(TrainingData)}
-    unknown = sorted(set(item) - set(fields))
-    if unknown:
-        raise _error(key, f"has the unknown {', '.join(unknown)}; known are {', '.join(fields)}")
-    kinds: dict[str, tuple[type, ...]] = {"str": (str,), "float": (int, float), "int": (int,)}
-    for name, found in item.items():
-        if type(found) not in kinds[fields[name]]:
-            raise _error(key, f"has a {name} that must be of type {fields[name]}, not {found!r}")
-    if not item.get("path"):
+    if item.get("path", "") == "":
         raise _error(key, "must name a folder")
-    source = TrainingData(**item)
+    source = from_facts(TrainingData, item, f"recipe, [data]: {key}")
     if not 0 < source.share < math.inf:
         raise _error(key, f"has a share of {source.share}, expected a positive number")
     if source.crop < 0 or source.limit < 0:

@@ -18,8 +18,6 @@ from comet_cli.training.recipe import TrainingRecipe
 
 # Of global encoders: K times D outputs, component by component.
 LATENTS = "encoder.to_latents."
-# Of an energy that responds: precision and mean, before the response.
-OUTPUTS, UNRESPONSIVE = "energy_network.out.", 4
 # Layers that another size, or seeing the image, adds to an energy.
 ADDED = ("grow", "refine", "reader", "seen_hidden", "seen_change")
 
@@ -37,8 +35,6 @@ def start_weights(recipe: TrainingRecipe, images: Pictures) -> dict[str, Tensor]
         count = other.card.components
         kept = recipe.train.keep or range(min(count, recipe.card.components))
         old = with_components(other.state_dict(), count, kept)
-        if other.card.responds and not recipe.card.responds:
-            old.update({k: v[:UNRESPONSIVE] for k, v in old.items() if k.startswith(OUTPUTS)})
         weights = grown(old, model.state_dict())
         if weights is None or not keeps_layout(other.card, recipe.card):
             raise CometError(

@@ -99,7 +99,7 @@ def finish_compositions(
     seed, steps, step_size = descent_settings(recipe)
     steps = steps or max(t.model.card.render_steps for t in terms)
     size = recipe.setting("size", int, low=1, high=MAX_SIZE)
-    solver = recipe.choice("solver", SOLVERS) if "solver" in recipe.settings else "gd"
+    solver = recipe.choice("solver", tuple(SOLVERS)) if "solver" in recipe.settings else "gd"
     every = [seed] if seeds is None else list(seeds)
     taken = _steps_taken(recipe, len(every))
     energy: Composition | None = None

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 import comet_cli
 from comet_cli.cli import console
 from comet_cli.cli.app import main
-from comet_cli.errors import CometError, UsageError
+from comet_cli.errors import CometError, CometWarning, UsageError
 
 ROOT = Path(comet_cli.__file__).parents[1]
 
@@ -45,6 +46,21 @@ def test_errors_become_one_sentence_and_an_exit_code(error, code, sentence, caps
     found = json.loads(captured.out)
     assert found["exit_code"] == code and found["error"].startswith(sentence)
     assert captured.err == ""
+
+
+def test_warnings_of_our_own_are_sentences_and_those_of_others_are_not_shown(capsys, monkeypatch):
+    def command(**options):
+        for _ in range(2):
+            warnings.warn("a file is\nodd", CometWarning, stacklevel=1)
+        warnings.warn("call it in another way", UserWarning, stacklevel=1)
+
+    monkeypatch.delenv("COMET_DEBUG", raising=False)
+    before = warnings.showwarning
+    assert console.run(command, []) == 0
+    assert capsys.readouterr() == ("", "comet: a file is odd\n")
+    assert console.run(command, ["--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert warnings.showwarning is before
 
 
 def test_interrupt_in_the_middle_of_a_verb(pictures, monkeypatch):

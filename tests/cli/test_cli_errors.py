@@ -3,7 +3,7 @@
 import errno
 import os
 import re
-import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,6 @@ from comet_cli.formats.components import (
     read_components,
     write_components,
 )
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 @pytest.fixture

@@ -183,6 +183,28 @@ def test_a_folder_of_another_training_is_left_alone(train):
     assert Path("out/recipe.toml").read_text() == before
 
 
+def test_a_file_that_cannot_be_read_is_one_sentence_and_the_training_goes_on(train):
+    Path("pictures/broken.png").write_bytes(b"no picture")
+    done = train("train", "recipe.toml", "-o", "out", "--device", "cpu")
+    assert done.code == 0
+    told = [line for line in done.err.splitlines() if "broken.png" in line]
+    assert told == [
+        "comet: 1 of the files in 'pictures' could not be read, and are skipped: broken.png"
+    ]
+    assert "Warning" not in done.err and ".py" not in done.err
+    again = train("train", "recipe.toml", "-o", "again", "-q", "--device", "cpu")
+    assert (again.code, again.err) == (0, "")
+
+
+@pytest.mark.parametrize("absent", [True, False])
+def test_without_pictures_nothing_is_written(train, absent):
+    if not absent:
+        os.mkdir("empty")
+    done = train("train", "--data", "empty", "--preset", "objects", *small())
+    assert done.code == 1 and "empty'" in done.err.splitlines()[-1]
+    assert not Path("runs").exists()
+
+
 def test_recipe_only_prints_it_and_writes_nothing(train):
     done = train("train", "--data", "pictures", "--preset", "global", "--recipe-only")
     assert done.code == 0 and 'train = "pictures"' in done.out and not Path("runs").exists()

@@ -5,6 +5,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+from comet_cli.cli.app import main
 from comet_cli.cli.data import app
 from comet_cli.errors import UsageError
 
@@ -38,7 +39,7 @@ def test_make_then_check(tmp_path):
     assert "train/000000.png: The picture is missing." in checked.stdout
 
 
-def test_readers_are_listed_and_used(tmp_path, picture):
+def test_readers_are_listed_and_used(tmp_path, picture, capsys):
     names = [line.split("\t")[0] for line in run(app, ["list", "--readers"]).stdout.splitlines()]
     assert {"images", "clevr", "kitti", "multi-object", "hf"} <= set(names)
     rows = json.loads(run(app, ["list", "--readers", "--json"]).stdout)
@@ -48,15 +49,16 @@ def test_readers_are_listed_and_used(tmp_path, picture):
     (tmp_path / "s" / "bad.png").write_bytes(b"")
     out = str(tmp_path / "set")
     words = ["import", "images", str(tmp_path / "s"), "-o", out, "--size", "16"]
-    done = run(app, [*words, "--test-fraction", "0", "--json"])
-    assert json.loads(done.stdout) == {
+    assert main(["data", *words, "--test-fraction", "0", "--json"]) == 0
+    done = capsys.readouterr()
+    assert json.loads(done.out) == {
         "folder": out,
         "counts": {"train": 3, "test": 0},
         "imported": 3,
         "kept": 0,
         "skipped": ["bad.png"],
     }
-    assert "comet: 1 of the pictures" in done.stderr
+    assert done.err.startswith("comet: 1 of the pictures")
     again = run(app, [*words, "--test-fraction", "0"])
     assert again.stdout == f"{out}: 3 train, 0 test (0 imported, 3 kept, 1 skipped)\n"
     wrong = run(app, ["import", "nothing", str(tmp_path / "s"), "-o", str(tmp_path / "no")])

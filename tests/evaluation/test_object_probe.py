@@ -15,7 +15,8 @@ from comet_cli.evaluation.object_probe import (
     train_object_probe,
     windows,
 )
-from comet_cli.evaluation.probe import Probe, as_pictures
+from comet_cli.evaluation.probe import Probe
+from comet_cli.evaluation.reconstruction import as_pictures
 
 SIZE = 20
 SHADES = {"dark": 100, "bright": 255}

@@ -18,9 +18,15 @@ from comet_cli.evaluation.object_swaps import (
     measure_object_swaps,
     render_swaps,
 )
-from comet_cli.evaluation.probe import as_pictures
-from comet_cli.evaluation.reconstruction import draw_partners, encode_all
-from comet_cli.evaluation.swap_plan import DONOR, GONE, HOST, draw_swaps, expected_readings
+from comet_cli.evaluation.reconstruction import as_pictures, encode_all
+from comet_cli.evaluation.swap_plan import (
+    DONOR,
+    GONE,
+    HOST,
+    draw_partners,
+    draw_swaps,
+    expected_readings,
+)
 from comet_cli.evaluation.swaps import evident_labels
 from comet_cli.networks.quadratic_energy import BoundQuadraticEnergy
 

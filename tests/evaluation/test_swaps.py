@@ -6,7 +6,8 @@ import torch
 
 from comet_cli.data.labels import FactorReader
 from comet_cli.errors import CometError
-from comet_cli.evaluation.probe import Probe, as_pictures, train_probe
+from comet_cli.evaluation.probe import Probe, train_probe
+from comet_cli.evaluation.reconstruction import as_pictures
 from comet_cli.evaluation.swaps import SwapFigures, donor_rates, evaluate_swaps, evident_labels
 
 NAMES = ["first", "second", "third", "last"]

@@ -11,6 +11,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import tomllib
 import zlib
 from html.parser import HTMLParser
 from pathlib import Path
@@ -26,11 +27,6 @@ from comet_cli.errors import FileFormatError, UsageError
 from comet_cli.formats.images import encode_png
 from comet_cli.formats.picture_recipe import embed_recipe, has_recipe
 from comet_cli.verbs.gallery import SIDE, list_pictures, thumbnail, write_gallery
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 VOID = {"img", "input", "meta"}
 

@@ -235,8 +235,8 @@ def test_home_is_the_platforms_data_folder_unless_said(
 def test_finding_and_listing_import_no_torch() -> None:
     code = (
         "import sys\n"
-        "from comet_cli.models import store\n"
-        "store.list_models()\n"
+        "from comet_cli.models import library\n"
+        "library.list_models()\n"
         "try: library.find('nothing-of-this-name')\n"
         "except library.UnknownModelError: pass\n"
         "bad = {'torch', 'safetensors', 'huggingface_hub', 'numpy'} & set(sys.modules)\n"

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from comet_cli.errors import FileFormatError
-from comet_cli.evaluation.probe import as_pictures
+from comet_cli.evaluation.reconstruction import as_pictures
 from comet_cli.models import comet_model
 from comet_cli.models.restarts import recompositions, squared_errors
 from comet_cli.networks.clustering.seeds import drawn_seeds

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from comet_cli.energy.composition import QUADRATIC_REST, TrainingEnergy
+from comet_cli.energy.composition import QUADRATIC_REST, Composition
 from comet_cli.energy.descent import descend
 from comet_cli.errors import FileFormatError
 from comet_cli.models.card import ModelCard
@@ -108,7 +108,7 @@ def test_a_component_that_sets_the_light_changes_how_the_others_look():
         mean = torch.tensor([c, 0.25]).view(1, 2, 1, 1, 1).expand(1, 2, 3, size, size)
         response = torch.tensor([0.0, 0.5]).view(1, 2, 1, 1, 1).expand(1, 2, 3, size, size)
         bound = BoundLightEnergy(precision, mean, response)
-        x = descend(TrainingEnergy(bound), torch.full((1, 3, size, size), 0.5), num_steps=30)
+        x = descend(Composition.of(bound), torch.full((1, 3, size, size), 0.5), num_steps=30)
         assert x[..., -1, -1].mean().item() == pytest.approx(c, abs=0.01)
         return x[..., 0, 0].mean().item()
 
@@ -145,7 +145,7 @@ def test_an_object_alone_leaves_the_canvas_as_it_was():
     precision[..., 2:4, 2:4] = 50
     mean = torch.full((1, 1, 3, 8, 8), 0.9)
     bound = BoundLightEnergy(precision, mean, torch.ones_like(mean))
-    x = descend(TrainingEnergy(bound), torch.full((1, 3, 8, 8), 0.5), num_steps=20)
+    x = descend(Composition.of(bound), torch.full((1, 3, 8, 8), 0.5), num_steps=20)
     assert torch.equal(x[..., 5:, 5:], torch.full((1, 3, 3, 3), 0.5))
     mean = x.mean().item()
     assert x[0, 0, 2, 2].item() == pytest.approx(0.9 + mean - 0.5, abs=1e-3)
@@ -201,7 +201,7 @@ def test_a_step_decodes_once_and_the_next_step_again(monkeypatch):
     calls = []
     decode = network.forward
     monkeypatch.setattr(network, "forward", lambda *a: calls.append(1) or decode(*a))
-    energy = TrainingEnergy(network.bind(torch.randn(1, 2, 6), [True] * 2))
+    energy = Composition.of(network.bind(torch.randn(1, 2, 6), [True] * 2))
     descend(energy, torch.full((1, 3, 24, 24), 0.5), num_steps=4)
     assert len(calls) == 4
 
@@ -222,7 +222,8 @@ def test_a_seeing_energy_computes_in_the_precision_it_was_bound_in():
     exact = network.bind(z, [True] * 2).at(x).mean
     with torch.autocast("cpu", torch.bfloat16):
         bound = network.bind(z, [True] * 2)
-    low, other = bound.at(x).mean, bound.of(z).at(x).mean
+    again = bound.recombine(torch.zeros(1, 2, dtype=torch.long), torch.arange(2))
+    low, other = bound.at(x).mean, again.at(x).mean
     assert torch.equal(low, other) and not torch.equal(low, exact)
     torch.testing.assert_close(low, exact, atol=0.05, rtol=0)
 

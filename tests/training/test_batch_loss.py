@@ -3,12 +3,13 @@
 import pytest
 import torch
 
-from comet_cli.errors import CometError
-from comet_cli.evaluation.probe import as_pictures
+from comet_cli.errors import CometError, FileFormatError
+from comet_cli.evaluation.reconstruction import as_pictures
 from comet_cli.models.comet_model import CometModel
-from comet_cli.training import loop
+from comet_cli.training import losses, objective
+from comet_cli.training.loss_table import LOSSES, Loss
 from comet_cli.training.objective import training_loss
-from comet_cli.training.recipe import TrainSettings
+from comet_cli.training.settings import TrainSettings
 
 
 def test_loss_on_all_iterates_is_the_sum_and_on_the_last_the_last_ones(images, pooled):
@@ -33,8 +34,8 @@ def test_penalties_are_added_with_their_weights(images, quadratic):
     assert plain.item() == pytest.approx(error)
     precision = model.bind(model.encode(x)).curvature(x)
     for name in ("parsimony", "purity", "area"):
-        penalty = getattr(loop, f"{name}_loss")(precision).item()
-        weighted, same_error = training_loss(model, x, TrainSettings(1, **{name: 2.0}), 0)
+        penalty = getattr(losses, f"{name}_loss")(precision).item()
+        weighted, same_error = training_loss(model, x, TrainSettings(1, losses={name: 2.0}), 0)
         assert weighted.item() == pytest.approx(error + 2 * penalty, rel=1e-4)
         assert same_error == error and penalty > 0
 
@@ -43,7 +44,7 @@ def test_penalties_are_added_with_their_weights(images, quadratic):
 @pytest.mark.parametrize("kind", ["pooled", "sees_image"])
 def test_penalties_on_confidence_need_an_energy_that_has_one(images, quadratic, pooled, kind, name):
     recipe = pooled() if kind == "pooled" else quadratic(model={"sees_image": True})
-    settings = TrainSettings(1, **{name: 1e-3})
+    settings = TrainSettings(1, losses={name: 1e-3})
     with pytest.raises(CometError, match="for the quadratic energy that .*not see the image"):
         training_loss(CometModel(recipe.card), as_pictures(images[:2]), settings, 0)
 
@@ -51,11 +52,39 @@ def test_penalties_on_confidence_need_an_energy_that_has_one(images, quadratic, 
 def test_dependence_is_added_with_its_weight(images, quadratic):
     torch.manual_seed(0)
     model, x = CometModel(quadratic().card), as_pictures(images[:8])
-    dependence = loop.dependence_loss(model.encode(x)).item()
+    dependence = losses.dependence_loss(model.encode(x)).item()
     _, error = training_loss(model, x, TrainSettings(1), 0)
-    loss, _ = training_loss(model, x, TrainSettings(1, dependence=2.0), 0)
+    loss, _ = training_loss(model, x, TrainSettings(1, losses={"dependence": 2.0}), 0)
     assert loss.item() == pytest.approx(error + 2 * dependence, rel=1e-4)
     assert abs(dependence) > 1e-3
+
+
+def test_penalties_are_off_at_first_and_grow(images, quadratic):
+    torch.manual_seed(0)
+    model, x = CometModel(quadratic().card), as_pictures(images[:4])
+    area = losses.area_loss(model.bind(model.encode(x)).curvature(x)).item()
+
+    def added(iteration: int) -> float:
+        settings = TrainSettings(100, penalty_warm_up=80, losses={"area": 2.0})
+        loss, error = training_loss(model, x, settings, iteration)
+        return (loss.item() - error) / (2 * area)
+
+    shares = [added(i) for i in (0, 20, 50, 80, 99)]
+    assert shares == pytest.approx([0, 0, 0.5, 1, 1], abs=1e-3)
+
+
+def test_a_new_loss_is_a_function_and_a_row(images, quadratic, monkeypatch):
+    def brightness(batch):
+        return batch.output.mean()
+
+    monkeypatch.setitem(LOSSES, "brightness", Loss(brightness))
+    recipe = quadratic(train={"brightness": 3.0})
+    model, x = CometModel(recipe.card), as_pictures(images[:4])
+    plain, _ = training_loss(model, x, quadratic().train, 0)
+    loss, _ = training_loss(model, x, recipe.train, 0)
+    assert loss > plain
+    with pytest.raises(FileFormatError, match="brightness must not be negative"):
+        quadratic(train={"brightness": -1.0})
 
 
 def starts(monkeypatch, recipe, count: int) -> torch.Tensor:
@@ -66,7 +95,7 @@ def starts(monkeypatch, recipe, count: int) -> torch.Tensor:
         seen.append(x0)
         return [x0]
 
-    monkeypatch.setattr(loop, "recomposition_iterates", catch)
+    monkeypatch.setattr(objective, "recomposition_iterates", catch)
     x = torch.rand(count, 3, 16, 16)
     training_loss(CometModel(recipe.card), x, recipe.train, 0)
     return seen[0]
@@ -107,7 +136,7 @@ def test_extra_steps_are_drawn_for_each_iteration(monkeypatch, quadratic):
         seen.append(num_steps)
         return [x0]
 
-    monkeypatch.setattr(loop, "recomposition_iterates", catch)
+    monkeypatch.setattr(objective, "recomposition_iterates", catch)
     recipe = quadratic(train={"num_steps": 2, "extra_steps": 2})
     model, x = CometModel(recipe.card), torch.rand(4, 3, 16, 16)
     for iteration in range(60):
@@ -157,16 +186,14 @@ def test_training_with_the_loss_on_the_last_step_needs_no_graph_of_the_earlier(
     images, pooled, monkeypatch
 ):
     """N − 1 steps are inference: only the last gradient can be differentiated."""
-    from comet_cli.training import losses
-
     graphs = []
-    right = losses.descent_step
+    right = objective.descent_step
 
     def watch(*args, create_graph=False):
         graphs.append(create_graph)
         return right(*args, create_graph=create_graph)
 
-    monkeypatch.setattr(losses, "descent_step", watch)
+    monkeypatch.setattr(objective, "descent_step", watch)
     model = CometModel(pooled(model={"num_steps": 4}).card)
     training_loss(model, as_pictures(images[:2]), TrainSettings(1), 0)
     assert graphs == [False, False, False, True]

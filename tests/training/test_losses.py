@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from comet_cli.energy.composition import QUADRATIC_REST as REST
-from comet_cli.energy.composition import TrainingEnergy
+from comet_cli.energy.composition import Composition
 from comet_cli.errors import CometError, MissingExtraError
 from comet_cli.models.comet_model import CometModel
 from comet_cli.networks.quadratic_energy import BoundQuadraticEnergy
@@ -49,14 +49,14 @@ def test_training_energy_sums_the_components():
     m = torch.rand(2, 3, 1, 4, 4) + 0.1
     bound = BoundQuadraticEnergy(m, torch.rand(2, 3, 3, 4, 4))
     x = torch.rand(2, 3, 4, 4)
-    energy = TrainingEnergy(bound)
+    energy = Composition.of(bound)
     torch.testing.assert_close(energy(x), bound(x).sum(1))
     torch.testing.assert_close(energy.curvature(x), REST + m.sum(1))
 
 
 def test_an_energy_of_unknown_curvature_is_descended_with_the_plain_gradient(pooled):
     bound = CometModel(pooled().card).bind(torch.zeros(1, 3, 6))
-    assert (TrainingEnergy(bound).curvature(torch.rand(1, 3, 16, 16)) == 1).all()
+    assert (Composition.of(bound).curvature(torch.rand(1, 3, 16, 16)) == 1).all()
 
 
 def test_a_step_is_the_closed_form():

@@ -8,7 +8,7 @@ import torch
 
 from comet_cli.data.dataset_folder import read_metadata, write_metadata
 from comet_cli.errors import CometError, FileFormatError
-from comet_cli.evaluation.probe import as_pictures
+from comet_cli.evaluation.reconstruction import as_pictures
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training import distributed
 from comet_cli.training.batches import draw_batch, draw_matched
@@ -16,8 +16,9 @@ from comet_cli.training.checkpoint import NAME
 from comet_cli.training.loading import load_data, load_matches
 from comet_cli.training.matching import Matches, match_pictures
 from comet_cli.training.objective import training_loss
-from comet_cli.training.recipe import TrainSettings, parse_recipe
+from comet_cli.training.recipe import parse_recipe
 from comet_cli.training.run import train_recipe
+from comet_cli.training.settings import TrainSettings
 
 GLOBAL = {"encoder": "global", "spatial": True, "ground": False, "components": 2, "num_steps": 2}
 MATCH = [["place"], ["light.colour"]]

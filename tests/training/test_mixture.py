@@ -201,10 +201,10 @@ def test_a_source_that_is_not_there_is_named(tmp_path, data_folder):
         ([], "train is an empty list"),
         ("", "train must name a folder"),
         ([{"share": 1}], "train must name a folder"),
-        ([{"path": "a", "weight": 1}], "train has the unknown weight; known are path, share"),
-        ([{"path": "a", "share": "half"}], "train has a share that must be of type float"),
-        ([{"path": "a", "share": True}], "train has a share that must be of type float"),
-        ([{"path": "a", "limit": 1.5}], "train has a limit that must be of type int"),
+        ([{"path": "a", "weight": 1}], "train: unknown weight; known are path, share"),
+        ([{"path": "a", "share": "half"}], "train: share must be of type float"),
+        ([{"path": "a", "share": True}], "train: share must be of type float"),
+        ([{"path": "a", "limit": 1.5}], "train: limit must be of type int"),
         ([{"path": "a", "share": 0}], "share of 0, expected a positive number"),
         ([{"path": "a", "share": float("nan")}], "share of nan"),
         ([{"path": "a", "share": float("inf")}], "share of inf"),
@@ -221,7 +221,7 @@ def test_a_wrong_source_is_one_sentence(value, sentence):
 
 
 def test_wrong_held_out_sources_are_said_when_the_recipe_is_read():
-    with pytest.raises(FileFormatError, match=r"\[data\]: measured has the unknown speed"):
+    with pytest.raises(FileFormatError, match=r"\[data\]: measured: unknown speed"):
         parse_recipe(f'{MODEL}train = "a"\nmeasured = [{{path = "b", speed = 1}}]')
 
 

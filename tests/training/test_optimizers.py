@@ -1,13 +1,15 @@
 """The optimizers that a recipe can name."""
 
 import copy
+import math
 
 import pytest
 import torch
 
 from comet_cli.errors import CometError
 from comet_cli.models.comet_model import CometModel
-from comet_cli.training.optimizers import is_hidden_matrix, make_optimizer
+from comet_cli.training.optimizers import is_hidden_matrix, learning_rate, make_optimizer
+from comet_cli.training.settings import TrainSettings
 
 needs_muon = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch without Muon")
 
@@ -93,3 +95,18 @@ def test_without_muon_the_version_that_has_it_is_named(monkeypatch):
     monkeypatch.delattr(torch.optim, "Muon", raising=False)
     with pytest.raises(CometError, match=r"optimizer muon needs torch 2\.9"):
         make_optimizer("muon", Net(), 1e-2)
+
+
+def test_a_constant_schedule_warms_up_linearly_and_stays():
+    settings = TrainSettings(100, learning_rate=0.4, warm_up=4)
+    rates = [learning_rate(settings, i) for i in (0, 1, 3, 4, 50, 99)]
+    assert rates == pytest.approx([0.1, 0.2, 0.4, 0.4, 0.4, 0.4])
+    assert learning_rate(TrainSettings(100, learning_rate=0.4), 0) == 0.4
+
+
+def test_a_cosine_schedule_falls_to_a_hundredth():
+    settings = TrainSettings(100, learning_rate=0.4, schedule="cosine")
+    found = [learning_rate(settings, i) for i in (0, 25, 50, 75, 100)]
+    quarter = math.cos(math.pi / 4)
+    shape = [1.0, 0.5 * (1 + quarter), 0.5, 0.5 * (1 - quarter), 0.0]
+    assert found == pytest.approx([0.4 * (0.01 + 0.99 * part) for part in shape])

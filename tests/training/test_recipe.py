@@ -68,7 +68,7 @@ BAD = {
     "schedule": ({"train": {"schedule": "linear"}}, "schedule must be constant or cosine"),
     "loss": ({"train": {"loss": "first"}}, "loss must be last or all"),
     "precision": ({"train": {"precision": "int8"}}, "precision must be auto, float32 or"),
-    "optimizer": ({"train": {"optimizer": "sgd"}}, "optimizer must be adam or muon"),
+    "optimizer": ({"train": {"optimizer": "sgd"}}, "optimizer must be adam, adamw or muon"),
     "keep without a start": ({"train": {"keep": [0]}}, "keep is for start_from"),
     "keep twice": (
         {"train": {"keep": [0, 0], "start_from": "a"}},
@@ -79,10 +79,10 @@ BAD = {
     "clip": ({"train": {"clip": 0.0}}, "clip must be positive"),
     "log_every": ({"train": {"log_every": 0}}, "log_every must be at least 1"),
     "minutes": ({"train": {"sample_minutes": -1}}, "sample_minutes must not be negative"),
-    "seed": ({"train": {"seed": -1}}, "seed and threads must not be negative"),
+    "seed": ({"train": {"seed": -1}}, "seed must not be negative"),
     "num_steps": (
         {"train": {"num_steps": -1}},
-        "num_steps, extra_steps, seed and threads must not",
+        "num_steps must not be negative",
     ),
     "held out": ({"data": {"held_out_count": 0}}, "held_out_count must be at least 1"),
     "jitter": ({"data": {"colour_jitter": 1.0}}, "colour_jitter must be at least 0 and below 1"),

@@ -1,0 +1,282 @@
+"""An encoder that finds objects: instance colouring by stick-breaking over learned embeddings."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from comet_cli.networks.layers import coordinate_grid, enlarged
+
+EMBEDDING = 8
+GRID = 32  # pixels a side, about, that the convolutions see
+USUAL_LIGHT = 0.5  # median that each channel is brought to where the encoder adapts
+DARKEST = 0.04  # median below which it is not brought that far
+LEAST = 1e-4  # of a component in a pixel, of what is left there: logarithms stay finite
+
+
+@dataclass(frozen=True)
+class Colouring:
+    """What is found in B pictures.
+
+    Attributes:
+        z: (B,K,D) latents, the background first.
+        attention: (B,K,R,R), which sums to 1 over the components.
+        share: (B,K) part of the picture that each component has; of an absent one nearly none.
+    """
+
+    z: Tensor
+    attention: Tensor
+    share: Tensor
+
+
+def affinity(embedding: Tensor, seed: Tensor, scale: Tensor) -> Tensor:
+    """Return exp(−‖e − e_seed‖² / s): how much of each pixel is a seed's.
+
+    Args:
+        embedding: (B,P,C).
+        seed: (B,S,C), embeddings of S seeds.
+        scale: s, a positive number.
+
+    Returns:
+        (B,S,P) within [1e-4, 1 − 1e-4].
+    """
+    squares = seed.square().sum(-1)[:, :, None] + embedding.square().sum(-1)[:, None]
+    distance = (squares - 2 * seed @ embedding.transpose(1, 2)).clamp_min(0)
+    return torch.exp(-distance / scale).clamp(LEAST, 1 - LEAST)
+
+
+def break_stick(
+    background: Tensor,
+    embedding: Tensor,
+    scale: Tensor,
+    objects: int,
+    candidates: Tensor | None = None,
+    *,
+    draws: bool = False,
+) -> Tensor:
+    """Share the pixels out: the background first, then one object after the other.
+
+    The instance colouring stick-breaking process of GENESIS-V2 (Engelcke, Parker Jones and Posner,
+    "GENESIS-V2: Inferring unordered object representations without iterative refinement", NeurIPS
+    2021, section 3.1), over what is not background: an object takes a part of the scope that those
+    before it have left. The background gets the rest too.
+
+    Args:
+        background: (B,P) logits.
+        embedding: (B,P,C).
+        scale: s, see :func:`affinity`.
+        objects: how many at most.
+        candidates: (S,) pixels that may be seeds; default all.
+        draws: whether seeds are drawn, the likelier the more is left there, as training does.
+            Otherwise a seed is the pixel that explains most of what is left, among what may be
+            seeds: argmax_p scope_p Σ_q scope_q α_pq.
+
+    Returns:
+        (B,1+objects,P), which sums to 1 over the components.
+    """
+    scope = torch.sigmoid(-background)
+    masks = [1 - scope]
+    batch = torch.arange(len(scope), device=scope.device)
+    among = slice(None) if candidates is None else candidates
+    with torch.no_grad():
+        own = embedding[:, among]
+        alike = None if draws else affinity(own, own, scale)
+    for _ in range(objects):
+        with torch.no_grad():
+            left = scope[:, among]
+            if alike is None:
+                chosen = (left * torch.rand_like(left)).argmax(-1)
+            else:
+                chosen = (left * (alike @ left[..., None])[..., 0]).argmax(-1)
+            if candidates is not None:
+                chosen = candidates[chosen]
+        alpha = affinity(embedding, embedding[batch, chosen][:, None], scale)[:, 0]
+        masks.append(scope * alpha)
+        scope = scope * (1 - alpha)
+    masks[0] = masks[0] + scope
+    return torch.stack(masks, 1)
+
+
+class _Block(nn.Sequential):
+    """A 3×3 convolution, group normalisation, SiLU."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1),
+            nn.GroupNorm(math.gcd(8, outputs), outputs),
+            nn.SiLU(),
+        )
+
+
+class ColouringEncoder(nn.Module):
+    """x (B,3,R,R) -> z (B,K,D): component 0 is the background, the others an object each, or none.
+
+    A small U-Net of colours and coordinates, at about 32 pixels a side and at half and a quarter of
+    that, gives each pixel a background logit and an embedding, to whose last two dimensions the
+    pixel's coordinates are added (a semi-convolutional embedding: Novotny et al., "Semi-
+    convolutional operators for instance segmentation", ECCV 2018). :func:`break_stick` makes
+    attention of them, and what a component attends to is pooled to its latent, whose first two
+    dimensions are where it is (row, column; −1 to 1). K is a limit: a component that finds nothing
+    left has next to no attention.
+
+    Larger pictures are pooled for the U-Net; what that loses reaches it through a convolution of
+    the whole picture, and the attention through another, which both start at zero. So weights of
+    small pictures go on with large ones.
+
+    In evaluation the same picture gives the same latents, whatever stands beside it.
+    """
+
+    def __init__(
+        self,
+        filter_dim: int,
+        components: int,
+        latent_dim: int,
+        image_size: int,
+        *,
+        adapts: bool = False,
+    ) -> None:
+        """Build; ``filter_dim`` F is the U-Net's width at its finest, an even number.
+
+        With ``adapts`` all is seen relative to the picture's median colour (von Kries' adaptation),
+        which the background's latent alone is told: objects are the same in any light.
+        """
+        super().__init__()
+        self.adapts = adapts
+        self.objects = components - 1
+        self.stride = max(1, round(image_size / GRID))
+        width = 2 * filter_dim
+        self.look = _Block(5, filter_dim)
+        self.whole = nn.Conv2d(3, filter_dim, 3 * self.stride, self.stride, self.stride)
+        self.fine = _Block(filter_dim, filter_dim)
+        self.down1 = nn.Sequential(_Block(filter_dim, width, 2), _Block(width, width))
+        self.down2 = nn.Sequential(
+            _Block(width, width, 2), _Block(width, width), _Block(width, width)
+        )
+        self.up1 = _Block(2 * width, width)
+        self.up2 = nn.Sequential(
+            _Block(width + filter_dim, filter_dim), _Block(filter_dim, filter_dim)
+        )
+        self.head = nn.Conv2d(filter_dim, 1 + EMBEDDING, 1)
+        self.edge = nn.Sequential(
+            _Block(filter_dim + 3, filter_dim // 2), _Block(filter_dim // 2, filter_dim // 2)
+        )
+        self.edge_head = nn.Conv2d(filter_dim // 2, 1 + EMBEDDING, 1)
+        for layer, spread in ((self.whole, 0.0), (self.edge_head, 0.0), (self.head, 0.02)):
+            nn.init.normal_(layer.weight, std=spread)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        # Half of a pixel is a seed's where 1 / K of the range is between them (GENESIS-V2).
+        self.log_scale = nn.Parameter(torch.tensor(-math.log(components * math.log(2))))
+        self.feature = nn.Conv2d(filter_dim, width, 1)
+        described = width + 3 + 2 + 2 + 2
+        self.to_object = self._head(described, width, latent_dim)
+        self.to_background = self._head(described + 3 * adapts, width, latent_dim)
+
+    @staticmethod
+    def _head(described: int, width: int, latent_dim: int) -> nn.Sequential:
+        return nn.Sequential(
+            nn.Linear(described, 2 * width), nn.SiLU(), nn.Linear(2 * width, latent_dim)
+        )
+
+    def see(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what is seen in x (B,3,R,R).
+
+        Returns:
+            background logits (B,R·R), embeddings (B,R·R,8), features (B,·,h,w) at the U-Net's size.
+        """
+        size = x.shape[-1]
+        side = size // self.stride if size >= 1.5 * GRID else size
+        colour = x * 2 - 1
+        small = colour if side == size else F.adaptive_avg_pool2d(colour, side)
+        place = coordinate_grid(side, side, x.device).permute(2, 0, 1).expand(len(x), -1, -1, -1)
+        h = self.look[0](torch.cat([small, place], 1))
+        if side != size:
+            h = h + self.whole(colour)
+        h1 = self.fine(self.look[2](self.look[1](h)))
+        h2 = self.down1(h1)
+        h3 = self.down2(h2)
+        h = self.up1(torch.cat([enlarged(h3, h2.shape[-1]), h2], 1))
+        h = self.up2(torch.cat([enlarged(h, h1.shape[-1]), h1], 1))
+        seen = self.head(h)
+        if side != size:
+            seen = enlarged(seen, size)
+            up = enlarged(h, size)
+            seen = seen + self.edge_head(self.edge(torch.cat([up, colour], 1)))
+        seen = seen.float().flatten(2).transpose(1, 2)
+        grid = coordinate_grid(size, size, x.device).view(1, size * size, 2)
+        semi = torch.cat([seen[..., 1:-2], seen[..., -2:] + grid], -1)
+        return seen[..., 0], semi, self.feature(h)
+
+    def attend(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return attention (B,K,R,R) of x (B,3,R,R), and features (B,·,h,w)."""
+        background, embedding, features = self.see(x)
+        size, side = x.shape[-1], features.shape[-1]
+        rows = (torch.arange(side, device=x.device) * size + size // 2) // side
+        candidates = None if side == size else (rows[:, None] * size + rows).flatten()
+        with torch.autocast(x.device.type, enabled=False):
+            attention = break_stick(
+                background,
+                embedding,
+                self.log_scale.exp(),
+                self.objects,
+                candidates,
+                draws=self.training,
+            )
+        return attention.unflatten(2, (size, size)), features
+
+    def describe(
+        self, x: Tensor, attention: Tensor, features: Tensor, light: Tensor | None = None
+    ) -> Tensor:
+        """Return the latents (B,K,D) of what the components attend to.
+
+        Args:
+            x: (B,3,R,R).
+            attention: (B,K,R,R).
+            features: (B,·,h,w).
+            light: (B,3) median colours, where the encoder adapts.
+        """
+        size, side = x.shape[-1], features.shape[-1]
+        place = coordinate_grid(size, size, x.device).permute(2, 0, 1).expand(len(x), -1, -1, -1)
+        near = torch.cat([x * 2 - 1, place, place.square()], 1)
+        share = attention.mean((2, 3))[..., None]
+        with torch.autocast(x.device.type, enabled=False):
+            fine = torch.einsum("bkp,bcp->bkc", attention.flatten(2), near.flatten(2))
+            coarse = attention if side == size else F.adaptive_avg_pool2d(attention, side)
+            pooled = torch.einsum("bkp,bcp->bkc", coarse.flatten(2), features.float().flatten(2))
+            fine = fine / (share * size**2 + 1e-2)
+            pooled = pooled / (share * side**2 + 1e-2)
+        colour, centre, square = fine[..., :3], fine[..., 3:5], fine[..., 5:]
+        spread = (square - centre.square()).clamp_min(1e-4).sqrt()
+        length = share.clamp_min(1e-8).sqrt()  # finite gradients where a component has nothing
+        held = torch.cat([pooled, colour, centre, spread * 4, share * 10, length * 4], -1)
+        background = held[:, :1]
+        if light is not None:
+            background = torch.cat([background, 4 * (light[:, None] - USUAL_LIGHT)], -1)
+        z = torch.cat([self.to_background(background), self.to_object(held[:, 1:])], 1).float()
+        return torch.cat([centre + 0.1 * z[..., :2], z[..., 2:]], -1)
+
+    def colour(self, x: Tensor) -> Colouring:
+        """Return what is found in x (B,3,R,R) in [0, 1]."""
+        x = x.float()
+        if self.training or len(x) == 1:
+            light = None
+            if self.adapts:
+                light = x.flatten(2).median(-1).values
+                gain = USUAL_LIGHT / light.clamp_min(DARKEST)
+                x = (x * gain[:, :, None, None]).clamp_max(2)
+            attention, features = self.attend(x)
+            z = self.describe(x, attention, features, light)
+            return Colouring(z, attention, attention.mean((2, 3)))
+        # One by one: convolutions of a batch round in other ways than those of one picture.
+        found = [self.colour(picture) for picture in x.split(1)]
+        return Colouring(
+            *[torch.cat([getattr(f, n) for f in found]) for n in ("z", "attention", "share")]
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode x (B,3,R,R) in [0, 1] -> z (B,K,D)."""
+        return self.colour(x).z

@@ -1,0 +1,118 @@
+"""Losses of a colouring encoder: its attention and the energy's precision agree on who shows what.
+
+Nothing here but pictures: no mask, no label.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from comet_cli.models.comet_model import CometModel
+from comet_cli.networks.base import QUADRATIC_REST, BoundEnergy
+from comet_cli.networks.quadratic_energy import (
+    LOG_PRECISION_LIMIT,
+    BoundQuadraticEnergy,
+    QuadraticEnergy,
+    bound_energy,
+)
+
+SMALLEST = 1e-6  # share of a pixel, of which a logarithm is taken
+ABSENT = 1e-3  # share of a picture below which a component is absent, in training
+
+
+def is_absent(share: Tensor) -> Tensor:
+    """Return which components (B,K) of these shares (B,K) are absent; the background never is."""
+    absent = share < ABSENT
+    absent[:, 0] = False
+    return absent
+
+
+def bind_present(model: CometModel, z: Tensor, share: Tensor) -> BoundEnergy:
+    """Fix the latents of a batch; absent components cost nothing, save one of each picture.
+
+    That one, drawn by chance, shows the energy that such have no precision. The others are given
+    the least that there is.
+
+    Args:
+        model: of any energy; one that sees the image is asked for every component.
+        z: (B,K,D).
+        share: (B,K) parts of the picture that the components attend to.
+    """
+    if model.card.energy != "quadratic" or model.card.sees_image:
+        return model.bind(z)
+    batch, count, _ = z.shape
+    absent = is_absent(share)
+    drawn = (torch.rand_like(share) * absent).argmax(1)
+    wanted = ~absent
+    wanted[torch.arange(batch, device=drawn.device), drawn] = True
+    pictures, components = wanted.nonzero(as_tuple=True)
+    flags = model.positional_flags(range(count))
+    energy = cast(QuadraticEnergy, model.energy_network)
+    made = []
+    for flag in sorted(set(flags)):
+        chosen = torch.tensor([f == flag for f in flags], device=z.device)[components]
+        rows = (pictures[chosen], components[chosen])
+        bound = cast(BoundQuadraticEnergy, energy.bind(z[rows][:, None], [flag]))
+        made.append((rows, bound.parts()))
+    whole = []
+    for n, example in enumerate(made[0][1]):
+        fill = 0.0 if n else math.exp(-LOG_PRECISION_LIMIT)  # the precision is the first
+        part = z.new_full((batch, count, *example.shape[2:]), fill)
+        for rows, parts in made:
+            part = part.index_put(rows, parts[n][:, 0])
+        whole.append(part)
+    return bound_energy(*whole)
+
+
+def mixture_loss(x: Tensor, mean: Tensor, attention: Tensor, sigma: float) -> Tensor:
+    """Return mean −log Σ_k a_k N(x | f_k, σ²), times 2σ²/3, less the Gaussian's constant.
+
+    The likelihood of MONet (Burgess et al., "MONet: Unsupervised scene decomposition and
+    representation", 2019, equation 3). In these units it is the mean square error of one component
+    that has every pixel.
+
+    Args:
+        x: (B,3,R,R).
+        mean: f (B,K,3,R,R).
+        attention: a (B,K,R,R).
+        sigma: σ.
+    """
+    distance = (x.unsqueeze(1) - mean).square().sum(2) / (2 * sigma**2)
+    likelihood = torch.logsumexp(attention.clamp_min(SMALLEST).log() - distance, 1)
+    return -likelihood.mean() * (2 * sigma**2 / 3)
+
+
+def consistency_loss(attention: Tensor, precision: Tensor) -> Tensor:
+    """Return KL(a ‖ w) with w held, and the cross entropy of w under a held; w_k = m_k / Σ m.
+
+    The mask consistency of GENESIS-V2 (Engelcke et al. 2021, section 3.3), in both directions: the
+    attention learns what the energy can show, and the energy shows what is attended to.
+
+    Args:
+        attention: a (B,K,R,R).
+        precision: m (B,K,1,R,R).
+    """
+    share = precision.squeeze(2)
+    log_share = (share / share.sum(1, keepdim=True)).clamp_min(SMALLEST).log()
+    log_attention = attention.clamp_min(SMALLEST).log()
+    follows = attention * (log_attention - log_share.detach())
+    shows = attention.detach() * log_share
+    return (follows - shows).sum(1).mean()
+
+
+def silence_loss(attention: Tensor, precision: Tensor) -> Tensor:
+    """Return the mean log(1 + m / s) of absent components, summed over those of a picture.
+
+    Beside what others are sure of, an absent component's precision hardly counts; alone it would
+    show something. s is far below the rest, the precision with which a start is held.
+
+    Args:
+        attention: a (B,K,R,R).
+        precision: m (B,K,1,R,R).
+    """
+    loudness = torch.log1p(precision / (0.02 * QUADRATIC_REST)).mean((2, 3, 4))
+    return (loudness * is_absent(attention.mean((2, 3)))).sum(1).mean()

@@ -1,0 +1,68 @@
+"""The log of a training: a line of JSON every so often."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from comet_cli.evaluation.reconstruction import as_pictures, psnr, reconstruct
+from comet_cli.models.comet_model import CometModel
+from comet_cli.training.averaging import averaged
+from comet_cli.training.settings import TrainSettings
+from comet_cli.training.small_pictures import halved
+
+Report = Callable[[dict[str, Any]], None]
+
+
+class TrainingLog:
+    """``log.jsonl``: each line tells the means of the iterations since the last one."""
+
+    def __init__(self, folder: Path, settings: TrainSettings, report: Report | None) -> None:
+        """Begin; ``report`` is called with each line too."""
+        self._path, self._settings, self._report = folder / "log.jsonl", settings, report
+        self._since_last()
+
+    def _since_last(self) -> None:
+        self._values: list[tuple[float, float]] = []
+        self._began = time.monotonic()
+
+    def add(self, loss: float, error: float) -> None:
+        """Take the loss and the mean square error of an iteration."""
+        self._values.append((loss, error))
+
+    def line(self, iteration: int, seconds: float) -> dict[str, Any]:
+        """Return what there is to say after so many iterations and seconds in all."""
+        pace = (time.monotonic() - self._began) / len(self._values)
+        loss, error = np.mean(self._values, 0)
+        return {
+            "iteration": iteration,
+            "seconds": round(seconds, 1),
+            "seconds_left": round(pace * (self._settings.iterations - iteration)),
+            "loss": round(float(loss), 6),
+            "train_psnr": round(-10 * math.log10(max(float(error), 1e-12)), 3),
+            "images_per_second": round(self._settings.batch / pace, 1),
+        }
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Write a line; the next one begins now."""
+        with self._path.open("a", encoding="utf-8") as log:
+            log.write(json.dumps(line) + "\n")
+        if self._report is not None:
+            self._report(line)
+        self._since_last()
+
+
+def held_out_psnr(model: CometModel, average: dict[str, Tensor], held_out: np.ndarray) -> float:
+    """Return the mean PSNR (dB) of recompositions with the averaged weights, without restarts."""
+    with averaged(model, average):
+        x = as_pictures(held_out).to(model.device)
+        if x.shape[-1] == 2 * model.card.image_size:
+            x = halved(x)
+        return float(psnr(reconstruct(model, x, restarts=False), x).mean())

@@ -1,0 +1,61 @@
+"""What every bound energy offers, whatever its network."""
+
+import pytest
+import torch
+
+from comet_cli.models.card import ModelCard
+from comet_cli.models.comet_model import CometModel
+
+KINDS = {
+    "pooled-64": {"energy": "pooled-64", "positional": [False, True, True]},
+    "pooled-128": {"energy": "pooled-128"},
+    "quadratic": {},
+    "quadratic, sees the image": {"sees_image": True},
+    "quadratic, responds": {"responds": True},
+    "spatial": {"spatial": True},
+    "spatial, responds": {"spatial": True, "responds": True},
+    "spatial, sees the image": {"spatial": True, "sees_image": True},
+}
+
+
+def model(kind: str) -> CometModel:
+    facts = {
+        "name": "tiny",
+        "encoder": "global",
+        "energy": "quadratic",
+        "filter_dim": 8,
+        "components": 3,
+        "latent_dim": 4,
+        "image_size": 16,
+        "positional": [True] * 3,
+        "step_size": 1.0,
+        "num_steps": 1,
+        "render_step_size": 1.0,
+        "render_steps": 5,
+    }
+    torch.manual_seed(0)
+    made = CometModel(ModelCard(**{**facts, **KINDS[kind]})).requires_grad_(False)
+    for weights in made.energy_network.parameters():  # nothing starts at 0, as after training
+        weights.add_(torch.randn_like(weights) * 0.1)
+    return made
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_recombined_components_are_those_that_the_latents_would_be_bound_to(kind: str) -> None:
+    made, z, x = model(kind), torch.randn(4, 3, 4), torch.rand(2, 3, 16, 16)
+    rows = torch.tensor([[3, 0, 1, 1], [2, 2, 0, 3]])
+    columns = torch.tensor([0, 2, 1, 2])
+    mixed = made.bind(z).recombine(rows, columns)
+    expected = made.bind(z[rows, columns], columns.tolist())
+    torch.testing.assert_close(mixed(x), expected(x))
+    torch.testing.assert_close(mixed.curvature(x), expected.curvature(x))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_step_descends_on_has_the_same_energy_and_curvature_there(kind: str) -> None:
+    made, x = model(kind), torch.rand(2, 3, 16, 16)
+    bound = made.bind(torch.randn(2, 3, 4))
+    step = bound.at(x)
+    assert (step is bound) == (kind != "spatial, sees the image")
+    assert torch.equal(step(x), bound(x))
+    torch.testing.assert_close(step.curvature(x), bound.curvature(x))

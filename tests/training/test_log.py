@@ -1,0 +1,59 @@
+"""The log of a training and its sample sheets."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from checkpoints import assert_same_state, checkpoint, new_folder
+
+from comet_cli.models.comet_model import CometModel
+from comet_cli.training.batches import draw_batch
+from comet_cli.training.log import held_out_psnr
+from comet_cli.training.loop import train
+from comet_cli.training.objective import training_loss
+
+
+def test_the_log_has_a_line_every_so_often_and_goes_on(tmp_path, images, quadratic):
+    recipe = quadratic(train={"iterations": 6, "log_every": 2, "ema": 0.5})
+    lines = []
+    train(recipe, images[:40], tmp_path, held_out=images[40:], report=lines.append)
+    written = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert written == lines
+    assert [line["iteration"] for line in lines] == [2, 4, 6]
+    assert set(lines[0]) == {
+        "iteration", "seconds", "seconds_left", "loss",
+        "train_psnr", "images_per_second", "held_out_psnr",
+    }  # fmt: skip
+    assert lines[-1]["seconds_left"] == 0 and lines[0]["loss"] > 0
+    content = checkpoint(tmp_path)
+    model = CometModel(recipe.card)
+    expected = held_out_psnr(model, content["ema"], images[40:])
+    assert lines[-1]["held_out_psnr"] == pytest.approx(expected, abs=1e-3)
+    longer = quadratic(train={"iterations": 8, "log_every": 2, "ema": 0.5})
+    train(longer, images[:40], tmp_path)
+    last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+    assert last["iteration"] == 8 and "held_out_psnr" not in last
+
+
+def test_train_psnr_is_of_the_mean_error_since_the_last_line(tmp_path, images, quadratic):
+    recipe = quadratic(train={"iterations": 2, "log_every": 2, "learning_rate": 1e-12})
+    lines = []
+    result = train(recipe, images, tmp_path, report=lines.append)
+    errors = [
+        training_loss(result.model, draw_batch(images, recipe, i), recipe.train, i)[1]
+        for i in range(2)
+    ]
+    expected = -10 * math.log10(np.mean(errors))
+    assert lines[0]["train_psnr"] == pytest.approx(expected, abs=2e-3)
+
+
+def test_logging_and_sampling_change_no_weight(tmp_path, images, quadratic):
+    facts = {"iterations": 3, "ema": 0.5}
+    quiet, chatty = new_folder(tmp_path, "quiet"), new_folder(tmp_path, "chatty")
+    train(quadratic(train=facts), images, quiet)
+    often = {"log_every": 1, "sample_minutes": 0, "checkpoint_minutes": 0}
+    train(quadratic(train={**facts, **often}), images, chatty, held_out=images[:2])
+    assert_same_state(checkpoint(chatty), checkpoint(quiet))
+    sheets = sorted(path.name for path in chatty.glob("samples-*.png"))
+    assert sheets == [f"samples-{i:07d}.png" for i in (1, 2, 3)]

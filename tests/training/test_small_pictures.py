@@ -1,0 +1,43 @@
+import pytest
+import torch
+
+from comet_cli.errors import CometError
+from comet_cli.models.comet_model import CometModel
+from comet_cli.training.objective import TrainingStep
+from comet_cli.training.small_pictures import at_half_size, halved
+
+
+@pytest.fixture
+def model(quadratic):
+    torch.manual_seed(0)
+    return CometModel(quadratic(model={"attention": "colouring"}).card)
+
+
+def test_the_small_models_weights_are_the_large_ones(model):
+    small = at_half_size(model)
+    assert small.card.image_size == model.card.image_size // 2
+    weights = dict(model.named_parameters())
+    assert weights.keys() == dict(small.named_parameters()).keys()
+    assert all(p is weights[name] for name, p in small.named_parameters())
+    z = model.encode(torch.rand(2, 3, 16, 16))
+    assert model.bind(z).curvature(torch.zeros(())).shape[-1] == 16
+    assert small.bind(z).curvature(torch.zeros(())).shape[-1] == 8
+
+
+def test_pictures_are_halved_by_the_mean_of_four_pixels():
+    x = torch.arange(16.0).view(1, 1, 4, 4)
+    assert halved(x).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+
+
+def test_the_first_iterations_see_small_pictures(model, quadratic):
+    settings = quadratic(train={"small_iterations": 3}).train
+    step, x = TrainingStep(model, at_half_size(model)), torch.rand(4, 3, 16, 16)
+    assert sum(1 for _ in step.parameters()) == sum(1 for _ in model.parameters())
+    for iteration, expected in ((2, TrainingStep(at_half_size(model))), (3, TrainingStep(model))):
+        seen = halved(x) if iteration < 3 else x
+        assert step(x, settings, iteration)[1] == expected(seen, settings, iteration)[1]
+
+
+def test_networks_of_one_size_are_refused_in_a_sentence(quadratic):
+    with pytest.raises(CometError, match="small_iterations is for the colouring attention"):
+        at_half_size(CometModel(quadratic().card))
