@@ -16,12 +16,8 @@ from comet_cli.energy.render import render, start_picture
 from comet_cli.formats.images import to_bytes
 from comet_cli.formats.picture_recipe import PictureRecipe
 from comet_cli.inputs.session import Note, Session
-from comet_cli.verbs.compose_recipe import (
-    MAX_SIZE,
-    descent_settings,
-    draw_composition,
-    recipe_start,
-)
+from comet_cli.verbs.compose_drawing import draw_composition, recipe_start
+from comet_cli.verbs.compose_recipe import MAX_SIZE, descent_settings
 
 Draw = Callable[[Sequence[PictureRecipe], Session], list[np.ndarray]]
 Outcome = np.ndarray | Exception
@@ -31,7 +27,7 @@ def draw_together(recipes: Sequence[PictureRecipe], session: Session) -> list[np
     """Render compositions of one kind (:attr:`comet_cli.batch.jobs.Planned.kind`) as a batch.
 
     Returns:
-        (R,R,3) uint8 each; what :func:`.compose_recipe.draw_composition` returns for it alone,
+        (R,R,3) uint8 each; what :func:`.compose_drawing.draw_composition` returns for it alone,
         within 1/255.
     """
     if len(recipes) == 1:

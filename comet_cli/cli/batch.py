@@ -37,23 +37,27 @@ class InterruptedBatch(CometError):
 def batch(
     call: Call,
     source: Annotated[
-        str, typer.Argument(metavar="FILE|-", help="A list: one composition a line.")
+        str, typer.Argument(metavar="FILE|-", help="A list with one composition in each line.")
     ],
     resume: Annotated[
-        bool, typer.Option("--resume", help="Keep pictures that are there and match their recipe.")
+        bool, typer.Option("--resume", help="Keep finished pictures that match their line.")
     ] = False,
     shard: Annotated[
         str | None,
         typer.Option(
             metavar="I/N",
-            help="Only part I (from 0) of N.",
+            help="Make only part I (from 0) of N parts.",
             show_default="the rank under torchrun or SLURM, else everything",
         ),
     ] = None,
     batch_size: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, max=4096, help="Pictures at once.", show_default="what fits"
+            metavar="N",
+            min=1,
+            max=4096,
+            help="How many pictures to make at once.",
+            show_default="what fits",
         ),
     ] = None,
 ) -> None:

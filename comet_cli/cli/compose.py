@@ -77,4 +77,4 @@ def compose(
     if trace is not None:
         call.report.wrote(trace)
     if preview:
-        show_preview(request.paths, call.report)
+        show_preview(list(request.paths), call.report)

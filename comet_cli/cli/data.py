@@ -19,7 +19,9 @@ app = typer.Typer(
 
 @app.command("list")
 def list_(
-    readers: Annotated[bool, typer.Option("--readers", help="Those to import.")] = False,
+    readers: Annotated[
+        bool, typer.Option("--readers", help="List the data sets that can be imported.")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """List the data sets that can be made, or imported (--readers)."""
@@ -43,15 +45,18 @@ def make(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make it in.")],
     count: Annotated[int, typer.Option(help="Pictures of the train split.")] = 10000,
     test_count: Annotated[int, typer.Option(help="Pictures of the test split.")] = 500,
-    size: Annotated[int | None, typer.Option(help="Pixels a side.")] = None,
+    size: Annotated[int | None, typer.Option(help="Width and height in pixels.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same pictures.")] = 0,
-    jobs: Annotated[int | None, typer.Option(help="Processes; default: one a CPU.")] = None,
-    objects: Annotated[str | None, typer.Option(help="Objects a picture: 4 or 3-6.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Processes; default: one for each CPU.")] = None,
+    objects: Annotated[str | None, typer.Option(help="Objects in each picture: 4, or 3-6.")] = None,
     fix: Annotated[
-        list[str] | None, typer.Option(help="Keep a factor to values: light_x=0 or light_x=0,5.")
+        list[str] | None,
+        typer.Option(help="Allow a factor only these values: light_x=0 or light_x=0,5."),
     ] = None,
-    preview: Annotated[Path | None, typer.Option(help="PNG sheet of the first pictures.")] = None,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Start anew.")] = False,
+    preview: Annotated[
+        Path | None, typer.Option(help="Also write a PNG sheet of the first pictures.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Start again from nothing.")] = False,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
@@ -90,13 +95,17 @@ def make(
 @app.command("import")
 def import_(
     name: Annotated[str, typer.Argument(help="A reader of `comet data list --readers`.")],
-    source: Annotated[str, typer.Argument(help="The folder or file; with hf, a name.")],
+    source: Annotated[str, typer.Argument(help="The folder or file; with hf, a name on the Hub.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
-    size: Annotated[int, typer.Option(help="Pixels a side.")] = 64,
-    crop: Annotated[int | None, typer.Option(help="Keep a middle square of this side.")] = None,
-    test_fraction: Annotated[float, typer.Option(help="Share of the test split.")] = 0.1,
-    limit: Annotated[int | None, typer.Option(help="The most pictures.")] = None,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Start anew.")] = False,
+    size: Annotated[int, typer.Option(help="Width and height in pixels.")] = 64,
+    crop: Annotated[
+        int | None, typer.Option(help="Keep only the middle square of this side.")
+    ] = None,
+    test_fraction: Annotated[
+        float, typer.Option(help="Share of the pictures for the test split.")
+    ] = 0.1,
+    limit: Annotated[int | None, typer.Option(help="Import at most this many pictures.")] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Start again from nothing.")] = False,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
@@ -136,9 +145,13 @@ def import_(
 def pack(
     folder: Annotated[Path, typer.Argument(help="A data-set folder, or a folder of pictures.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write, such as faces.pack.")],
-    size: Annotated[int | None, typer.Option(help="Pixels a side; default: as they are.")] = None,
-    split: Annotated[str | None, typer.Option(help="Only train, or only test.")] = None,
-    lossless: Annotated[bool, typer.Option("--lossless", help="However large it becomes.")] = False,
+    size: Annotated[
+        int | None, typer.Option(help="Width and height in pixels; default: as they are.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split: train or test.")] = None,
+    lossless: Annotated[
+        bool, typer.Option("--lossless", help="Lose no detail, however large the file becomes.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace any file.")] = False,
     quiet: options.Quiet = False,
     as_json: options.Json = False,

@@ -24,7 +24,7 @@ def encode(
             "--output",
             "-o",
             metavar="FILE|DIR",
-            help="Where to write; an existing folder takes a file a picture.",
+            help="Where to write; a folder takes one file for each picture.",
             show_default="beside the picture; stdout for stdin",
         ),
     ] = None,

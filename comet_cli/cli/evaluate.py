@@ -20,7 +20,9 @@ Data = Annotated[
     typer.Option("--data", metavar="DIR", help="Data-set folder, pictures, or pack."),
 ]
 Split = Annotated[str, typer.Option(help="Split of the data set.")]
-Count = Annotated[int | None, typer.Option(min=1, help="Pictures to use.", show_default="all")]
+Count = Annotated[
+    int | None, typer.Option(min=1, help="How many pictures to use.", show_default="all")
+]
 
 
 @app.command()
@@ -71,18 +73,18 @@ def swaps(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Data set whose split test holds the pairs.",
+            help="Another data set to take the test pictures from.",
             show_default="that of --data",
         ),
     ] = None,
-    count: Annotated[int, typer.Option(min=2, help="Held-out pairs.")] = 500,
+    count: Annotated[int, typer.Option(min=2, help="How many pairs of pictures.")] = 500,
     factors: Annotated[
         str,
-        typer.Option(
-            metavar="NAMES", help="Factors, with commas; default a grid's, or the objects'."
-        ),
+        typer.Option(metavar="NAMES", help="Factors, with commas; default: all of the data set's."),
     ] = "",
-    probe_iterations: Annotated[int, typer.Option(min=1, help="Of the probe's training.")] = 1500,
+    probe_iterations: Annotated[
+        int, typer.Option(min=1, help="Training steps of the probe.")
+    ] = 1500,
 ) -> None:
     """Measure whether factors move with their components.
 

@@ -17,7 +17,9 @@ def figure(
     examples: Annotated[
         str | None,
         typer.Option(
-            metavar="DIR", help="Folder of the inputs.", show_default="examples/ of the source"
+            metavar="DIR",
+            help="Folder of the input pictures.",
+            show_default="examples/ of the source",
         ),
     ] = None,
 ) -> None:

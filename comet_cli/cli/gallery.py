@@ -25,7 +25,8 @@ def gallery(
         ),
     ] = None,
     title: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Heading.", show_default="the folder's name")
+        str | None,
+        typer.Option(metavar="TEXT", help="Heading of the page.", show_default="the folder's name"),
     ] = None,
 ) -> None:
     """Make one HTML page of a folder of results.

@@ -16,7 +16,8 @@ def gradients(
     call: Call,
     images: options.Selections,
     npz: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Also write the numbers, as .npz.")
+        str | None,
+        typer.Option(metavar="FILE", help="Also write the numbers, as a NumPy .npz file."),
     ] = None,
     overlay: Annotated[
         bool,
@@ -28,7 +29,7 @@ def gradients(
     masks: Annotated[
         str | None,
         typer.Option(
-            metavar="DIR", help="Also write a mask a component: white where it is the strongest."
+            metavar="DIR", help="Also write a mask for each component: white where it is strongest."
         ),
     ] = None,
     threshold: Annotated[
@@ -40,10 +41,18 @@ def gradients(
     ] = None,
     at: Annotated[
         str,
-        typer.Option(metavar="POINT", help="start: where a rendering begins; image: the picture."),
+        typer.Option(
+            metavar="POINT",
+            help="Take gradients at start (where a rendering begins) or image (the picture).",
+        ),
     ] = "start",
     map_kind: Annotated[
-        str, typer.Option("--map", metavar="KIND", help="signed (around grey), heat or overlay.")
+        str,
+        typer.Option(
+            "--map",
+            metavar="KIND",
+            help="How maps are drawn: signed (around grey), heat or overlay.",
+        ),
     ] = "signed",
 ) -> None:
     """Map the gradient of each component's energy.

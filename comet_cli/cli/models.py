@@ -21,7 +21,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Force = Annotated[bool, typer.Option("--force", "-f", help="Replace or delete a model.")]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Replace a model of that name.")]
 Name = Annotated[str, typer.Argument(help="A model's name, its folder, or hf:org/name.")]
 
 
@@ -57,19 +57,22 @@ def show(call: Call, name: Name) -> None:
 @verb(*REPORT)
 def import_(
     call: Call,
-    file: Annotated[Path, typer.Argument(help="A checkpoint of the released training script.")],
-    name: Annotated[str | None, typer.Option(help="Name; default: made from the file's.")] = None,
+    file: Annotated[Path, typer.Argument(help="A checkpoint of the authors' training script.")],
+    name: Annotated[
+        str | None, typer.Option(help="Name of the model; default: from the file's name.")
+    ] = None,
     components: Annotated[
-        int | None, typer.Option(metavar="K", help="K, where the file does not tell.")
+        int | None, typer.Option(metavar="K", help="How many components, if the file does not say.")
     ] = None,
     size: Annotated[
-        int | None, typer.Option(metavar="R", help="Image size, where the file does not tell.")
+        int | None, typer.Option(metavar="R", help="Image size, if the file does not say.")
     ] = None,
     render_steps: Annotated[
         int | None, typer.Option(metavar="N", help="Steps of a rendering.", show_default="30")
     ] = None,
     render_step_size: Annotated[
-        float | None, typer.Option(metavar="X", help="Their size.", show_default="200")
+        float | None,
+        typer.Option(metavar="X", help="Step size of a rendering.", show_default="200"),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check only, write nothing.")] = False,
     force: Force = False,
@@ -109,7 +112,7 @@ def export(
     ],
     format_: Annotated[
         str,
-        typer.Option("--format", metavar="KIND", help="official: as the paper's authors' code."),
+        typer.Option("--format", metavar="KIND", help="official: for the paper authors' code."),
     ] = "official",
 ) -> None:
     """Write a model as a checkpoint for the paper's authors' code."""
@@ -156,7 +159,9 @@ def pull(
 def push(
     call: Call,
     name: Name,
-    repository: Annotated[str, typer.Argument(help="org/name on the Hub; made if need be.")],
+    repository: Annotated[
+        str, typer.Argument(help="org/name on the Hub; created if it does not exist.")
+    ],
     private: Annotated[
         bool, typer.Option("--private", help="Make a new repository private.")
     ] = False,

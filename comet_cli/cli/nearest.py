@@ -24,7 +24,7 @@ def nearest(
         list[str],
         typer.Argument(
             metavar="COMPONENT FILE...",
-            help="A component, as a.z:1, and the .z files or pictures to compare with it.",
+            help="A component, such as a.z:1, then the .z files or pictures to search.",
             callback=unprotect,
             autocompletion=complete_selections,
             show_default=False,

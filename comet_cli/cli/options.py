@@ -68,10 +68,13 @@ Align = Annotated[
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the noise.")]
 Steps = Annotated[
     int | None,
-    typer.Option("--steps", metavar="N", help="Gradient steps.", show_default="the model's own"),
+    typer.Option(
+        "--steps", metavar="N", help="How many gradient steps.", show_default="the model's own"
+    ),
 ]
 StepSize = Annotated[
-    float, typer.Option("--step-size", metavar="X", help="Multiplies each model's own step size.")
+    float,
+    typer.Option("--step-size", metavar="X", help="Multiply each model's own step size by X."),
 ]
 Start = Annotated[
     str,
@@ -86,7 +89,7 @@ Literal = Annotated[
     bool, typer.Option("--literal", help="Arguments are file names, not selections.")
 ]
 NoMetadata = Annotated[
-    bool, typer.Option("--no-metadata", help="Write no recipe into the picture.")
+    bool, typer.Option("--no-metadata", help="Do not write the recipe into the picture.")
 ]
 Force = Annotated[
     bool, typer.Option("--force", "-f", help="Replace files that comet did not make.")
@@ -106,16 +109,14 @@ Components = Annotated[
     typer.Option(
         "--components",
         metavar="LIST",
-        help="Only these, by number or label.",
+        help="Only these components, by number or label.",
         autocompletion=complete_components,
         show_default="all",
     ),
 ]
 Each = Annotated[
     str | None,
-    typer.Option(
-        "--each", metavar="DIR", help="Also write each picture as a PNG of its own, replayable."
-    ),
+    typer.Option("--each", metavar="DIR", help="Also write each picture as a PNG of its own."),
 ]
 Seeds = Annotated[
     str | None,
@@ -140,7 +141,7 @@ Tolerance = Annotated[
     typer.Option(
         "--tolerance",
         metavar="X",
-        help="Stop when two steps change the energy by less than this part of its fall.",
+        help="Stop early: when two steps lower the energy by less than X of its fall.",
         show_default="all steps",
     ),
 ]

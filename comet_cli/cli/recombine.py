@@ -18,16 +18,16 @@ def recombine(
     inputs: options.Selections,
     components: options.Components = None,
     add: Annotated[
-        bool, typer.Option("--add", help="Add one component after the other instead.")
+        bool, typer.Option("--add", help="Instead: add one component after the other.")
     ] = False,
     all_mixtures: Annotated[
-        bool, typer.Option("--all", help="Every one of the 2^K mixtures of two pictures instead.")
+        bool, typer.Option("--all", help="Instead: every mixture of two pictures (2^K).")
     ] = False,
     interpolate: Annotated[
         int | None,
         typer.Option(
             metavar="STEPS",
-            help="Go from one picture's value of each component to the other's instead.",
+            help="Instead: go from one picture to the other, component by component.",
             show_default=False,
         ),
     ] = None,

@@ -24,12 +24,16 @@ def replay(
     output: Annotated[
         str | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="PNG to write.", show_default="OUT-replay.png"
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="PNG to write, for one picture.",
+            show_default="OUT-replay.png",
         ),
     ] = None,
     model: Annotated[
         str,
-        typer.Option("--model", "-m", metavar="MODEL", help="A model folder to look in as well."),
+        typer.Option("--model", "-m", metavar="MODEL", help="A model folder to search as well."),
     ] = "auto",
 ) -> None:
     """Make pictures again from their own recipes.

@@ -30,7 +30,9 @@ def score(
     top: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, help="The N pictures that contain the selection best, best first."
+            metavar="N",
+            min=1,
+            help="Only the N pictures that contain the selection best, best first.",
         ),
     ] = None,
 ) -> None:

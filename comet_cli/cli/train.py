@@ -23,18 +23,18 @@ _RECIPE_OPTIONS += ("--components", "--latent-dim", "--size", "--iterations")
 def train(
     recipe: Annotated[
         Path | None,
-        typer.Argument(metavar="[RECIPE.toml]", help="What to train; or give --data."),
+        typer.Argument(metavar="[RECIPE.toml]", help="A recipe; or give --data instead."),
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option("--data", metavar="DIR", help="Pictures to train on; writes the recipe."),
+        typer.Option("--data", metavar="DIR", help="Folder of pictures to train on."),
     ] = None,
     preset: Annotated[
         str | None,
         typer.Option(
             "--preset",
             metavar="KIND",
-            help="Components to look for: global or objects.",
+            help="What components are: global (light, background) or objects.",
             autocompletion=words("global", "objects"),
         ),
     ] = None,
@@ -43,34 +43,37 @@ def train(
         typer.Option(
             "--from",
             metavar="MODEL",
-            help="Go on from a model instead of a preset.",
+            help="Start from a model instead of a preset.",
             autocompletion=complete_models,
         ),
     ] = None,
     keep: Annotated[
         str | None,
-        typer.Option("--keep", metavar="0,2-3", help="With --from: components to start from."),
+        typer.Option("--keep", metavar="0,2-3", help="With --from: the components to keep."),
     ] = None,
     name: Annotated[
-        str | None, typer.Option("--name", help="The model's; default the data's.")
+        str | None, typer.Option("--name", help="The model's name; default: the folder's.")
     ] = None,
     components: Annotated[
-        int | None, typer.Option("--components", "-k", help="K, how many.")
+        int | None, typer.Option("--components", "-k", help="How many components (K).")
     ] = None,
     latent_dim: Annotated[
-        int | None, typer.Option("--latent-dim", "-d", help="D, numbers a component.")
+        int | None, typer.Option("--latent-dim", "-d", help="Numbers in each component (D).")
     ] = None,
-    size: Annotated[int | None, typer.Option("--size", help="R, pixels a side.")] = None,
-    iterations: Annotated[int | None, typer.Option("--iterations", help="Steps.")] = None,
+    size: Annotated[
+        int | None, typer.Option("--size", help="Width and height in pixels (R).")
+    ] = None,
+    iterations: Annotated[int | None, typer.Option("--iterations", help="Training steps.")] = None,
     recipe_only: Annotated[
-        bool, typer.Option("--recipe-only", help="Print the recipe to stdout; train nothing.")
+        bool, typer.Option("--recipe-only", help="Only print the recipe.")
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Default: runs/ and the model's name."),
+        typer.Option("--output", "-o", metavar="DIR", help="Model folder; default: runs/NAME."),
     ] = None,
     max_time: Annotated[
-        float | None, typer.Option("--max-time", metavar="MINUTES", help="Stop after this time.")
+        float | None,
+        typer.Option("--max-time", metavar="MINUTES", help="Stop after so many minutes."),
     ] = None,
     device: options.Device = "auto",
     as_json: options.Json = False,

@@ -49,18 +49,18 @@ class PanelSession:
 
     def __init__(self, *, device: str = "auto", precision: str = "auto", seed: int = 0) -> None:
         """Open nothing yet; see :class:`comet_cli.inputs.session.Session`."""
-        self._new_bench = partial(Session, device=device, precision=precision)
-        self._benches: dict[str, Session] = {}
-        self._arithmetic = self._new_bench().arithmetic
+        self._new_session = partial(Session, device=device, precision=precision)
+        self._sessions: dict[str, Session] = {}
+        self._arithmetic = self._new_session().arithmetic
         self._seed = seed
         self.models: dict[str, str] = {}
 
-    def _bench(self, model: str) -> Session:
-        if model not in self._benches:
-            session = self._new_bench(model=model)
+    def _session_of(self, model: str) -> Session:
+        if model not in self._sessions:
+            session = self._new_session(model=model)
             session.requested()
-            self._benches[model] = session
-        return self._benches[model]
+            self._sessions[model] = session
+        return self._sessions[model]
 
     def card(self, model: str) -> ModelCard:
         """Return a model's card.
@@ -68,7 +68,7 @@ class PanelSession:
         Raises:
             UnknownModelError: no such model.
         """
-        return self._bench(model).load(model).card
+        return self._session_of(model).load(model).card
 
     def open(self, path: Path, model: str) -> PanelInput:
         """Open a picture, or a ``.z``, for a model.
@@ -79,7 +79,7 @@ class PanelSession:
         Raises:
             UnknownModelError: this model, or that of the ``.z``, is not installed.
         """
-        session = self._bench(model)
+        session = self._session_of(model)
         opened = session.open(str(path))
         caption, picture = base_name(path), opened.picture
         if picture is None:

@@ -18,15 +18,8 @@ from comet_cli.inputs.compose_request import ComposeRequest
 from comet_cli.inputs.modifiers import Argument, Region
 from comet_cli.inputs.opening import RecipeDraft, open_selections
 from comet_cli.inputs.session import Progress, Session
-from comet_cli.verbs.compose_recipe import (
-    blend,
-    check_settings,
-    compose_recipe,
-    counting,
-    descent_settings,
-    finish_compositions,
-    finish_sheet,
-)
+from comet_cli.verbs.compose_drawing import counting, finish_compositions, finish_sheet
+from comet_cli.verbs.compose_recipe import blend, check_settings, compose_recipe, descent_settings
 
 Ingredient = tuple[RecipeTerm, Region | None]
 

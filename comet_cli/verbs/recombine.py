@@ -20,12 +20,8 @@ from comet_cli.inputs.opening import RecipeDraft, open_selections
 from comet_cli.inputs.selection import Selection, parse_listing
 from comet_cli.inputs.session import Progress, Session
 from comet_cli.models.card import STARTS
-from comet_cli.verbs.compose_recipe import (
-    check_settings,
-    compose_recipe,
-    descent_settings,
-    draw_composition,
-)
+from comet_cli.verbs.compose_drawing import draw_composition
+from comet_cli.verbs.compose_recipe import check_settings, compose_recipe, descent_settings
 from comet_cli.verbs.decompose import embedded_picture
 from comet_cli.verbs.recombine_grid import Cell, Grid, lay_out_cells
 

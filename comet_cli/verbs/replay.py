@@ -13,7 +13,8 @@ from comet_cli.formats.images import decode_png
 from comet_cli.formats.picture_recipe import ModelReference, PictureRecipe, read_recipe
 from comet_cli.inputs.session import AUTO, PRECISIONS, Note, Progress, Session
 from comet_cli.models import library
-from comet_cli.verbs.compose_recipe import counting, descent_settings, draw_composition
+from comet_cli.verbs.compose_drawing import counting, draw_composition
+from comet_cli.verbs.compose_recipe import descent_settings
 from comet_cli.verbs.decompose import draw_decomposition
 from comet_cli.verbs.gradients import attribute_rows, draw_gradients
 from comet_cli.verbs.recombine import draw_recombination

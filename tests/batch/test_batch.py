@@ -36,7 +36,7 @@ from comet_cli.inputs.compose_request import parse_request
 from comet_cli.models import comet_model, library
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
-from comet_cli.verbs.compose_recipe import draw_composition
+from comet_cli.verbs.compose_drawing import draw_composition
 
 FACTS = {
     "encoder": "global",

@@ -283,7 +283,7 @@ def test_gradient_numbers_are_the_models_gradients(pictures):
         expected = model.gradients(x, torch.from_numpy(found["z"])).numpy()
         assert np.allclose(found["gradients"], expected, atol=1e-5)
         strength = np.sqrt(np.square(found["gradients"]).mean(2))
-        np.testing.assert_allclose(found["strength"], strength, rtol=1e-6)
+        assert np.allclose(found["strength"], strength, rtol=1e-6)
         assert found["segments"].shape == (2, 24, 24) and found["segments"].max() < 4
         assert found["names"].tolist() == ["a", "b"]
     assert (

@@ -9,7 +9,7 @@ import pytest
 from comet_cli.formats.images import decode_png
 from comet_cli.formats.picture_recipe import read_recipe
 from comet_cli.inputs.session import Session
-from comet_cli.verbs.compose_recipe import draw_composition
+from comet_cli.verbs.compose_drawing import draw_composition
 from comet_cli.verbs.recombine_grid import lay_out_cells
 
 

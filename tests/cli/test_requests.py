@@ -10,7 +10,7 @@ import comet_cli
 from comet_cli.errors import UsageError
 from comet_cli.inputs import compose_request, modifiers, seed_lists, selection
 from comet_cli.inputs.compose_request import parse_request
-from comet_cli.verbs import compose_recipe
+from comet_cli.verbs import compose_drawing
 
 PACKAGE = Path(comet_cli.__file__).parent
 
@@ -32,7 +32,7 @@ def parsed(pictures, monkeypatch):
 
     for module in (modifiers, selection):
         counted(module, "parse_selection")
-    for module in (seed_lists, compose_request, compose_recipe):
+    for module in (seed_lists, compose_request, compose_drawing):
         counted(module, "parse_seeds")
     return pictures, counts
 
