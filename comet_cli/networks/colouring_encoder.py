@@ -15,7 +15,7 @@ EMBEDDING = 8
 GRID = 32  # pixels a side, about, that the convolutions see
 USUAL_LIGHT = 0.5  # median that each channel is brought to where the encoder adapts
 DARKEST = 0.04  # median below which it is not brought that far
-ABSENT = 5e-4  # part of a picture; what has more than others in no more than that is absent
+ABSENT = 2e-3  # part of a picture; what has more than others in no more than that is absent
 LEAST = 1e-4  # of a component in a pixel, of what is left there: logarithms stay finite
 
 
