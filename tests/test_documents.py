@@ -134,10 +134,10 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch) -> None:
 @pytest.mark.skipif(
     not (ROOT / "comet_cli" / "energy").exists(), reason="the package is not in its folders yet"
 )
-@pytest.mark.parametrize("document", ["README.md", "docs/mathematics.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/extend.md", "docs/mathematics.md"])
 def test_functions_that_a_document_places_stand_in_their_files(document: str) -> None:
     text = (ROOT / document).read_text("utf-8")
-    rows = re.findall(r"^\|.*\| `(\w+/\w+\.py)` \| (.+) \|$", text, re.MULTILINE)
+    rows = re.findall(r"^\|.*\| `((?:\w+/)+\w+\.py)` \| (.+) \|$", text, re.MULTILINE)
     assert rows
     for file, names in rows:
         code = (ROOT / "comet_cli" / file).read_text("utf-8")

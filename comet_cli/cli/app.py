@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Annotated, NamedTuple
 
@@ -109,12 +109,17 @@ def comet(
     """Take pictures apart into components, and put components of any pictures together."""
 
 
+def register(verb: Verb, what: Callable[..., None] | typer.Typer) -> None:
+    """Make a function, or an app of further verbs, a verb of the command line."""
+    if isinstance(what, typer.Typer):
+        app.add_typer(what, name=verb.name, rich_help_panel=verb.heading)
+    else:
+        app.command(verb.name, rich_help_panel=verb.heading)(what)
+
+
 for verb in VERBS:
     module = import_module(f"comet_cli.cli.{verb.name}")
-    if hasattr(module, "app"):
-        app.add_typer(module.app, name=verb.name, rich_help_panel=verb.heading)
-    else:
-        app.command(verb.name, rich_help_panel=verb.heading)(getattr(module, verb.name))
+    register(verb, module.app if hasattr(module, "app") else getattr(module, verb.name))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -13,6 +13,7 @@ from comet_cli.cli.completion import (
     words,
 )
 from comet_cli.cli.console import unprotect
+from comet_cli.energy.solvers import SOLVERS
 
 Selections = Annotated[
     list[str],
@@ -132,8 +133,8 @@ Solver = Annotated[
     typer.Option(
         "--solver",
         metavar="NAME",
-        help="gd, momentum, adam or langevin.",
-        autocompletion=words("gd", "momentum", "adam", "langevin"),
+        help=" or ".join(", ".join(SOLVERS).rsplit(", ", 1)) + ".",
+        autocompletion=words(*SOLVERS),
     ),
 ]
 Tolerance = Annotated[

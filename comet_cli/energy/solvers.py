@@ -1,15 +1,19 @@
-"""The solvers by name: each is an update x ← update(n, x, P⁻¹ ∇E(x)) that the one loop repeats."""
+"""The solvers by name: each is an update x ← update(n, x, P⁻¹ ∇E(x)) that the one loop repeats.
+
+The command line reads the names off the table, so the table itself needs no torch.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-Update = Callable[[int, Tensor, Tensor], Tensor]
+Update: TypeAlias = "Callable[[int, Tensor, Tensor], Tensor]"
 
 MOMENTUM = 0.5
 ADAM_STEP = 0.1  # a tenth of the range of a pixel
@@ -51,6 +55,8 @@ def heavy_ball(start: Start, *, momentum: float = MOMENTUM) -> Update:
     Polyak, "Some methods of speeding up the convergence of iteration methods", 1964. Where the
     gradient keeps its direction the step grows to λ / (1 − β).
     """
+    import torch
+
     v = torch.zeros_like(start.x0)
 
     def update(n: int, x: Tensor, gradient: Tensor) -> Tensor:
@@ -67,6 +73,8 @@ def adam(start: Start) -> Update:
     m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g², m̂ = m / (1 − β₁ⁿ), v̂ = v / (1 − β₂ⁿ).
     α, how far a pixel moves in the first step, is λ tenths of a pixel's range.
     """
+    import torch
+
     m, v = torch.zeros_like(start.x0), torch.zeros_like(start.x0)
     first, second = ADAM_DECAYS
     alpha = start.step_size * ADAM_STEP
@@ -89,6 +97,8 @@ def langevin(start: Start, *, temperature: float = TEMPERATURE) -> Update:
     CPU generator a picture, so it depends on neither the device nor the batch. T is in units of the
     energy.
     """
+    import torch
+
     seeds = [start.seed] if isinstance(start.seed, int) else start.seed
     generators = [torch.Generator().manual_seed(s ^ _LANGEVIN_STREAM) for s in seeds]
     scale = math.sqrt(2 * start.step_size * temperature)
@@ -103,7 +113,7 @@ def langevin(start: Start, *, temperature: float = TEMPERATURE) -> Update:
     return update
 
 
-SOLVERS: Mapping[str, Solver] = {
+SOLVERS: dict[str, Solver] = {
     "gd": gradient_descent,
     "momentum": heavy_ball,
     "adam": adam,

@@ -1,6 +1,7 @@
 """The table of networks: which cards ask for one, what of the card it is told, and its checks.
 
-A new network is a module in ``networks/`` and a row here. The table itself needs no torch.
+A new network is a module in ``networks/`` and a row here. The table itself needs no torch; a row
+that is added to the list from elsewhere may hold the class itself.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ class Architecture:
     """One network.
 
     Attributes:
-        home: module in ``comet_cli.networks`` and class.
+        home: module in ``comet_cli.networks`` and class; or the class.
         asked: keys and values of the cards that ask for it; of several rows the first is meant.
         takes: argument -> key of the card.
         checks: what holds of every card, for the sake of the keys that belong to this network, and
             the sentence that says so.
     """
 
-    home: str
+    home: str | Callable[..., nn.Module]
     asked: Mapping[str, object]
     takes: Mapping[str, str]
     checks: tuple[tuple[Callable[[Card], bool], str], ...] = ()
@@ -43,8 +44,10 @@ class Architecture:
 
     def build(self, card: Card) -> nn.Module:
         """Return the network with random weights."""
-        module, name = self.home.split(".")
-        network = getattr(import_module(f"comet_cli.networks.{module}"), name)
+        network = self.home
+        if isinstance(network, str):
+            module, name = network.split(".")
+            network = getattr(import_module(f"comet_cli.networks.{module}"), name)
         made: nn.Module = network(**{a: getattr(card, key) for a, key in self.takes.items()})
         return made
 
@@ -61,7 +64,7 @@ def _restarts_fit(card: Card) -> bool:
     return type(card.restarts) is int and 0 <= card.restarts <= most
 
 
-ENCODER_NETWORKS = (
+ENCODER_NETWORKS = [
     Architecture(
         "spatial_encoder.SpatialEncoder",
         {"encoder": "global", "spatial": True},
@@ -108,8 +111,8 @@ ENCODER_NETWORKS = (
             ),
         ),
     ),
-)
-ENERGY_NETWORKS = (
+]
+ENERGY_NETWORKS = [
     Architecture(
         "pooled_energy.PooledEnergy64",
         {"energy": "pooled-64"},
@@ -132,7 +135,7 @@ ENERGY_NETWORKS = (
             ),
         ),
     ),
-)
+]
 
 
 def words(key: str) -> tuple[str, ...]:

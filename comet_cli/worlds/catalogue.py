@@ -56,7 +56,7 @@ def make_generator(
     if not fixed:
         return generator
     if not isinstance(generator, GridGenerator):
-        grids = [each.name for each in _KINDS if issubclass(each, GridGenerator)]
+        grids = [each.name for each in GENERATORS.values() if issubclass(each, GridGenerator)]
         raise UsageError(
             f"{name} has no grid of factors to fix some of; these have: {', '.join(grids)}"
         )
