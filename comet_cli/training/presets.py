@@ -13,7 +13,7 @@ import torch
 
 from comet_cli.errors import UsageError
 from comet_cli.models.card import ModelCard
-from comet_cli.training.loss_table import LOSSES, PRECISION
+from comet_cli.training.loss_table import ATTENTION, LOSSES, PRECISION
 from comet_cli.version import __version__
 
 # One step of descent suffices for the quadratic energy (docs/mathematics.md).
@@ -42,7 +42,16 @@ _GLOBAL_LOSSES = {
     "purity": 1e-3,
     "parsimony": 1e-4,
 }
-_OBJECT_LOSSES = {"parsimony": 3e-4, "purity": 2e-3, "area": 5e-4}
+_OBJECT_LOSSES = {
+    "mixture": 1.0,
+    "consistency": 1.0,
+    "attention_area": 1e-3,
+    "silence": 1e-4,
+    "parsimony": 3e-4,
+    "purity": 2e-3,
+    "area": 5e-4,
+}
+SMALLEST_HALF = 32  # pixels; objects come apart at this size, and sooner than at a larger one
 
 
 @dataclass(frozen=True)
@@ -73,18 +82,18 @@ PRESETS = {
         0.3,
     ),
     "objects": Preset(
-        "objects on a ground, one a component (K 5: a ground and four objects, D 16)",
+        "a background and as many objects as there are (K 9: up to eight, D 32)",
         {
             "encoder": "recurrent",
-            "attention": "competitive",
+            "attention": "colouring",
             "ground": True,
             **_QUADRATIC,
-            "components": 5,
-            "latent_dim": 16,
+            "components": 9,
+            "latent_dim": 32,
         },
         _OBJECT_LOSSES,
         5000,
-        0.2,
+        0.8,
     ),
 }
 
@@ -112,7 +121,13 @@ def preset_recipe(preset: str, wishes: Wishes) -> str:
         raise UsageError(f"there is no preset '{preset}', expected one of {', '.join(PRESETS)}")
     chosen = PRESETS[preset]
     facts = {**chosen.model, "image_size": 64}
-    return _recipe(chosen, wishes, _wished(facts, wishes), {"learning_rate": _rate(preset)})
+    model = _wished(facts, wishes)
+    train: dict[str, Any] = {"learning_rate": _rate(preset)}
+    halves, odd = divmod(model["image_size"], 2)
+    if model.get("attention") == "colouring" and not odd and halves >= SMALLEST_HALF:
+        iterations = chosen.iterations if wishes.iterations is None else wishes.iterations
+        train["small_iterations"] = max(0, iterations) // 2
+    return _recipe(chosen, wishes, model, train)
 
 
 def tuning_recipe(card: ModelCard, start_from: str, wishes: Wishes) -> str:
@@ -172,6 +187,7 @@ def _losses(card: ModelCard, base: Preset) -> dict[str, float]:
         name: weight
         for name, weight in base.losses.items()
         if not (card.sees_image and name in LOSSES and LOSSES[name].needs is PRECISION)
+        and not (not card.colours and name in LOSSES and LOSSES[name].needs is ATTENTION)
     }
 
 
@@ -196,7 +212,8 @@ def _wished(facts: dict[str, Any], wishes: Wishes) -> dict[str, Any]:
         if getattr(wishes, name) is not None
     }
     facts = {**facts, **changed}
-    for name, least in (("components", 1), ("latent_dim", 2), ("image_size", 16)):
+    fewest = 2 if facts.get("attention") == "colouring" else 1
+    for name, least in (("components", fewest), ("latent_dim", 2), ("image_size", 16)):
         if facts[name] < least:
             option = {"image_size": "size"}.get(name, name).replace("_", "-")
             raise UsageError(f"--{option} is {facts[name]}, expected at least {least}")
@@ -209,10 +226,12 @@ def _recipe(preset: Preset, wishes: Wishes, model: dict[str, Any], train: dict[s
     iterations = preset.iterations if wishes.iterations is None else wishes.iterations
     if iterations < 1:
         raise UsageError(f"--iterations is {iterations}, expected at least 1")
-    muon = model["encoder"] == "global" and has_muon()
+    optimizer = "muon" if model["encoder"] == "global" and has_muon() else ""
+    if model.get("attention") == "colouring":
+        optimizer = "adamw"
     train = {
         "iterations": iterations,
-        **({"optimizer": "muon"} if muon else {}),
+        **({"optimizer": optimizer} if optimizer else {}),
         **train,
         "warm_up": min(100, iterations // 10),
         **_COMMON,
