@@ -16,6 +16,9 @@ GRID = 32  # pixels a side, about, that the convolutions see
 USUAL_LIGHT = 0.5  # median that each channel is brought to where the encoder adapts
 DARKEST = 0.04  # median below which it is not brought that far
 ABSENT = 2e-3  # part of a picture; what has more than others in no more than that is absent
+# Logit of the background before training. Objects have most of the picture at first: a background
+# that learns it all before they have learned anything leaves them nothing to learn from.
+FIRST_BACKGROUND = -2.0
 LEAST = 1e-4  # of a component in a pixel, of what is left there: logarithms stay finite
 
 
@@ -180,6 +183,9 @@ class ColouringEncoder(nn.Module):
             nn.init.normal_(layer.weight, std=spread)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+        if self.head.bias is not None:
+            with torch.no_grad():
+                self.head.bias[0] = FIRST_BACKGROUND
         # Half of a pixel is a seed's where 1 / K of the range is between them (GENESIS-V2).
         self.log_scale = nn.Parameter(torch.tensor(-math.log(components * math.log(2))))
         self.feature = nn.Conv2d(filter_dim, width, 1)
