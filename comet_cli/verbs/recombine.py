@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from comet_cli.drawing.sheets import Sheet, draw_sheet
-from comet_cli.energy.render import default_start, render
 from comet_cli.errors import UsageError
 from comet_cli.formats.files import check_distinct, show
-from comet_cli.formats.images import decode_png, to_bytes, write_png
+from comet_cli.formats.images import decode_png, write_png
 from comet_cli.formats.overwriting import check_output
 from comet_cli.formats.picture_recipe import PictureRecipe, RecipeRow, Setting
 from comet_cli.inputs.opening import RecipeDraft, open_selections
@@ -80,7 +79,6 @@ def plan_recombination(
         draft.rows.append(RecipeRow(opened.name, terms, embedded_picture(opened)))
     settings: dict[str, Setting] = {
         "layout": layout,
-        "captions": True,
         "seed": seed,
         "steps": steps,
         "step_size": float(step_size),
@@ -126,19 +124,7 @@ def _render_cells(
 
 
 def _draw(recipe: PictureRecipe, session: Session, cell: Cell) -> np.ndarray:
-    if recipe.settings.get("captions") is True:
-        return draw_composition(cell_recipe(recipe, cell, session), session)
-    # Recipes of version 0.1 before there were captions: a part was what had too few terms.
-    terms = session.terms(recipe, RecipeRow("", cell.terms))
-    seed, steps, step_size = descent_settings(recipe)
-    init = recipe.choice("init", START_CHOICES)
-    if init == "auto":
-        cards = [t.model.card for t in terms]
-        partial = len(terms) < max(card.components for card in cards)
-        init = default_start(cards, partial=partial)
-    with session.arithmetic():
-        image = render(terms, seed=seed, num_steps=steps, step_size=step_size, init=init)
-    return to_bytes(image[0])
+    return draw_composition(cell_recipe(recipe, cell, session), session)
 
 
 def cell_recipe(recipe: PictureRecipe, cell: Cell, session: Session) -> PictureRecipe:
@@ -175,7 +161,7 @@ def _sheet(recipe: PictureRecipe, grid: Grid, drawn: Drawn) -> Sheet:
         rows=grid.rows,
         cells=cells,
         breaks=frozenset(breaks),
-        captions=captions if recipe.settings.get("captions") is True else (),
+        captions=captions,
     )
 
 

@@ -77,10 +77,7 @@ def lay_out_cells(recipe: PictureRecipe) -> Grid:
 
 def row_labels(recipe: PictureRecipe) -> list[str]:
     """Return the inputs' names without their endings."""
-    names = [row.name for row in recipe.rows]
-    if recipe.settings.get("captions") is not True:
-        return names  # written without endings, before captions needed them
-    return [name.rsplit(".", 1)[0] or name for name in names]
+    return [row.name.rsplit(".", 1)[0] or row.name for row in recipe.rows]
 
 
 def _positions(recipe: PictureRecipe, row: RecipeRow) -> list[int]:

@@ -8,8 +8,6 @@ import pytest
 
 from comet_cli.formats.images import decode_png
 from comet_cli.formats.picture_recipe import read_recipe
-from comet_cli.inputs.session import Session
-from comet_cli.verbs.compose_drawing import draw_composition
 from comet_cli.verbs.recombine_grid import lay_out_cells
 
 
@@ -119,27 +117,6 @@ def test_interpolation_goes_from_one_picture_to_the_swap(encoded):
         encoded("compose", *shlex.split(cell.selection), "-o", "one.png")
         assert contains(sheet, pixels("one.png").repeat(6, 0).repeat(6, 1))
     assert recipe.settings["interpolate"] == 5
-
-
-def test_recipes_from_before_captions_are_replayed_as_they_were(encoded):
-    """Rows were named without an ending, and a part was what had too few terms."""
-    from dataclasses import replace
-
-    from comet_cli.formats.images import encode_png
-    from comet_cli.verbs.recombine import draw_recombination
-
-    encoded("recombine", "a.z", "b.z", "-o", "o.png")
-    recipe = read_recipe(Path("o.png").read_bytes())
-    settings = {k: v for k, v in recipe.settings.items() if k != "captions"}
-    rows = tuple(replace(row, name=row.name[:-2]) for row in recipe.rows)
-    old = replace(recipe, rows=rows, settings=settings)
-    session = Session()
-    sheet = draw_recombination(old, session)
-    assert sheet.shape[1] == pixels("o.png").shape[1] and sheet.shape[0] < pixels("o.png").shape[0]
-    Path("old.png").write_bytes(encode_png(sheet, old))
-    assert encoded("replay", "old.png").sentence == "comet: the replay has the same pixels"
-    one = draw_composition(read_recipe(compose(encoded, "a.z:0,2,3", "b.z:1")), session)
-    assert contains(sheet, one.repeat(6, 0).repeat(6, 1))
 
 
 def compose(run, *words) -> bytes:
