@@ -54,7 +54,7 @@ comet compose "$out"/clevr-lighting-1.z:light "$a":1,2 "$out"/clevr-lighting-1.z
 # Two models in one picture: toys, a cube and a ball; a CLEVR scene with a piece of Tetris, which acts more
 # softly by its weight.
 comet encode "$here"/clevr-toy-2.png -m clevr-toy -o "$out"
-comet compose "$out"/clevr-toy-2.z "$a":1 "$b":3 -o "$out"/toys-and-solids.png
+comet compose "$out"/clevr-toy-2.z "$a":1 "$b":4 -o "$out"/toys-and-solids.png
 comet compose "$a" "$out/tetris-a.z:0*0.05" -o "$out"/clevr-tetris.png
 
 # A picture that comet made carries its recipe: make it again without any .z, byte for byte.

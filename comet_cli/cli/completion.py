@@ -12,10 +12,8 @@ from typing import Any
 import typer
 
 from comet_cli.errors import CometError
-from comet_cli.formats.components import MAX_HEADER_BYTES, is_components, parse_components
 from comet_cli.formats.files import STANDARD
 from comet_cli.inputs.modifiers import MASKS
-from comet_cli.inputs.reuse import path_beside, read_beside
 from comet_cli.models import library
 from comet_cli.models.card import ModelCard
 from comet_cli.models.hub_reference import PREFIX as HUB_PREFIX
@@ -108,6 +106,8 @@ def names_in(path: str, model: str) -> Names | None:
         path: a ``.z``, or a picture.
         model: that would encode the picture, or ``auto``.
     """
+    from comet_cli.formats.components import MAX_HEADER_BYTES, is_components, parse_components
+
     path = os.path.expanduser(path)
     try:
         # A pipe would be waited for, a file of gigabytes too.
@@ -126,6 +126,7 @@ def names_in(path: str, model: str) -> Names | None:
 
 def _names_of_picture(path: str, data: bytes, model: str) -> Names | None:
     from comet_cli.formats.images import image_facts
+    from comet_cli.inputs.reuse import path_beside, read_beside
 
     image_facts(data)
     if model.startswith(HUB_PREFIX):
@@ -148,7 +149,7 @@ def _is_small(path: Path) -> bool:
 
 
 def _names_on(card: ModelCard) -> Names:
-    return card.components, tuple(card.labels)
+    return card.components, card.names_of(card.components)
 
 
 def _model(ctx: Any) -> str:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from comet_cli.networks.layers import coordinate_grid, enlarged
+from comet_cli.networks.layers import autocast, coordinate_grid, enlarged
 
 EMBEDDING = 8
 GRID = 32  # pixels a side, about, that the convolutions see
@@ -234,7 +234,7 @@ class ColouringEncoder(nn.Module):
         size, side = x.shape[-1], features.shape[-1]
         rows = (torch.arange(side, device=x.device) * size + size // 2) // side
         candidates = None if side == size else (rows[:, None] * size + rows).flatten()
-        with torch.autocast(x.device.type, enabled=False):
+        with autocast(x.device, low=False):
             attention = break_stick(
                 background,
                 embedding,
@@ -260,7 +260,7 @@ class ColouringEncoder(nn.Module):
         place = coordinate_grid(size, size, x.device).permute(2, 0, 1).expand(len(x), -1, -1, -1)
         near = torch.cat([x * 2 - 1, place, place.square()], 1)
         share = attention.mean((2, 3))[..., None]
-        with torch.autocast(x.device.type, enabled=False):
+        with autocast(x.device, low=False):
             fine = torch.einsum("bkp,bcp->bkc", attention.flatten(2), near.flatten(2))
             coarse = attention if side == size else F.adaptive_avg_pool2d(attention, side)
             pooled = torch.einsum("bkp,bcp->bkc", coarse.flatten(2), features.float().flatten(2))
