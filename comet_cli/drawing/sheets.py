@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from comet_cli.drawing.layout import EDGE, FAINT, INK, Font, fit_label, font_of, wrap
 from comet_cli.formats.images import enlarge
 
 CELL = 144
-INK = (38, 43, 51)
-FAINT = (120, 127, 138)
-EDGE = (214, 218, 224)
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True)
@@ -54,8 +49,8 @@ def draw_sheet(sheet: Sheet) -> np.ndarray:
     """
     side = cell_side(sheet.cells)
     unit = side / 144
-    text = ImageFont.load_default(size=max(14, round(15 * unit)))
-    heading = ImageFont.load_default(size=round(18 * unit))
+    text = font_of(max(14, round(15 * unit)))
+    heading = font_of(round(18 * unit))
     margin, gap, wide = round(20 * unit), round(8 * unit), round(24 * unit)
     strip = round(26 * unit)
     left = margin + (strip if any(sheet.rows) else 0)
@@ -65,9 +60,9 @@ def draw_sheet(sheet: Sheet) -> np.ndarray:
         x += 0 if column == 0 else (wide if column in sheet.breaks else gap)
         lefts.append(x)
         x += side
-    small = ImageFont.load_default(size=max(11, round(12 * unit)))
+    small = font_of(max(11, round(12 * unit)))
     line = round(1.25 * max(11, round(12 * unit)))
-    wrapped = [[_wrap(c, small, side) for c in captions] for captions in sheet.captions]
+    wrapped = [[wrap(c, small, side) for c in captions] for captions in sheet.captions]
     below = max((len(lines) for row in wrapped for lines in row), default=0) * line
     pitch = side + below + (gap if below == 0 else 2 * gap)
     height = top + len(sheet.rows) * pitch - (pitch - side - below) + margin
@@ -104,53 +99,3 @@ def _upright(label: str, font: Font, size: tuple[int, int]) -> Image.Image:
     stripe = Image.new("RGB", size, "white")
     ImageDraw.Draw(stripe).text((size[0] / 2, size[1] / 2), label, FAINT, font, anchor="mm")
     return stripe.transpose(Image.Transpose.ROTATE_90)
-
-
-def fit_label(label: str, font: Font, width: float) -> str:
-    """Shorten a label until it fits.
-
-    Of several names, ``face-a, face-b``, the later ones lose the words that all begin with:
-    ``face-a, b``; where that is not enough, each name is shortened in its middle.
-    """
-    if font.getlength(label) <= width:
-        return label
-    names = label.split(", ")
-    shared = len(_shared_words(names))
-    names = [names[0], *(name[shared:] for name in names[1:])]
-    keep = max(map(len, names))
-    shown = ", ".join(names)
-    while keep > 1 and font.getlength(shown) > width:
-        keep -= 1
-        shown = ", ".join(_shorten(name, keep) for name in names)
-    return shown
-
-
-def _shared_words(names: Sequence[str]) -> str:
-    """Return the words that all of several names begin with, up to a hyphen, point or the like."""
-    shared = os.path.commonprefix(list(names)) if len(names) > 1 else ""
-    return re.sub(r"[^\W_]*$", "", shared)
-
-
-def _shorten(name: str, keep: int) -> str:
-    """Leave out the middle of a name that has more than ``keep`` characters."""
-    if len(name) <= keep:
-        return name
-    return name[: (keep + 1) // 2] + "…" + name[len(name) - keep // 2 :]
-
-
-def _wrap(caption: str, font: Font, width: float) -> list[str]:
-    """Break a caption between words, and a word that is too long for a line within it."""
-    lines: list[str] = []
-    for word in caption.split():
-        # Two spaces: one of the font's is narrower than a gap between words reads as.
-        if lines and font.getlength(f"{lines[-1]}  {word}") <= width:
-            lines[-1] += f"  {word}"
-            continue
-        while font.getlength(word) > width and len(word) > 1:
-            fits = max(
-                n for n in range(1, len(word)) if n == 1 or font.getlength(word[:n]) <= width
-            )
-            lines.append(word[:fits])
-            word = word[fits:]
-        lines.append(word)
-    return lines

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from comet_cli.drawing.layout import Box
 from comet_cli.figures import panels
-from comet_cli.figures.boxes import Box
 from comet_cli.figures.panel_session import PanelSession
 from comet_cli.figures.panels import Inputs
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from comet_cli.drawing.layout import TITLE, Box, beside, padded, stack, text
 from comet_cli.errors import CometError, UnknownModelError, UsageError
-from comet_cli.figures.boxes import TITLE, Box, beside, padded, stack, text
 from comet_cli.figures.catalogue import FIGURES, Need, Panel
 from comet_cli.figures.panel_session import PanelSession
 from comet_cli.formats.files import STANDARD, show, write_output

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from comet_cli.figures.boxes import (
+from comet_cli.drawing.layout import (
     CAPTION,
     GAP,
     Box,

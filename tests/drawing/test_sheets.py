@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import ImageFont
 
+from comet_cli.drawing.layout import fit_label, wrap
 from comet_cli.drawing.maps import heat_map, overlay, palette, signed_map
-from comet_cli.drawing.sheets import Sheet, cell_side, draw_sheet, fit_label
+from comet_cli.drawing.sheets import Sheet, cell_side, draw_sheet
 
 
 def plain(colour, size: int = 16) -> np.ndarray:
@@ -141,14 +142,12 @@ def test_captions_stand_under_their_cells_and_change_nothing_else():
 def test_long_captions_are_wrapped_and_lose_nothing():
     from PIL import ImageFont
 
-    from comet_cli.drawing.sheets import _wrap
-
     font = ImageFont.load_default(size=12)
     caption = "a.z:0,2,4-7 b.z:1 a-very-long-name-of-a-file-that-fits-no-line.z:1%0.25%b.z:1"
-    lines = _wrap(caption, font, 100)
+    lines = wrap(caption, font, 100)
     assert all(font.getlength(line) <= 100 for line in lines)
     assert "".join(lines).replace(" ", "") == caption.replace(" ", "")
-    assert _wrap("a.z b.z", font, 100) == ["a.z  b.z"] and _wrap("", font, 100) == []
+    assert wrap("a.z b.z", font, 100) == ["a.z  b.z"] and wrap("", font, 100) == []
 
 
 @pytest.mark.parametrize(

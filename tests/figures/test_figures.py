@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from comet_cli.cli.app import main
+from comet_cli.drawing.layout import beside, blank, framed, stack, text, upright
 from comet_cli.energy.render import render
 from comet_cli.errors import UsageError
-from comet_cli.figures.boxes import beside, blank, framed, stack, text, upright
 from comet_cli.figures.catalogue import FIGURES
 from comet_cli.figures.figure import TEXT_KEY, example_files, examples_folder
 from comet_cli.figures.panel_session import PanelInput, PanelSession

@@ -1,16 +1,19 @@
-"""Boxes that figures are set from: pictures and text, stacked and laid beside each other."""
+"""What sheets and figures are set from: type, colours, labels, and boxes laid side by side."""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from comet_cli.drawing.sheets import EDGE, FAINT, INK
-
 Box = Image.Image
+INK = (38, 43, 51)
+FAINT = (120, 127, 138)
+EDGE = (214, 218, 224)
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 TITLE, HEADING, LABEL, CAPTION = 26, 19, 18, 14  # heights of type in pixels
 LINE = 1.35  # line height, in heights of type
@@ -18,7 +21,8 @@ GAP = 8
 
 
 @cache
-def _font(size: int) -> Font:
+def font_of(size: int) -> Font:
+    """Return the type at a height in pixels."""
     return ImageFont.load_default(size=size)
 
 
@@ -59,10 +63,10 @@ def text(
     lines = words.split("\n")
     height = round(size * LINE)
     if width is not None:
-        while size > 9 and max(_font(size).getlength(line) for line in lines) > width:
+        while size > 9 and max(font_of(size).getlength(line) for line in lines) > width:
             size -= 1
-    font = _font(size)
-    shown = [_shorten(line, font, width) for line in lines]
+    font = font_of(size)
+    shown = [_cut(line, font, width) for line in lines]
     room = width if width is not None else int(max(font.getlength(line) for line in shown)) + 2
     box = blank(room, height * len(lines))
     draw = ImageDraw.Draw(box)
@@ -72,7 +76,7 @@ def text(
     return box
 
 
-def _shorten(line: str, font: Font, width: int | None) -> str:
+def _cut(line: str, font: Font, width: int | None) -> str:
     """Cut the end off a line that does not fit."""
     if width is None or font.getlength(line) <= width:
         return line
@@ -126,3 +130,53 @@ def padded(box: Box, margin: int) -> Box:
     out = blank(box.width + 2 * margin, box.height + 2 * margin)
     out.paste(box, (margin, margin))
     return out
+
+
+def fit_label(label: str, font: Font, width: float) -> str:
+    """Shorten a label until it fits.
+
+    Of several names, ``face-a, face-b``, the later ones lose the words that all begin with:
+    ``face-a, b``; where that is not enough, each name is shortened in its middle.
+    """
+    if font.getlength(label) <= width:
+        return label
+    names = label.split(", ")
+    shared = len(_shared_words(names))
+    names = [names[0], *(name[shared:] for name in names[1:])]
+    keep = max(map(len, names))
+    shown = ", ".join(names)
+    while keep > 1 and font.getlength(shown) > width:
+        keep -= 1
+        shown = ", ".join(_shorten_middle(name, keep) for name in names)
+    return shown
+
+
+def _shared_words(names: Sequence[str]) -> str:
+    """Return the words that all of several names begin with, up to a hyphen, point or the like."""
+    shared = os.path.commonprefix(list(names)) if len(names) > 1 else ""
+    return re.sub(r"[^\W_]*$", "", shared)
+
+
+def _shorten_middle(name: str, keep: int) -> str:
+    """Leave out the middle of a name that has more than ``keep`` characters."""
+    if len(name) <= keep:
+        return name
+    return name[: (keep + 1) // 2] + "…" + name[len(name) - keep // 2 :]
+
+
+def wrap(caption: str, font: Font, width: float) -> list[str]:
+    """Break a caption between words, and a word that is too long for a line within it."""
+    lines: list[str] = []
+    for word in caption.split():
+        # Two spaces: one of the font's is narrower than a gap between words reads as.
+        if lines and font.getlength(f"{lines[-1]}  {word}") <= width:
+            lines[-1] += f"  {word}"
+            continue
+        while font.getlength(word) > width and len(word) > 1:
+            fits = max(
+                n for n in range(1, len(word)) if n == 1 or font.getlength(word[:n]) <= width
+            )
+            lines.append(word[:fits])
+            word = word[fits:]
+        lines.append(word)
+    return lines
