@@ -1,7 +1,9 @@
 """What may import what."""
 
 import ast
+import importlib
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -132,3 +134,18 @@ else:
     raise SystemExit("no error")
 """
     in_fresh_python(code)
+
+
+def test_what_docstrings_refer_to_is_there():
+    missing = []
+    for path in MODULES:
+        for name in re.findall(r"`~?(comet_cli(?:\.\w+)+)`", path.read_text(encoding="utf-8")):
+            parts = name.split(".")
+            known = [n for n in range(1, len(parts) + 1) if ".".join(parts[1:n]) in {"", *FILES}]
+            found = importlib.import_module(".".join(parts[: known[-1]]))
+            for part in parts[known[-1] :]:
+                fields = getattr(found, "__dataclass_fields__", {})
+                found = getattr(found, part, None) or fields.get(part)
+            if found is None:
+                missing.append(f"{path.relative_to(PACKAGE)}: {name}")
+    assert missing == []

@@ -20,7 +20,7 @@ from comet_cli.version import __version__
 class Verb(NamedTuple):
     """A verb: its name, and its heading in the help.
 
-    ``comet_cli.cli.NAME`` holds a function of that name, or an ``app`` of further verbs.
+    The module of that name in ``cli/`` holds a function of that name, or an ``app`` of verbs.
     """
 
     name: str

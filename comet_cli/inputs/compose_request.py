@@ -26,7 +26,7 @@ class ComposeRequest:
         step_size: multiplies every model's own λ.
         size: R of the canvas; default the largest of the models.
         init: ``noise``, ``grey``, ``black``, or an image file to start from.
-        solver: see :func:`comet_cli.energy.solvers.solve`.
+        solver: a name in :data:`comet_cli.energy.solvers.SOLVERS`.
         tolerance: stop when the energy has settled (:class:`comet_cli.energy.descent.Tolerance`).
         trace: an ``.apng``, ``.gif``, ``.webp`` or ``.mp4`` for the descent as an animation.
         metadata: write the recipe into the picture.
