@@ -16,7 +16,7 @@ from comet_cli.evaluation.reconstruction import as_pictures, psnr, reconstruct
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training.averaging import averaged
 from comet_cli.training.settings import TrainSettings
-from comet_cli.training.small_pictures import halved
+from comet_cli.training.small_pictures import at_size_of
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -62,7 +62,5 @@ class TrainingLog:
 def held_out_psnr(model: CometModel, average: dict[str, Tensor], held_out: np.ndarray) -> float:
     """Return the mean PSNR (dB) of recompositions with the averaged weights, without restarts."""
     with averaged(model, average):
-        x = as_pictures(held_out).to(model.device)
-        if x.shape[-1] == 2 * model.card.image_size:
-            x = halved(x)
+        x = at_size_of(model, as_pictures(held_out).to(model.device))
         return float(psnr(reconstruct(model, x, restarts=False), x).mean())

@@ -19,7 +19,7 @@ from comet_cli.training.colouring_losses import bind_present
 from comet_cli.training.loss_table import Batch, weighted_sum
 from comet_cli.training.losses import reconstruction_loss
 from comet_cli.training.settings import TrainSettings
-from comet_cli.training.small_pictures import halved, stage
+from comet_cli.training.small_pictures import at_size_of, stage
 
 
 class TrainingStep(nn.Module):
@@ -36,9 +36,7 @@ class TrainingStep(nn.Module):
     ) -> tuple[Tensor, float]:
         """See :func:`training_loss`."""
         model = stage(self.model, self._small[0], settings, iteration)
-        if model is not self.model:
-            x = halved(x)
-        return training_loss(model, x, settings, iteration, taken)
+        return training_loss(model, at_size_of(model, x), settings, iteration, taken)
 
 
 def compile_networks(model: CometModel) -> None:

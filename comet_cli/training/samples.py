@@ -13,7 +13,7 @@ from comet_cli.energy.gradients import gradient_strength
 from comet_cli.energy.render import default_start, render
 from comet_cli.evaluation.reconstruction import as_pictures, reconstruct
 from comet_cli.models.comet_model import CometModel
-from comet_cli.training.small_pictures import halved
+from comet_cli.training.small_pictures import at_size_of
 
 
 def write_samples(model: CometModel, held_out: np.ndarray, path: Path, *, rows: int = 8) -> None:
@@ -25,9 +25,7 @@ def write_samples(model: CometModel, held_out: np.ndarray, path: Path, *, rows: 
         path: PNG.
         rows: pictures shown.
     """
-    x = as_pictures(held_out[:rows]).to(model.device)
-    if x.shape[-1] == 2 * model.card.image_size:  # of a training that sees small pictures first
-        x = halved(x)
+    x = at_size_of(model, as_pictures(held_out[:rows]).to(model.device))
     with torch.no_grad():
         z = model.encode(x)
     count = z.shape[1]

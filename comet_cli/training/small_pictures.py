@@ -38,6 +38,11 @@ def halved(x: Tensor) -> Tensor:
     return F.avg_pool2d(x, 2)
 
 
+def at_size_of(model: CometModel, x: Tensor) -> Tensor:
+    """Return pictures (B,3,R,R) as a model takes them: halved for the small one."""
+    return halved(x) if x.shape[-1] == 2 * model.card.image_size else x
+
+
 def stage(
     model: CometModel, small: CometModel | None, settings: TrainSettings, iteration: int
 ) -> CometModel:
