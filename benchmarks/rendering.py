@@ -22,7 +22,7 @@ def build(energy: str, size: int, components: int, filters: int) -> CometModel:
     card = ModelCard(
         name=energy,
         encoder="recurrent",
-        attention="competitive" if energy == "quadratic" else "lstm",
+        attention="colouring" if energy == "quadratic" else "lstm",
         ground=energy == "quadratic",
         energy=energy,
         filter_dim=filters,

@@ -21,7 +21,7 @@ comet recombine "$a" "$b" -o "$out"/clevr-swaps.png
 comet encode "$here"/tetris-a.png "$here"/tetris-b.png -m tetris -o "$out"
 comet decompose "$here"/tetris-a.png "$here"/tetris-b.png -m tetris -o "$out"/tetris-decompose.png
 comet gradients "$here"/tetris-a.png "$here"/tetris-b.png -m tetris --overlay -o "$out"/tetris-gradients.png
-comet compose "$out"/tetris-a.z:0,1 "$out"/tetris-b.z:2 -o "$out"/tetris-swap.png
+comet compose "$out"/tetris-a.z:0-2 "$out"/tetris-b.z:3 -o "$out"/tetris-swap.png
 
 # Faces: components of pictures that the models were not trained on. The hair of one face (component 0)
 # with the rest of another; less of the hair; and each component from the other face.
@@ -55,7 +55,7 @@ comet compose "$out"/clevr-lighting-1.z:light "$a":1,2 "$out"/clevr-lighting-1.z
 # softly by its weight.
 comet encode "$here"/clevr-toy-2.png -m clevr-toy -o "$out"
 comet compose "$out"/clevr-toy-2.z "$a":1 "$b":4 -o "$out"/toys-and-solids.png
-comet compose "$a" "$out/tetris-a.z:0*0.05" -o "$out"/clevr-tetris.png
+comet compose "$a" "$out/tetris-a.z:1*0.05" -o "$out"/clevr-tetris.png
 
 # A picture that comet made carries its recipe: make it again without any .z, byte for byte.
 comet replay "$out"/clevr-eight.png -o "$out"/clevr-eight-again.png

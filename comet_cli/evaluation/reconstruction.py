@@ -24,11 +24,11 @@ def reconstruct(
     *,
     num_steps: int | None = None,
     seed: int = 0,
-    restarts: bool = True,
+    redraws: bool = True,
 ) -> Tensor:
     """Return the recomposition of all components of x: (B,3,R,R) -> (B,3,R,R)."""
     with torch.no_grad():
-        z = model.encode(x, restarts=restarts)
+        z = model.encode(x, redraws=redraws)
     terms = [Term(model, z[:, k], component=k) for k in range(z.shape[1])]
     return render(terms, seed=seed, num_steps=num_steps)
 

@@ -230,10 +230,9 @@ class Session:
 
     def _judge(self, model: CometModel, data: bytes, target: torch.Tensor) -> float:
         """Return the mean squared error of a model's reconstruction beside ``target`` (3,S,S)."""
-        # Restarts would take longest where a picture is strange to a model.
-        z = torch.from_numpy(
-            self.infer(model, load_image(data, model.card.image_size), restarts=False)
-        ).to(model.device)
+        # Redraws would take longest where a picture is strange to a model.
+        picture = load_image(data, model.card.image_size)
+        z = torch.from_numpy(self.infer(model, picture, redraws=False)).to(model.device)
         terms = [Term(model, z[k], 1.0, k, str(k)) for k in range(len(z))]
         try:
             with self.arithmetic():
@@ -244,11 +243,11 @@ class Session:
         image = F.interpolate(image.float().cpu(), (size, size), mode="bilinear", antialias=True)
         return float((image[0] - target).square().mean())
 
-    def infer(self, model: CometModel, picture: np.ndarray, *, restarts: bool = True) -> np.ndarray:
+    def infer(self, model: CometModel, picture: np.ndarray, *, redraws: bool = True) -> np.ndarray:
         """Return the latents (k,D) float32 that a model infers from a picture (3,R,R)."""
         x = torch.from_numpy(picture)[None].to(model.device)
         with torch.no_grad(), self.arithmetic():
-            z = model.components_of(x, restarts=restarts)
+            z = model.components_of(x, redraws=redraws)
         return z.float().cpu().numpy()
 
     def _latents_beside(

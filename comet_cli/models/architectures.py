@@ -52,16 +52,11 @@ class Architecture:
         return made
 
 
-def _parts_fit(card: Card) -> bool:
-    allowed = (0, *range(2, 33)) if card.attention == "competitive" else (0,)
-    return type(card.parts) is int and card.parts in allowed
-
-
-def _restarts_fit(card: Card) -> bool:
-    seeded = card.encoder == "recurrent" and card.attention == "competitive"
+def _redraws_fit(card: Card) -> bool:
+    seeded = card.encoder == "recurrent" and card.attention == "colouring"
     plain = card.energy == "quadratic" and not (card.sees_image or card.responds)
     most = 1024 if seeded and plain else 0
-    return type(card.restarts) is int and 0 <= card.restarts <= most
+    return type(card.redraws) is int and 0 <= card.redraws <= most
 
 
 ENCODER_NETWORKS = [
@@ -86,28 +81,20 @@ ENCODER_NETWORKS = [
         {**_ENCODER, "adapts": "responds"},
         (
             (
-                lambda c: c.attention != "colouring" or (c.ground and c.components >= 2),
+                lambda c: (
+                    (c.encoder, c.attention) != ("recurrent", "colouring")
+                    or (c.ground and c.components >= 2)
+                ),
                 "colouring attention needs ground = true and 2 components or more",
             ),
-        ),
-    ),
-    Architecture(
-        "competitive_encoder.CompetitiveEncoder",
-        {"encoder": "recurrent", "attention": "competitive"},
-        {**_ENCODER, "ground": "ground", "adapts": "responds", "parts": "parts"},
-        (
             (
-                _parts_fit,
-                "parts must be 0 or, for competitive attention, an integer from 2 to 32",
+                _redraws_fit,
+                "redraws must be 0 or, for colouring attention and a quadratic energy of z alone, "
+                "an integer up to 1024",
             ),
             (
-                _restarts_fit,
-                "restarts must be 0 or, for competitive attention and a quadratic energy of z "
-                "alone, an integer up to 1024",
-            ),
-            (
-                lambda c: isinstance(c.restart_above, float) and 0 < c.restart_above < 1,
-                "restart_above must be a number between 0 and 1",
+                lambda c: isinstance(c.redraw_above, float) and 0 < c.redraw_above < 1,
+                "redraw_above must be a number between 0 and 1",
             ),
         ),
     ),

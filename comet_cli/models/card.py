@@ -18,6 +18,8 @@ FORMAT = "comet-model"
 VERSION = 1
 PLAIN_STARTS = {"grey": 0.5, "black": 0.0}
 STARTS = ("noise", *PLAIN_STARTS)
+# Facts of an encoder that was made by hand and is no more; other models' older cards hold them too.
+RETIRED = ("parts", "restarts", "restart_above")
 
 
 @dataclass(frozen=True)
@@ -29,16 +31,13 @@ class ModelCard:
     Attributes:
         name: the model's name, as ``-m`` takes it.
         encoder: ``global`` or ``recurrent``.
-        attention: for the recurrent encoder, ``lstm`` (the authors' network), ``colouring`` (ours:
-            learned embeddings are coloured object by object) or ``competitive`` (ours: components
-            compete for positions); ignored by the global encoder.
+        attention: for the recurrent encoder, ``lstm`` (the authors' network) or ``colouring`` (ours:
+            objects are found by learned embeddings); the global encoder has none.
         ground: component 0 takes the ground, the others an object each; needed by ``colouring``.
         energy: ``pooled-64``, ``pooled-128`` (the authors' networks) or ``quadratic`` (ours).
-        parts: competitive attention only: objects are merged from parts, of which there are so many
-            along each axis, and may have several colours; 0: an object grows from one seed.
-        restarts: competitive attention: so often at most a picture is encoded again, from other
-            seeds or parts, that its components do not make up.
-        restart_above: mean square error of what they make up above which they do not.
+        redraws: colouring attention: so often at most a picture is encoded again, from drawn
+            seeds, that its components do not make up.
+        redraw_above: mean square error of what they make up above which they do not.
         sees_image: quadratic only: confidence and proposal are functions of x too; of a coarse
             picture, held fixed within a step, where the energy is spatial.
         spatial: global encoder and quadratic energy only: networks of our own that keep positions.
@@ -55,7 +54,7 @@ class ModelCard:
         init: where a rendering starts unless told otherwise: ``noise``, ``grey`` or
             ``black``.
         weights_sha256: hash of ``model.safetensors`` ("" before the weights are written).
-        labels: K names or [].
+        labels: K names or []; of an encoder that colours two or [], see :meth:`names_of`.
         description: one line.
         intended_use, limits: what the model is for; what it cannot do, and whom it may serve badly.
         dataset, licence, recipe, iterations, train_seconds: where the weights come from.
@@ -79,9 +78,8 @@ class ModelCard:
     init: str = "noise"
     attention: str = "lstm"
     ground: bool = False
-    parts: int = 0
-    restarts: int = 0
-    restart_above: float = 1e-4
+    redraws: int = 0
+    redraw_above: float = 1e-4
     sees_image: bool = False
     spatial: bool = False
     responds: bool = False
@@ -140,8 +138,10 @@ class ModelCard:
                 "step_size and render_step_size must be positive numbers",
             ),
             (
-                self.labels == [] or len(self.labels) == self.components,
-                "labels must be empty or one a component",
+                len(self.labels) in (0, 2 if self.colours else self.components),
+                "labels must be empty or two, for component 0 and what the others are"
+                if self.colours
+                else "labels must be empty or one a component",
             ),
         ]
         for holds, sentence in (*checks, *architectures.checks(self)):
@@ -161,10 +161,12 @@ class ModelCard:
     def names_of(self, count: int) -> tuple[str, ...]:
         """Return the names of a picture's components, () where they have none.
 
-        Of an encoder that colours, K is a limit: there are as many as the picture has.
+        Of an encoder that colours, K is a limit: there are as many as the picture has, and labels
+        are two words, for component 0 and for what the others are.
         """
         if self.colours:
-            return ("background", *(f"object{k}" for k in range(1, count)))
+            first, other = self.labels or ("background", "object")
+            return (first, *(f"{other}{k}" for k in range(1, count)))
         return tuple(self.labels) if len(self.labels) == count else ()
 
     def is_whole(self, components: Collection[int | None]) -> bool:
@@ -201,6 +203,12 @@ class ModelCard:
         version = facts.pop("version", None)
         if version != VERSION:
             raise FileFormatError(f"{where} has card version {version}, this comet reads {VERSION}")
+        if facts.get("attention") == "competitive":
+            raise FileFormatError(
+                f"{where} is of a model with competitive attention, which comet no longer has; "
+                "train it again with attention = 'colouring'"
+            )
+        facts = {key: value for key, value in facts.items() if key not in RETIRED}
         return from_facts(cls, facts, where)
 
     @classmethod

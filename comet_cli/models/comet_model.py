@@ -17,7 +17,7 @@ from comet_cli.models.device import pick_device
 from comet_cli.models.folder import read_checked, save_state, write_folder
 from comet_cli.models.hub_reference import PREFIX, origin_of, parse_reference
 from comet_cli.models.library import find
-from comet_cli.models.restarts import with_restarts
+from comet_cli.models.redraws import best_of_redraws
 from comet_cli.networks.base import BoundEnergy, EnergyNetwork
 from comet_cli.networks.colouring_encoder import Colouring, ColouringEncoder
 
@@ -133,13 +133,12 @@ class CometModel(Pretrained, nn.Module):
         """Device that the weights are on."""
         return next(self.parameters()).device
 
-    def encode(self, x: Tensor, *, restarts: bool = True) -> Tensor:
+    def encode(self, x: Tensor, *, redraws: bool = True) -> Tensor:
         """Infer components: x (B,3,R,R) in [0, 1] -> z (B,K,D).
 
         Args:
             x: pictures.
-            restarts: where the card allows it, encode a picture again that its components do not
-                make up; never in training.
+            redraws: see :meth:`find`.
 
         Raises:
             CometError: x has another size than the model's R.
@@ -149,30 +148,37 @@ class CometModel(Pretrained, nn.Module):
             raise CometError(
                 f"model '{self.card.name}' encodes (B, 3, {size}, {size}), got {tuple(x.shape)}"
             )
-        z = cast(Tensor, self.encoder(x))
-        if not (restarts and self.card.restarts) or self.training:
-            return z
-        return with_restarts(self, x, z)
+        if self.card.colours:
+            return self.find(x, redraws=redraws).z
+        return cast(Tensor, self.encoder(x))
 
-    def components_of(self, x: Tensor, *, restarts: bool = True) -> Tensor:
+    def components_of(self, x: Tensor, *, redraws: bool = True) -> Tensor:
         """Infer the components that a picture has: x (1,3,R,R) -> z (k,D), k at most K.
 
         Of an encoder that colours, those that are there: the background, then the objects from
         left to right. Others always have K.
         """
         if not self.card.colours:
-            return self.encode(x, restarts=restarts)[0]
-        found = self.find(x)
+            return self.encode(x)[0]
+        found = self.find(x, redraws=redraws)
         z = found.z[0][found.present[0]]
         across = z[1:, 1].argsort(stable=True)  # the first two numbers are row and column
         return torch.cat([z[:1], z[1:][across]])
 
-    def find(self, x: Tensor) -> Colouring:
+    def find(self, x: Tensor, *, redraws: bool = True) -> Colouring:
         """Return what an encoder that colours pictures finds in x (B,3,R,R): z, attention, share.
 
         Its card says so (:attr:`.ModelCard.colours`).
+
+        Args:
+            x: pictures in [0, 1].
+            redraws: where the card allows it, encode a picture again that its components do not
+                make up (:func:`.best_of_redraws`); never in training.
         """
-        return cast(ColouringEncoder, self.encoder).colour(x)
+        found = cast(ColouringEncoder, self.encoder).colour(x)
+        if not (redraws and self.card.redraws) or self.training:
+            return found
+        return best_of_redraws(self, x, found)
 
     def positional_flags(self, components: Sequence[int | None]) -> list[bool]:
         """Say for each component index whether its energy sees positions (None: the usual)."""

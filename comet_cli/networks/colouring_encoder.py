@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,7 @@ ABSENT = 2e-3  # part of a picture; what has more than others in no more than th
 # Logit of the background before training. Objects have most of the picture at first: a background
 # that learns it all before they have learned anything leaves them nothing to learn from.
 FIRST_BACKGROUND = -2.0
+Draw = Callable[[Tensor], Tensor]  # what looks like a tensor -> U(0, 1) of its shape
 LEAST = 1e-4  # of a component in a pixel, of what is left there: logarithms stay finite
 
 
@@ -70,7 +72,7 @@ def break_stick(
     objects: int,
     candidates: Tensor | None = None,
     *,
-    draws: bool = False,
+    draw: Draw | None = None,
 ) -> Tensor:
     """Share the pixels out: the background first, then one object after the other.
 
@@ -85,9 +87,9 @@ def break_stick(
         scale: s, see :func:`affinity`.
         objects: how many at most.
         candidates: (S,) pixels that may be seeds; default all.
-        draws: whether seeds are drawn, the likelier the more is left there, as training does.
-            Otherwise a seed is the pixel that explains most of what is left, among what may be
-            seeds: argmax_p scope_p Σ_q scope_q α_pq.
+        draw: draws the seeds, the likelier the more is left there, as training does. Otherwise a
+            seed is the pixel that explains most of what is left, among what may be seeds:
+            argmax_p scope_p Σ_q scope_q α_pq.
 
     Returns:
         (B,1+objects,P), which sums to 1 over the components.
@@ -98,12 +100,12 @@ def break_stick(
     among = slice(None) if candidates is None else candidates
     with torch.no_grad():
         own = embedding[:, among]
-        alike = None if draws else affinity(own, own, scale)
+        alike = None if draw else affinity(own, own, scale)
     for _ in range(objects):
         with torch.no_grad():
             left = scope[:, among]
-            if alike is None:
-                chosen = (left * torch.rand_like(left)).argmax(-1)
+            if draw:
+                chosen = (left * draw(left)).argmax(-1)
             else:
                 chosen = (left * (alike @ left[..., None])[..., 0]).argmax(-1)
             if candidates is not None:
@@ -228,7 +230,7 @@ class ColouringEncoder(nn.Module):
         semi = torch.cat([seen[..., 1:-2], seen[..., -2:] + grid], -1)
         return seen[..., 0], semi, self.feature(h)
 
-    def attend(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def attend(self, x: Tensor, draw: Draw | None = None) -> tuple[Tensor, Tensor]:
         """Return attention (B,K,R,R) of x (B,3,R,R), and features (B,·,h,w)."""
         background, embedding, features = self.see(x)
         size, side = x.shape[-1], features.shape[-1]
@@ -241,7 +243,7 @@ class ColouringEncoder(nn.Module):
                 self.log_scale.exp(),
                 self.objects,
                 candidates,
-                draws=self.training,
+                draw=torch.rand_like if self.training else draw,
             )
         return attention.unflatten(2, (size, size)), features
 
@@ -276,8 +278,15 @@ class ColouringEncoder(nn.Module):
         z = torch.cat([self.to_background(background), self.to_object(held[:, 1:])], 1).float()
         return torch.cat([centre + 0.1 * z[..., :2], z[..., 2:]], -1)
 
-    def colour(self, x: Tensor) -> Colouring:
-        """Return what is found in x (B,3,R,R) in [0, 1]."""
+    def redrawn(self, x: Tensor, seed: int) -> Colouring:
+        """Return what is found in one picture x (1,3,R,R) from seeds that a generator draws."""
+        generator = torch.Generator().manual_seed(seed)
+        return self.colour(
+            x, lambda like: torch.rand(like.shape, generator=generator).to(like.device)
+        )
+
+    def colour(self, x: Tensor, draw: Draw | None = None) -> Colouring:
+        """Return what is found in x (B,3,R,R) in [0, 1]; ``draw`` as of :func:`break_stick`."""
         x = x.float()
         if self.training or len(x) == 1:
             light = None
@@ -285,13 +294,13 @@ class ColouringEncoder(nn.Module):
                 light = x.flatten(2).median(-1).values
                 gain = USUAL_LIGHT / light.clamp_min(DARKEST)
                 x = (x * gain[:, :, None, None]).clamp_max(2)
-            attention, features = self.attend(x)
+            attention, features = self.attend(x, draw)
             z = self.describe(x, attention, features, light)
             largest = attention.detach().argmax(1, keepdim=True)
             winner = torch.zeros_like(attention).scatter_(1, largest, 1.0)
             return Colouring(z, attention, attention.mean((2, 3)), winner.mean((2, 3)))
         # One by one: convolutions of a batch round in other ways than those of one picture.
-        found = [self.colour(picture) for picture in x.split(1)]
+        found = [self.colour(picture, draw) for picture in x.split(1)]
         return Colouring(
             *[torch.cat(each) for each in zip(*[vars(f).values() for f in found], strict=True)]
         )

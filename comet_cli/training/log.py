@@ -60,7 +60,7 @@ class TrainingLog:
 
 
 def held_out_psnr(model: CometModel, average: dict[str, Tensor], held_out: np.ndarray) -> float:
-    """Return the mean PSNR (dB) of recompositions with the averaged weights, without restarts."""
+    """Return the mean PSNR (dB) of recompositions with the averaged weights, without redraws."""
     with averaged(model, average):
         x = at_size_of(model, as_pictures(held_out).to(model.device))
-        return float(psnr(reconstruct(model, x, restarts=False), x).mean())
+        return float(psnr(reconstruct(model, x, redraws=False), x).mean())

@@ -122,7 +122,7 @@ def preset_recipe(preset: str, wishes: Wishes) -> str:
     chosen = PRESETS[preset]
     facts = {**chosen.model, "image_size": 64}
     model = _wished(facts, wishes)
-    train: dict[str, Any] = {"learning_rate": _rate(preset)}
+    train: dict[str, Any] = {"learning_rate": _rate(model)}
     halves, odd = divmod(model["image_size"], 2)
     if model.get("attention") == "colouring" and not odd and halves >= SMALLEST_HALF:
         iterations = chosen.iterations if wishes.iterations is None else wishes.iterations
@@ -152,7 +152,7 @@ def tuning_recipe(card: ModelCard, start_from: str, wishes: Wishes) -> str:
         wishes = dataclasses.replace(wishes, components=len(wishes.keep))
     kind = "objects" if card.encoder == "recurrent" else "global"
     names = (
-        *("encoder", "attention", "ground", "parts", "restarts", "energy"),
+        *("encoder", "attention", "ground", "redraws", "redraw_above", "energy"),
         *("sees_image", "spatial", "responds"),
         *("filter_dim", "components", "latent_dim", "image_size", "step_size", "num_steps"),
         *("render_step_size", "render_steps", "init"),
@@ -169,7 +169,7 @@ def tuning_recipe(card: ModelCard, start_from: str, wishes: Wishes) -> str:
     if wishes.keep:
         train["keep"] = list(wishes.keep)
     # Weights that are good already move with smaller steps.
-    train["learning_rate"] = 0.5 * _rate(kind)
+    train["learning_rate"] = 0.5 * _rate(facts)
     base = PRESETS[kind]
     return _recipe(
         dataclasses.replace(base, losses=_losses(card, base), iterations=base.iterations // 2),
@@ -196,12 +196,19 @@ def recipe_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "model"
 
 
-def _rate(kind: str) -> float:
-    return 1.5e-3 if kind == "global" and has_muon() else 1e-3
+def _optimizer(model: dict[str, Any]) -> str:
+    colours = model.get("attention") == "colouring"
+    if (colours or model["encoder"] == "global") and has_muon():
+        return "muon"
+    return "adamw" if colours else "adam"
+
+
+def _rate(model: dict[str, Any]) -> float:
+    return 1.5e-3 if _optimizer(model) == "muon" else 1e-3
 
 
 def has_muon() -> bool:
-    """Whether this torch has the optimizer that global components are learned faster with."""
+    """Whether this torch has the optimizer that our networks are learned faster with."""
     return hasattr(torch.optim, "Muon")
 
 
@@ -226,12 +233,9 @@ def _recipe(preset: Preset, wishes: Wishes, model: dict[str, Any], train: dict[s
     iterations = preset.iterations if wishes.iterations is None else wishes.iterations
     if iterations < 1:
         raise UsageError(f"--iterations is {iterations}, expected at least 1")
-    optimizer = "muon" if model["encoder"] == "global" and has_muon() else ""
-    if model.get("attention") == "colouring":
-        optimizer = "adamw"
     train = {
         "iterations": iterations,
-        **({"optimizer": optimizer} if optimizer else {}),
+        "optimizer": _optimizer(model),
         **train,
         "warm_up": min(100, iterations // 10),
         **_COMMON,

@@ -85,7 +85,7 @@ def train_recipe(
         max_seconds=max_seconds,
         device=str(pick_device(distributed.local_device(device))),
         report=with_tensorboard(report, folder) if recipe.train.tensorboard and first else report,
-        initial=start_weights(recipe, images),
+        initial=start_weights(recipe),
         matches=load_matches(recipe),
     )
     if not first:
@@ -172,7 +172,8 @@ def save_trained(
             iterations=PROBE_ITERATIONS,
         )
         figures["swaps"] = rounded(swaps)
-        labels = labels or evident_labels(swaps, recipe.card.components)
+        if not recipe.card.colours:  # whose components are named by what they are from the start
+            labels = labels or evident_labels(swaps, recipe.card.components)
     card = dataclasses.replace(
         recipe.card,
         labels=labels,

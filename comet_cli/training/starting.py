@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from comet_cli.data.mixture import Pictures
 from comet_cli.errors import CometError
 from comet_cli.models import comet_model
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
-from comet_cli.networks.competitive_encoder import CompetitiveEncoder
 from comet_cli.training.recipe import TrainingRecipe
 
 # Of global encoders: K times D outputs, component by component.
@@ -22,11 +19,11 @@ LATENTS = "encoder.to_latents."
 ADDED = ("grow", "refine", "reader", "seen_hidden", "seen_change")
 
 
-def start_weights(recipe: TrainingRecipe, images: Pictures) -> dict[str, Tensor]:
+def start_weights(recipe: TrainingRecipe) -> dict[str, Tensor]:
     """Return the weights a training starts from.
 
     Those of ``start_from``, whose components may be fewer or more, or random ones (of the recipe's
-    seed). A competitive encoder takes the data's median picture for the ground in either case.
+    seed).
     """
     torch.manual_seed(recipe.train.seed)
     model = CometModel(recipe.card)
@@ -41,10 +38,6 @@ def start_weights(recipe: TrainingRecipe, images: Pictures) -> dict[str, Tensor]
                 f"start_from: '{recipe.train.start_from}' has another architecture than the recipe"
             )
         model.load_state_dict(weights)
-    if isinstance(model.encoder, CompetitiveEncoder):
-        some = images[:: max(1, len(images) // 2000)]
-        mean = torch.from_numpy(np.median(some, axis=0)).permute(2, 0, 1).float() / 255
-        model.encoder.set_ground(mean)
     return {k: v.detach().clone() for k, v in model.state_dict().items()}
 
 

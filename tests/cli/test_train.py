@@ -19,7 +19,8 @@ RECIPE = """
 [model]
 name = "tiny"
 encoder = "recurrent"
-attention = "competitive"
+attention = "colouring"
+ground = true
 energy = "quadratic"
 filter_dim = 4
 components = 2

@@ -6,6 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
+from comet_cli.errors import FileFormatError
 from comet_cli.formats.components import read_components
 from comet_cli.formats.images import load_image
 from comet_cli.inputs.session import Session
@@ -55,5 +56,12 @@ def test_a_part_is_what_lacks_the_background():
     card = comet_model.load("clevr", device="cpu").card
     assert card.is_whole({0, 2}) and not card.is_whole({1, 2})
     assert card.names_of(2) == ("background", "object1")
-    tetris = comet_model.load("tetris", device="cpu").card
-    assert tetris.is_whole({0, 1, 2}) and not tetris.is_whole({0, 1})
+    faces = comet_model.load("faces", device="cpu").card
+    assert faces.is_whole({0, 1, 2, 3}) and not faces.is_whole({0, 1, 2})
+
+
+def test_two_labels_name_the_first_component_and_the_others():
+    card = comet_model.load("clevr", device="cpu").card.replace(labels=["light", "toy"])
+    assert card.names_of(3) == ("light", "toy1", "toy2")
+    with pytest.raises(FileFormatError, match="labels must be empty or two"):
+        card.replace(labels=["light"])

@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -259,3 +260,11 @@ def test_the_wheel_lists_every_package_and_the_weights() -> None:
     }
     assert set(setuptools["packages"]) == found | {"comet_cli.weights"}
     assert setuptools["package-dir"]["comet_cli.weights"] == "weights"
+
+
+def test_older_cards_are_read_and_a_hand_made_encoder_is_told(card: ModelCard) -> None:
+    facts = {**json.loads(card.to_json()), "parts": 0, "restarts": 0, "restart_above": 1e-4}
+    assert ModelCard.from_json(json.dumps(facts)) == card
+    facts["attention"] = "competitive"
+    with pytest.raises(FileFormatError, match="competitive attention, which comet no longer has"):
+        ModelCard.from_json(json.dumps(facts))

@@ -129,7 +129,7 @@ def test_descent_on_a_composition_on_the_models_canvas_and_on_a_larger_one(
 def test_a_step_of_training(model, x, z) -> None:
     with Answers():
         model = copy.deepcopy(model).requires_grad_(True)
-        energy = Composition.of(model.bind(model.encode(x, restarts=False)).at(x))
+        energy = Composition.of(model.bind(model.encode(x)).at(x))
         found = descent_step(energy, x, model.card.step_size, create_graph=True)
         assert found.is_meta and found.shape == x.shape
         (found - x).square().mean().backward()

@@ -8,7 +8,7 @@ from comet_cli.energy.descent import descend
 from comet_cli.errors import FileFormatError
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
-from comet_cli.networks.competitive_encoder import CompetitiveEncoder
+from comet_cli.networks.colouring_encoder import ColouringEncoder
 from comet_cli.networks.quadratic_energy import BoundLightEnergy, BoundQuadraticEnergy
 from comet_cli.networks.spatial_encoder import SpatialEncoder
 from comet_cli.networks.spatial_energy import (
@@ -120,8 +120,7 @@ def test_a_component_that_sets_the_light_changes_how_the_others_look():
 
 def test_an_adapting_encoder_sees_the_same_objects_in_any_light_and_tells_the_ground():
     torch.manual_seed(0)
-    encoder = CompetitiveEncoder(8, 3, 6, 24, ground=True, adapts=True).requires_grad_(False)
-    encoder.set_ground(torch.full((3, 24, 24), 0.5))
+    encoder = ColouringEncoder(8, 3, 6, 24, adapts=True).eval().requires_grad_(False)
     x = torch.full((1, 3, 24, 24), 0.5)
     x[:, 0, 4:10, 4:10] = 0.7
     x[:, 2, 13:20, 14:20] = 0.8
@@ -130,7 +129,7 @@ def test_an_adapting_encoder_sees_the_same_objects_in_any_light_and_tells_the_gr
     torch.testing.assert_close(z[:, 1:], other[:, 1:], atol=1e-4, rtol=1e-3)
     assert (z[:, 0] - other[:, 0]).abs().max() > 1e-2
     torch.manual_seed(0)
-    plain = CompetitiveEncoder(8, 3, 6, 24, ground=True).requires_grad_(False)
+    plain = ColouringEncoder(8, 3, 6, 24).eval().requires_grad_(False)
     assert (plain(x)[:, 1:] - plain(dim_and_warm)[:, 1:]).abs().max() > 1e-3
 
 

@@ -138,8 +138,8 @@ def test_the_same_model_gives_the_same_bytes(card: ModelCard) -> None:
     [
         ({"energy": "quadratic"}, "its quadratic energy is comet's own"),
         (
-            {"attention": "competitive", "energy": "quadratic"},
-            "its competitive attention is comet's own",
+            {"attention": "colouring", "ground": True, "energy": "quadratic"},
+            "its colouring attention is comet's own",
         ),
         (
             {"encoder": "global", "energy": "quadratic", "spatial": True},

@@ -18,7 +18,7 @@ COLOURS = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0]], np.ui
 QUADRATIC = {
     "name": "tiny",
     "encoder": "recurrent",
-    "attention": "competitive",
+    "attention": "colouring",
     "ground": True,
     "energy": "quadratic",
     "filter_dim": 8,

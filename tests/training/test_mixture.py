@@ -21,7 +21,7 @@ from comet_cli.training.sources import TrainingData, parse_sources
 MODEL = """[model]
 name = "tiny"
 encoder = "recurrent"
-attention = "competitive"
+attention = "colouring"
 ground = true
 energy = "quadratic"
 filter_dim = 8

@@ -100,11 +100,11 @@ def test_fine_tuning_cannot_change_d_of_global_components(quadratic):
         tuning_recipe(card, "old", dataclasses.replace(WISHES, latent_dim=99))
 
 
-def test_fine_tuning_may_raise_d_of_a_recurrent_model_and_keeps_restarts(quadratic):
-    card = quadratic(model={"restarts": 3}).card
+def test_fine_tuning_may_raise_d_of_a_recurrent_model(quadratic):
+    card = quadratic().card
     wishes = dataclasses.replace(WISHES, latent_dim=card.latent_dim + 1)
     found = parse_recipe(tuning_recipe(card, "old", wishes)).card
-    assert (found.latent_dim, found.restarts) == (card.latent_dim + 1, 3)
+    assert found.latent_dim == card.latent_dim + 1
     with pytest.raises(UsageError, match="fine-tuning can only raise it"):
         tuning_recipe(card, "old", dataclasses.replace(WISHES, latent_dim=card.latent_dim - 1))
 
@@ -122,7 +122,7 @@ def test_components_are_chosen_with_their_weights():
 
 
 @pytest.mark.parametrize(("components", "keep"), [(2, []), (4, []), (2, [2, 1])])
-def test_components_come_and_go_when_fine_tuning(tmp_path, quadratic, images, components, keep):
+def test_components_come_and_go_when_fine_tuning(tmp_path, quadratic, components, keep):
     old = small_global(quadratic)
     torch.manual_seed(0)
     model = CometModel(old.card).eval()
@@ -136,14 +136,14 @@ def test_components_come_and_go_when_fine_tuning(tmp_path, quadratic, images, co
         ).text
     )
     tuned = CometModel(new.card).eval()
-    tuned.load_state_dict(start_weights(new, images))
+    tuned.load_state_dict(start_weights(new))
     x = torch.rand(2, 3, old.card.image_size, old.card.image_size)
     before, after = model.encode(x), tuned.encode(x)
     kept = keep or list(range(min(3, components)))
     torch.testing.assert_close(after[:, : len(kept)], before[:, kept])
 
 
-def test_a_component_to_keep_that_is_not_there_is_named(tmp_path, quadratic, images):
+def test_a_component_to_keep_that_is_not_there_is_named(tmp_path, quadratic):
     old = small_global(quadratic)
     comet_model.save(CometModel(old.card), tmp_path / "old", card=old.card, overwrite=True)
     new = quadratic(
@@ -152,7 +152,7 @@ def test_a_component_to_keep_that_is_not_there_is_named(tmp_path, quadratic, ima
         train={"start_from": str(tmp_path / "old"), "keep": [0, 7]},
     )
     with pytest.raises(CometError, match="keep names component 7, but start_from has 0 to 2"):
-        start_weights(new, images)
+        start_weights(new)
 
 
 def test_the_estimate_comes_before_training_and_counts_what_is_left(tmp_path, data_folder):

@@ -1,1 +1,0 @@
-"""Objects found by clustering colours."""
