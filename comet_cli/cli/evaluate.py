@@ -23,6 +23,10 @@ Split = Annotated[str, typer.Option(help="Split of the data set.")]
 Count = Annotated[
     int | None, typer.Option(min=1, help="How many pictures to use.", show_default="all")
 ]
+Factors = Annotated[
+    str,
+    typer.Option(metavar="NAMES", help="Factors, with commas; default: all of the data set's."),
+]
 
 
 @app.command()
@@ -47,6 +51,47 @@ def segmentation(
     Prints ARI and segmentation covering.
     """
     _measure("segmentation", call, model, data, split, count)
+
+
+@app.command()
+@verb("device", "as_json")
+def disentanglement(
+    call: Call,
+    model: ModelName,
+    data: Data,
+    split: Split = "test",
+    count: Count = None,
+    factors: Factors = "",
+) -> None:
+    """Measure how well the latents tell labelled factors apart.
+
+    Prints the BetaVAE score, MIG and MCC of the paper's table 1, then DCI and InfoMEC; of several
+    components their principal components are measured. The table says how well each factor can be
+    read off each component alone. Needs scikit-learn.
+    """
+    from comet_cli.evaluation.measure import measure_latents_on, rounded
+    from comet_cli.models import comet_model
+
+    loaded = comet_model.load(model, device=call.device)
+    names = factors.split(",") if factors else None
+    found = rounded(measure_latents_on(loaded, data, split=split, count=count, names=names))
+    document = {"model": loaded.card.name, "data": data.name, **found}
+    rows: dict[str, list[float]] = found["factors"]
+    titles = loaded.card.labels or [f"component {k}" for k in range(len(next(iter(rows.values()))))]
+    call.report.show(document, "\n".join([*_lines(found), *_reading_table(titles, rows)]))
+
+
+def _reading_table(titles: list[str], rows: dict[str, list[float]]) -> list[str]:
+    """Return one line a factor below their head, with a column for each component."""
+    widths = [max(len(title), 5) for title in titles]
+    lines = [
+        ["factor", *titles],
+        *([name, *(f"{v:.3f}" for v in row)] for name, row in rows.items()),
+    ]
+    return [
+        f"{name:<26}" + "  ".join(c.rjust(w) for c, w in zip(cells, widths, strict=True))
+        for name, *cells in lines
+    ]
 
 
 def _measure(kind: str, call: Call, model: str, data: Path, split: str, count: int | None) -> None:
@@ -78,10 +123,7 @@ def swaps(
         ),
     ] = None,
     count: Annotated[int, typer.Option(min=2, help="How many pairs of pictures.")] = 500,
-    factors: Annotated[
-        str,
-        typer.Option(metavar="NAMES", help="Factors, with commas; default: all of the data set's."),
-    ] = "",
+    factors: Factors = "",
     probe_iterations: Annotated[
         int, typer.Option(min=1, help="Training steps of the probe.")
     ] = 1500,
