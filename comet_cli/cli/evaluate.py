@@ -69,10 +69,10 @@ def disentanglement(
     components their principal components are measured. The table says how well each factor can be
     read off each component alone. Needs scikit-learn.
     """
+    from comet_cli.baselines.folder import load_any
     from comet_cli.evaluation.measure import measure_latents_on, rounded
-    from comet_cli.models import comet_model
 
-    loaded = comet_model.load(model, device=call.device)
+    loaded = load_any(model, device=call.device)
     names = factors.split(",") if factors else None
     found = rounded(measure_latents_on(loaded, data, split=split, count=count, names=names))
     document = {"model": loaded.card.name, "data": data.name, **found}
@@ -95,10 +95,10 @@ def _reading_table(titles: list[str], rows: dict[str, list[float]]) -> list[str]
 
 
 def _measure(kind: str, call: Call, model: str, data: Path, split: str, count: int | None) -> None:
+    from comet_cli.baselines.folder import load_any
     from comet_cli.evaluation.measure import measure_on
-    from comet_cli.models import comet_model
 
-    loaded = comet_model.load(model, device=call.device)
+    loaded = load_any(model, device=call.device)
     figures = measure_on(kind, loaded, data, split=split, count=count)
     document = {"model": loaded.card.name, "data": data.name, **figures}
     call.report.show(document, "\n".join(_lines(figures)))

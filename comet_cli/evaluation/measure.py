@@ -12,23 +12,21 @@ import numpy as np
 
 from comet_cli.data.dataset_folder import LoadedPictures, load_folder, splits_in
 from comet_cli.errors import CometError
+from comet_cli.evaluation.autoencoder import Measured
 from comet_cli.evaluation.latent_figures import DisentanglementFigures, measure_disentanglement
 from comet_cli.evaluation.reconstruction import as_pictures, encode_all, evaluate_reconstruction
 from comet_cli.evaluation.segmentation import evaluate_segmentation
-from comet_cli.models.comet_model import CometModel
 
 # What is measured on pictures alone, and what on pictures with instance masks.
-ON_PICTURES: dict[str, Callable[[CometModel, np.ndarray], Any]] = {
+ON_PICTURES: dict[str, Callable[[Measured, np.ndarray], Any]] = {
     "reconstruction": evaluate_reconstruction
 }
-ON_MASKS: dict[str, Callable[[CometModel, np.ndarray, np.ndarray], Any]] = {
+ON_MASKS: dict[str, Callable[[Measured, np.ndarray, np.ndarray], Any]] = {
     "segmentation": evaluate_segmentation
 }
 
 
-def measure(
-    model: CometModel, images: np.ndarray, masks: np.ndarray | None = None
-) -> dict[str, Any]:
+def measure(model: Measured, images: np.ndarray, masks: np.ndarray | None = None) -> dict[str, Any]:
     """Measure reconstruction and, where there are masks, segmentation.
 
     Args:
@@ -47,7 +45,7 @@ def measure(
 
 
 def measure_on(
-    kind: str, model: CometModel, data: Path, *, split: str = "test", count: int | None = None
+    kind: str, model: Measured, data: Path, *, split: str = "test", count: int | None = None
 ) -> dict[str, Any]:
     """Measure one kind of figures on a data set.
 
@@ -70,7 +68,7 @@ def measure_on(
 
 
 def measure_latents_on(
-    model: CometModel,
+    model: Measured,
     data: Path,
     *,
     split: str = "test",
@@ -97,7 +95,7 @@ def measure_latents_on(
     return measure_disentanglement(encode, pictures, names)
 
 
-def _load(model: CometModel, data: Path, split: str, count: int | None) -> LoadedPictures:
+def _load(model: Measured, data: Path, split: str, count: int | None) -> LoadedPictures:
     chosen = None if split == "test" and not splits_in(data) else split
     return load_folder(data, split=chosen, size=model.card.image_size, limit=count)
 
