@@ -178,3 +178,97 @@ def _factor_table(factors: dict[str, dict[str, Any]]) -> list[str]:
         ]
         lines.append(f"{name:<26}" + "  ".join(cell.rjust(10) for cell in cells))
     return lines
+
+
+Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Trained folders.")]
+TableData = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="What is measured on.",
+        show_default="the held-out pictures of each recipe",
+    ),
+]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")]
+
+
+@app.command()
+@verb("device", "quiet", "as_json")
+def table1(
+    call: Call,
+    folders: Folders,
+    data: TableData = None,
+    split: Split = "test",
+    count: Count = None,
+    markdown: Markdown = False,
+) -> None:
+    """Compare how well trained models tell factors apart.
+
+    The paper's table 1: BetaVAE score, MIG and MCC, with DCI and InfoMEC beside them. A row is a
+    training, or several that differ in their seed alone. What the paper reports and the budget of
+    each row stand beside it. Figures are kept in the folders, as measured.json.
+    """
+    _table("table1", call, folders, data, split, count, markdown)
+
+
+@app.command()
+@verb("device", "quiet", "as_json")
+def table2(
+    call: Call,
+    folders: Folders,
+    data: TableData = None,
+    split: Split = "test",
+    count: Count = None,
+    markdown: Markdown = False,
+) -> None:
+    """Compare what makes components hold objects.
+
+    The paper's table 2: encoder, latent dimension and positional embedding, by the ARI of the
+    components' gradients. Rows are as in table1.
+    """
+    _table("table2", call, folders, data, split, count, markdown)
+
+
+@app.command()
+@verb("device", "quiet", "as_json")
+def objects(
+    call: Call,
+    folders: Folders,
+    data: TableData = None,
+    split: Split = "test",
+    count: Count = None,
+    markdown: Markdown = False,
+) -> None:
+    """Compare how well trained models find objects.
+
+    Section 5.2 of the paper: ARI and mean segmentation covering of COMET and MONet. Rows are as in
+    table1.
+    """
+    _table("objects", call, folders, data, split, count, markdown)
+
+
+def _table(
+    name: str,
+    call: Call,
+    folders: list[Path],
+    data: Path | None,
+    split: str,
+    count: int | None,
+    markdown: bool,
+) -> None:
+    from comet_cli.baselines import rows as writing
+    from comet_cli.baselines.tables import TABLES
+
+    table = TABLES[name]
+    rows = writing.make_rows(
+        table,
+        folders,
+        data=data,
+        split=split,
+        count=count,
+        device=call.device,
+        note=call.report.note,
+    )
+    write = writing.markdown if markdown else writing.aligned
+    call.report.show(writing.document(table, rows), write(writing.cells(table, rows)))
