@@ -20,7 +20,8 @@ from comet_cli.evaluation.reconstruction import as_pictures
 from comet_cli.training.recipe import TrainingRecipe
 from comet_cli.worlds.generator import Sample
 
-RECIPES = sorted(Path(__file__).parents[2].glob("recipes/baselines/*.toml"))
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted((ROOT / "recipes").glob("baselines/*.toml"))
 
 
 @pytest.fixture
@@ -175,3 +176,16 @@ def test_recipes_are_of_one_kind_and_know_their_settings():
 def test_shipped_recipes_of_baselines_build(path):
     recipe = parse_any_recipe(path.read_text())
     assert not isinstance(recipe, TrainingRecipe) and recipe.card.image_size >= SIZE
+
+
+def test_all_rows_of_table_1_see_the_same_pictures_as_often():
+    rows = [*(ROOT / "recipes" / "table1").glob("*.toml")]
+    rows += [path for path in RECIPES if "-clevr" not in path.stem and "-tetris" not in path.stem]
+    found = {}
+    for path in rows:
+        if path.stem == "beta-vae-dsprites":
+            continue
+        recipe = parse_any_recipe(path.read_text("utf-8"))
+        seen = recipe.train.iterations * recipe.train.batch
+        found[path.stem] = (recipe.data.train, recipe.data.measured, recipe.card.image_size, seen)
+    assert len(found) == 10 and len(set(found.values())) == 1, found
