@@ -16,6 +16,7 @@ from typing import NamedTuple
 PACKAGE = Path(__file__).resolve().parents[1] / "comet_cli"
 ROOMS = (
     "cli",
+    "baselines",
     "training",
     "figures",
     "evaluation",

@@ -13,6 +13,8 @@ import pytest
 import typer
 from PIL import Image
 
+from comet_cli.baselines.card import BaselineCard
+from comet_cli.baselines.recipe import SETTINGS
 from comet_cli.cli.app import app, main
 from comet_cli.models.card import ModelCard
 from comet_cli.models.library import list_models
@@ -104,6 +106,21 @@ def test_every_setting_of_a_recipe_stands_in_docs_train(section: str, kind: type
             )
         else:
             assert cell == "needed", name
+
+
+def test_every_setting_of_a_baseline_stands_in_docs_train() -> None:
+    text = (ROOT / "docs" / "train.md").read_text("utf-8")
+    part = text.split("## Baselines\n")[1].split("\n#")[0]
+    told = dict(re.findall(r"^\| `(\w+)` \| (.*?) \| .+ \|$", part, re.MULTILINE))
+    fields = {f.name: f for f in dataclasses.fields(BaselineCard)}
+    assert set(told) == set(fields) - WRITTEN - {"labels"}
+    for name, cell in told.items():
+        if fields[name].default is dataclasses.MISSING:
+            assert cell == "needed", name
+        else:
+            assert tomllib.loads(f"x = {cell.strip('`')}")["x"] == fields[name].default, name
+    listed = part.split("`[train]` takes ")[1].split("; the optimizer")[0]
+    assert set(re.findall(r"`(\w+)`", listed)) == set(SETTINGS)
 
 
 def test_every_recipe_has_its_part_of_the_training_log() -> None:

@@ -23,6 +23,10 @@ Split = Annotated[str, typer.Option(help="Split of the data set.")]
 Count = Annotated[
     int | None, typer.Option(min=1, help="How many pictures to use.", show_default="all")
 ]
+Factors = Annotated[
+    str,
+    typer.Option(metavar="NAMES", help="Factors, with commas; default: all of the data set's."),
+]
 
 
 @app.command()
@@ -49,11 +53,52 @@ def segmentation(
     _measure("segmentation", call, model, data, split, count)
 
 
-def _measure(kind: str, call: Call, model: str, data: Path, split: str, count: int | None) -> None:
-    from comet_cli.evaluation.measure import measure_on
-    from comet_cli.models import comet_model
+@app.command()
+@verb("device", "as_json")
+def disentanglement(
+    call: Call,
+    model: ModelName,
+    data: Data,
+    split: Split = "test",
+    count: Count = None,
+    factors: Factors = "",
+) -> None:
+    """Measure how well the latents tell labelled factors apart.
 
-    loaded = comet_model.load(model, device=call.device)
+    Prints the BetaVAE score, MIG and MCC of the paper's table 1, then DCI and InfoMEC; of several
+    components their principal components are measured. The table says how well each factor can be
+    read off each component alone. Needs scikit-learn.
+    """
+    from comet_cli.baselines.folder import load_any
+    from comet_cli.evaluation.measure import measure_latents_on, rounded
+
+    loaded = load_any(model, device=call.device)
+    names = factors.split(",") if factors else None
+    found = rounded(measure_latents_on(loaded, data, split=split, count=count, names=names))
+    document = {"model": loaded.card.name, "data": data.name, **found}
+    rows: dict[str, list[float]] = found["factors"]
+    titles = loaded.card.labels or [f"component {k}" for k in range(len(next(iter(rows.values()))))]
+    call.report.show(document, "\n".join([*_lines(found), *_reading_table(titles, rows)]))
+
+
+def _reading_table(titles: list[str], rows: dict[str, list[float]]) -> list[str]:
+    """Return one line a factor below their head, with a column for each component."""
+    widths = [max(len(title), 5) for title in titles]
+    lines = [
+        ["factor", *titles],
+        *([name, *(f"{v:.3f}" for v in row)] for name, row in rows.items()),
+    ]
+    return [
+        f"{name:<26}" + "  ".join(c.rjust(w) for c, w in zip(cells, widths, strict=True))
+        for name, *cells in lines
+    ]
+
+
+def _measure(kind: str, call: Call, model: str, data: Path, split: str, count: int | None) -> None:
+    from comet_cli.baselines.folder import load_any
+    from comet_cli.evaluation.measure import measure_on
+
+    loaded = load_any(model, device=call.device)
     figures = measure_on(kind, loaded, data, split=split, count=count)
     document = {"model": loaded.card.name, "data": data.name, **figures}
     call.report.show(document, "\n".join(_lines(figures)))
@@ -78,10 +123,7 @@ def swaps(
         ),
     ] = None,
     count: Annotated[int, typer.Option(min=2, help="How many pairs of pictures.")] = 500,
-    factors: Annotated[
-        str,
-        typer.Option(metavar="NAMES", help="Factors, with commas; default: all of the data set's."),
-    ] = "",
+    factors: Factors = "",
     probe_iterations: Annotated[
         int, typer.Option(min=1, help="Training steps of the probe.")
     ] = 1500,
@@ -136,3 +178,97 @@ def _factor_table(factors: dict[str, dict[str, Any]]) -> list[str]:
         ]
         lines.append(f"{name:<26}" + "  ".join(cell.rjust(10) for cell in cells))
     return lines
+
+
+Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Trained folders.")]
+TableData = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="What is measured on.",
+        show_default="the held-out pictures of each recipe",
+    ),
+]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")]
+
+
+@app.command()
+@verb("device", "quiet", "as_json")
+def table1(
+    call: Call,
+    folders: Folders,
+    data: TableData = None,
+    split: Split = "test",
+    count: Count = None,
+    markdown: Markdown = False,
+) -> None:
+    """Compare how well trained models tell factors apart.
+
+    The paper's table 1: BetaVAE score, MIG and MCC, with DCI and InfoMEC beside them. A row is a
+    training, or several that differ in their seed alone. What the paper reports and the budget of
+    each row stand beside it. Figures are kept in the folders, as measured.json.
+    """
+    _table("table1", call, folders, data, split, count, markdown)
+
+
+@app.command()
+@verb("device", "quiet", "as_json")
+def table2(
+    call: Call,
+    folders: Folders,
+    data: TableData = None,
+    split: Split = "test",
+    count: Count = None,
+    markdown: Markdown = False,
+) -> None:
+    """Compare what makes components hold objects.
+
+    The paper's table 2: encoder, latent dimension and positional embedding, by the ARI of the
+    components' gradients. Rows are as in table1.
+    """
+    _table("table2", call, folders, data, split, count, markdown)
+
+
+@app.command()
+@verb("device", "quiet", "as_json")
+def objects(
+    call: Call,
+    folders: Folders,
+    data: TableData = None,
+    split: Split = "test",
+    count: Count = None,
+    markdown: Markdown = False,
+) -> None:
+    """Compare how well trained models find objects.
+
+    Section 5.2 of the paper: ARI and mean segmentation covering of COMET and MONet. Rows are as in
+    table1.
+    """
+    _table("objects", call, folders, data, split, count, markdown)
+
+
+def _table(
+    name: str,
+    call: Call,
+    folders: list[Path],
+    data: Path | None,
+    split: str,
+    count: int | None,
+    markdown: bool,
+) -> None:
+    from comet_cli.baselines import rows as writing
+    from comet_cli.baselines.tables import TABLES
+
+    table = TABLES[name]
+    rows = writing.make_rows(
+        table,
+        folders,
+        data=data,
+        split=split,
+        count=count,
+        device=call.device,
+        note=call.report.note,
+    )
+    write = writing.markdown if markdown else writing.aligned
+    call.report.show(writing.document(table, rows), write(writing.cells(table, rows)))

@@ -85,8 +85,10 @@ def train(
     is written, shown, and kept as DIR/recipe.toml. Ends by writing a model folder that -m DIR uses
     at once, also when --max-time, SIGTERM or Ctrl-C ended it.
     """
+    from comet_cli.baselines.recipe import BaselineRecipe, read_any_recipe
+    from comet_cli.baselines.training import train_baseline
     from comet_cli.training import distributed
-    from comet_cli.training.recipe import parse_recipe, read_recipe
+    from comet_cli.training.recipe import TrainingRecipe, parse_recipe
     from comet_cli.training.run import train_recipe
 
     wished = (data, preset, start, keep, name, components, latent_dim, size, iterations)
@@ -108,19 +110,31 @@ def train(
                 _check_unused(folder, text)
                 if first and not quiet and not as_json:
                     print(text, file=sys.stderr)
-                what = parse_recipe(text)
+                what: TrainingRecipe | BaselineRecipe = parse_recipe(text)
             else:
                 folder = output or Path("runs") / recipe.stem
-                text, what = "", read_recipe(recipe)
-            card, result = train_recipe(
-                what,
-                folder,
-                max_seconds=math.inf if max_time is None else max_time * 60,
-                device=device,
-                report=lambda line: report.note(progress_line(line)),
-                begin=partial(_keep_recipe, report, folder, text) if text else None,
-                estimate=None if report.quiet else partial(_say_estimate, report),
-            )
+                text, what = "", read_any_recipe(recipe)
+            seconds = math.inf if max_time is None else max_time * 60
+
+            def told(line: dict[str, Any]) -> None:
+                report.note(progress_line(line))
+
+            card: Any
+            result: Any
+            if isinstance(what, BaselineRecipe):
+                card, result = train_baseline(
+                    what, folder, max_seconds=seconds, device=device, report=told
+                )
+            else:
+                card, result = train_recipe(
+                    what,
+                    folder,
+                    max_seconds=seconds,
+                    device=device,
+                    report=told,
+                    begin=partial(_keep_recipe, report, folder, text) if text else None,
+                    estimate=None if report.quiet else partial(_say_estimate, report),
+                )
             if not result.finished:
                 report.note(
                     f"stopped at iteration {result.iteration}; the same command goes on from there"

@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from comet_cli.data.dataset_folder import load_folder, splits_in
+from comet_cli.data.dataset_folder import LoadedPictures, load_folder, splits_in
 from comet_cli.errors import CometError
-from comet_cli.evaluation.reconstruction import evaluate_reconstruction
+from comet_cli.evaluation.autoencoder import Measured
+from comet_cli.evaluation.latent_figures import DisentanglementFigures, measure_disentanglement
+from comet_cli.evaluation.reconstruction import as_pictures, encode_all, evaluate_reconstruction
 from comet_cli.evaluation.segmentation import evaluate_segmentation
-from comet_cli.models.comet_model import CometModel
 
 # What is measured on pictures alone, and what on pictures with instance masks.
-ON_PICTURES: dict[str, Callable[[CometModel, np.ndarray], Any]] = {
+ON_PICTURES: dict[str, Callable[[Measured, np.ndarray], Any]] = {
     "reconstruction": evaluate_reconstruction
 }
-ON_MASKS: dict[str, Callable[[CometModel, np.ndarray, np.ndarray], Any]] = {
+ON_MASKS: dict[str, Callable[[Measured, np.ndarray, np.ndarray], Any]] = {
     "segmentation": evaluate_segmentation
 }
 
 
-def measure(
-    model: CometModel, images: np.ndarray, masks: np.ndarray | None = None
-) -> dict[str, Any]:
+def measure(model: Measured, images: np.ndarray, masks: np.ndarray | None = None) -> dict[str, Any]:
     """Measure reconstruction and, where there are masks, segmentation.
 
     Args:
@@ -46,7 +45,7 @@ def measure(
 
 
 def measure_on(
-    kind: str, model: CometModel, data: Path, *, split: str = "test", count: int | None = None
+    kind: str, model: Measured, data: Path, *, split: str = "test", count: int | None = None
 ) -> dict[str, Any]:
     """Measure one kind of figures on a data set.
 
@@ -60,13 +59,45 @@ def measure_on(
     Raises:
         CometError: no such pictures, or no masks where they are needed.
     """
-    chosen = None if split == "test" and not splits_in(data) else split
-    pictures = load_folder(data, split=chosen, size=model.card.image_size, limit=count)
+    pictures = _load(model, data, split, count)
     if kind in ON_PICTURES:
         return rounded(ON_PICTURES[kind](model, pictures.images))
     if pictures.masks is None:
         raise CometError(f"{data} has no instance masks, which {kind} is measured against")
     return rounded(ON_MASKS[kind](model, pictures.images, pictures.masks))
+
+
+def measure_latents_on(
+    model: Measured,
+    data: Path,
+    *,
+    split: str = "test",
+    count: int | None = None,
+    names: Sequence[str] | None = None,
+) -> DisentanglementFigures:
+    """Measure how well a model's latents tell a data set's factors apart.
+
+    Args:
+        model: the model.
+        data: a labelled data-set folder or pack.
+        split: see :func:`measure_on`.
+        count: the most pictures; default all.
+        names: the factors; default all of a grid.
+
+    Raises:
+        CometError: no such pictures, or no labels that could be measured against.
+    """
+    pictures = _load(model, data, split, count)
+
+    def encode(images: np.ndarray) -> np.ndarray:
+        return encode_all(model, as_pictures(images)).float().cpu().numpy()
+
+    return measure_disentanglement(encode, pictures, names)
+
+
+def _load(model: Measured, data: Path, split: str, count: int | None) -> LoadedPictures:
+    chosen = None if split == "test" and not splits_in(data) else split
+    return load_folder(data, split=chosen, size=model.card.image_size, limit=count)
 
 
 def rounded(figures: Any) -> dict[str, Any]:

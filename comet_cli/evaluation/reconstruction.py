@@ -10,6 +10,7 @@ from torch import Tensor
 
 from comet_cli.energy.composition import Term
 from comet_cli.energy.render import render
+from comet_cli.evaluation.autoencoder import Measured
 from comet_cli.models.comet_model import CometModel
 
 
@@ -19,7 +20,7 @@ def as_pictures(images: np.ndarray) -> Tensor:
 
 
 def reconstruct(
-    model: CometModel,
+    model: Measured,
     x: Tensor,
     *,
     num_steps: int | None = None,
@@ -27,6 +28,9 @@ def reconstruct(
     redraws: bool = True,
 ) -> Tensor:
     """Return the recomposition of all components of x: (B,3,R,R) -> (B,3,R,R)."""
+    if not isinstance(model, CometModel):
+        with torch.no_grad():
+            return model.reconstruct(x)
     with torch.no_grad():
         z = model.encode(x, redraws=redraws)
     terms = [Term(model, z[:, k], component=k) for k in range(z.shape[1])]
@@ -34,7 +38,7 @@ def reconstruct(
 
 
 @torch.no_grad()
-def encode_all(model: CometModel, x: Tensor, batch: int = 100) -> Tensor:
+def encode_all(model: Measured, x: Tensor, batch: int = 100) -> Tensor:
     """Return the components (N,K,D) of pictures (N,3,R,R)."""
     return torch.cat([model.encode(part.to(model.device)) for part in x.split(batch)])
 
@@ -63,7 +67,8 @@ class ReconstructionFigures:
         psnr: mean over pictures of each one's PSNR, dB.
         psnr_std: standard deviation over pictures.
         mse: mean square error, pictures in [0, 1].
-        psnr_5n: mean PSNR at five times the recommended number of rendering steps.
+        psnr_5n: mean PSNR at five times the recommended number of rendering steps; nan of a model
+            that renders in no steps.
         psnr_mean_image: PSNR of the set's own mean picture, for comparison.
     """
 
@@ -76,7 +81,7 @@ class ReconstructionFigures:
 
 
 def evaluate_reconstruction(
-    model: CometModel, images: np.ndarray, *, batch: int = 32, seed: int = 0
+    model: Measured, images: np.ndarray, *, batch: int = 32, seed: int = 0
 ) -> ReconstructionFigures:
     """Measure reconstruction.
 
@@ -87,6 +92,7 @@ def evaluate_reconstruction(
         seed: of the noise.
     """
     x = as_pictures(images)
+    stepped = isinstance(model, CometModel)
     y, y5 = (
         torch.cat(
             [
@@ -94,7 +100,7 @@ def evaluate_reconstruction(
                 for part in x.split(batch)
             ]
         )
-        for steps in (None, 5 * model.card.render_steps)
+        for steps in (None, 5 * model.card.render_steps if stepped else None)
     )
     values = psnr(y, x)
     mean_image = x.mean(0, keepdim=True).expand_as(x)
@@ -103,6 +109,6 @@ def evaluate_reconstruction(
         psnr=float(values.mean()),
         psnr_std=float(values.std(unbiased=False)),
         mse=float((y - x).square().mean()),
-        psnr_5n=float(psnr(y5, x).mean()),
+        psnr_5n=float(psnr(y5, x).mean()) if stepped else float("nan"),
         psnr_mean_image=float(psnr(mean_image, x).mean()),
     )

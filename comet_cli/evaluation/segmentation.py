@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from comet_cli.energy.gradients import gradient_strength, segment
+from comet_cli.evaluation.autoencoder import Measured
 from comet_cli.evaluation.metrics import adjusted_rand_index, segmentation_covering
 from comet_cli.evaluation.reconstruction import as_pictures
 from comet_cli.models.comet_model import CometModel
@@ -40,8 +42,20 @@ class SegmentationFigures:
     background_precision: float
 
 
+def segments(model: Measured, x: Tensor) -> Tensor:
+    """Return the component that each pixel is of: (B,3,R,R) -> (B,R,R).
+
+    The one whose gradient is strongest, or what a model without energies says itself.
+    """
+    with torch.no_grad():
+        if not isinstance(model, CometModel):
+            return model.segment(x)
+        z = model.encode(x)
+    return segment(gradient_strength(model, z))
+
+
 def evaluate_segmentation(
-    model: CometModel, images: np.ndarray, masks: np.ndarray, *, batch: int = 32
+    model: Measured, images: np.ndarray, masks: np.ndarray, *, batch: int = 32
 ) -> SegmentationFigures:
     """Measure segmentation.
 
@@ -53,9 +67,7 @@ def evaluate_segmentation(
     """
     found = []
     for part in as_pictures(images).split(batch):
-        with torch.no_grad():
-            z = model.encode(part.to(model.device))
-        found.append(segment(gradient_strength(model, z)).cpu().numpy())
+        found.append(segments(model, part.to(model.device)).cpu().numpy())
     predicted = np.concatenate(found)
 
     def mean(values: list[float]) -> float:

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from comet_cli.data.mixture import Pictures, draw_rows
 from comet_cli.training.matching import Matches
-from comet_cli.training.recipe import TrainingRecipe
+from comet_cli.training.recipe import PicturesRecipe
 
 
-def draw_batch(images: Pictures, recipe: TrainingRecipe, iteration: int) -> Tensor:
+def draw_batch(images: Pictures, recipe: PicturesRecipe, iteration: int) -> Tensor:
     """Return the batch (B,3,R,R) of an iteration: a function of seed and iteration alone.
 
     Of a mixture, each data set gives its share.
@@ -21,7 +21,7 @@ def draw_batch(images: Pictures, recipe: TrainingRecipe, iteration: int) -> Tens
 
 
 def draw_matched(
-    images: Pictures, recipe: TrainingRecipe, iteration: int, matches: Matches
+    images: Pictures, recipe: PicturesRecipe, iteration: int, matches: Matches
 ) -> tuple[Tensor, Tensor]:
     """Return the batch of an iteration with what its components are taken from.
 
@@ -36,7 +36,7 @@ def draw_matched(
 
 
 def _read(
-    images: Pictures, rows: np.ndarray, recipe: TrainingRecipe, generator: np.random.Generator
+    images: Pictures, rows: np.ndarray, recipe: PicturesRecipe, generator: np.random.Generator
 ) -> Tensor:
     """Return pictures (B,3,R,R), augmented; in place, as small batches cost torch more."""
     pixels = np.asarray(images[rows])

@@ -17,7 +17,7 @@ from comet_cli.errors import CometError
 from comet_cli.evaluation.measure import measure
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training.matching import Matches, match_pictures
-from comet_cli.training.recipe import TrainingRecipe
+from comet_cli.training.recipe import PicturesRecipe, TrainingRecipe
 from comet_cli.training.sources import TrainingData, parse_sources
 
 
@@ -36,7 +36,7 @@ class HeldOut:
     parts: dict[str, tuple[np.ndarray, np.ndarray | None]]
 
 
-def load_data(recipe: TrainingRecipe, measured: int) -> tuple[Pictures, HeldOut, HeldOut]:
+def load_data(recipe: PicturesRecipe, measured: int) -> tuple[Pictures, HeldOut, HeldOut]:
     """Return training pictures, held-out pictures, and those that figures are measured on."""
     data, size = recipe.data, recipe.card.image_size
     count = max(measured, data.held_out_count)

@@ -6,7 +6,7 @@ import dataclasses
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from comet_cli.errors import FileFormatError
 from comet_cli.formats.facts import check_keys, check_type, from_facts
@@ -15,6 +15,22 @@ from comet_cli.training.loss_table import LOSSES
 from comet_cli.training.settings import DataSettings, TrainSettings, check
 
 SECTIONS = ("model", "data", "train")
+
+
+class PicturesRecipe(Protocol):
+    """What drawing a recipe's pictures asks of it: also of a baseline's, whose card is another."""
+
+    @property
+    def card(self) -> Any:
+        """The model's facts, among them ``image_size``."""
+
+    @property
+    def data(self) -> DataSettings:
+        """Where the pictures are."""
+
+    @property
+    def train(self) -> TrainSettings:
+        """Batch and seed."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +122,18 @@ def parse_recipe(text: str, where: str = "recipe") -> TrainingRecipe:
 
 def read_recipe(path: Path) -> TrainingRecipe:
     """Read a recipe file (see :func:`parse_recipe`)."""
+    return parse_recipe(read_recipe_text(path), where=str(path))
+
+
+def read_recipe_text(path: Path) -> str:
+    """Read a recipe file's text.
+
+    Raises:
+        FileFormatError: no such file, or none of text.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise FileFormatError(f"there is no recipe {path}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise FileFormatError(f"{path} cannot be read: {error}") from None
-    return parse_recipe(text, where=str(path))

@@ -135,9 +135,9 @@ def test_unknown_models_and_folders_are_one_sentence(comet, evaluate):
     assert done.code == 2 and "unknown model 'unheard-of'" in done.sentence
 
 
-def label_set(folder: str) -> None:
+def label_set(folder: str, splits: tuple[str, ...] = ("train", "test")) -> None:
     """Give the pictures of a set a factor: is the upper left pixel of the square's column even."""
-    for split in ("train", "test"):
+    for split in splits:
         path = Path(folder) / split / "metadata.jsonl"
         entries = [json.loads(line) for line in path.read_text().splitlines()]
         for n, entry in enumerate(entries):
@@ -207,3 +207,40 @@ def test_swaps_of_objects_without_masks_or_with_unknown_factors_are_one_sentence
         path.write_text(path.read_text().replace('"mask"', '"was"'))
     result = evaluate("swaps", "--data", "squares")
     assert result.code == 1 and "swaps of objects need pictures with instance masks" in result.err
+
+
+def test_disentanglement_is_printed_and_with_json_one_document(evaluate):
+    make_set("many", {"test": 40})
+    label_set("many", ("test",))
+    arguments = ("disentanglement", "--data", "many")
+    found = evaluate(*arguments, "--json").json
+    assert (found["model"], found["data"], found["count"]) == ("quad", "many", 40)
+    assert all(0 <= found[name] <= 1 for name in ("beta_vae", "mig", "mcc", "completeness"))
+    assert found["principal_components"] is True
+    assert set(found["factors"]) == {"parity", "third"}
+    printed = evaluate(*arguments).out.splitlines()
+    assert f"{'mcc':<26}{found['mcc']}" in printed
+    head, *lines = printed[-3:]
+    assert head.split() == ["factor", *comet_model.load("quad").card.labels]
+    for line in lines:
+        name, *cells = line.split()
+        assert cells == [f"{value:.3f}" for value in found["factors"][name]]
+    one = evaluate(*arguments, "--json", "--factors", "third", "--count", "20").json
+    assert set(one["factors"]) == {"third"} and one["count"] == 20
+
+
+def test_disentanglement_of_a_set_without_labels_or_variety_is_one_sentence(evaluate):
+    done = evaluate("disentanglement", "--data", "squares")
+    assert done.code == 1 and "no grid of factors" in done.sentence
+    label_set("squares")
+    done = evaluate("disentanglement", "--data", "squares", "--count", "1")
+    assert done.code == 1 and "at least 4 labelled pictures, there are 1" in done.sentence
+    make_set("alike", {"test": 4})
+    entries = [{"file_name": f"{n:06d}.png", "factors": {"lamp": 2}} for n in range(4)]
+    write_metadata(Path("alike"), "test", entries)
+    done = evaluate("disentanglement", "--data", "alike")
+    assert done.code == 1 and "the factor lamp has the same value in all 4" in done.sentence
+    os.mkdir("plain")
+    Image.new("RGB", (30, 40)).save("plain/0.png")
+    done = evaluate("disentanglement", "--data", "plain")
+    assert done.code == 1 and "no grid of factors" in done.sentence

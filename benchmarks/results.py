@@ -1,0 +1,89 @@
+"""Print the paper's comparisons, made from trained folders, as docs/results.md.
+
+Usage: python benchmarks/results.py [--table1 DIR…] [--table2 DIR…] [--objects DIR…]
+           [--factors-data DIR] [--objects-data DIR] [--count N] [--write docs/results.md]
+
+A table whose folders are not given is left out, and so is a row that was not trained. Figures that
+were measured before are taken from the folders (measured.json).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from comet_cli.baselines.rows import cells, make_rows, markdown
+from comet_cli.baselines.tables import TABLES
+from comet_cli.baselines.trained import measured, read_trained
+
+HEAD = """# The paper's comparisons
+
+Made by `python benchmarks/results.py` from trained folders. Nothing is written by hand but the
+paper's own figures, which stand beside ours. The paper's are of Falcor3D (table 1) and CLEVR, ours
+of data sets that comet renders, at the size and for the length that the last columns say: compare
+the rows of a column with each other, and the order of rows with the paper's. Of several seeds,
+figures are mean ± standard deviation.
+"""
+ABOUT = {
+    "table1": "Figures are in hundredths. Sets of latents are measured by their principal\n"
+    "components ([how each is measured](mathematics.md#disentanglement)).",
+    "table2": "ARI compares the true masks with the strongest gradient at each pixel.",
+    "objects": "COMET is segmented by the strongest gradient, MONet by the largest mask.",
+}
+
+
+def section(
+    name: str, folders: Sequence[Path], *, data: Path | None = None, count: int | None = None
+) -> str:
+    """Return a table with its heading."""
+    table = TABLES[name]
+    rows = make_rows(table, folders, data=data, count=count)
+    parts = [f"## {table.title}", ABOUT[name], markdown(cells(table, rows))]
+    if name == "table1":
+        firsts = {row.folders[0]: row.settings["model"] for row in rows}
+        for folder in folders:
+            if folder.name in firsts:
+                parts += importance(folder, firsts[folder.name], data, count)
+    return "\n\n".join(parts)
+
+
+def importance(folder: Path, model: str, data: Path | None, count: int | None) -> list[str]:
+    """Return the table factor × component of a training, if it has several components."""
+    trained = read_trained(folder)
+    if trained.card.components < 2:
+        return []
+    rows = measured(trained, "disentanglement", data=data, count=count)["factors"]
+    titles = trained.card.labels or [f"component {k}" for k in range(trained.card.components)]
+    lines = [["factor", *titles], *([n, *(f"{v:.2f}" for v in row)] for n, row in rows.items())]
+    return [
+        f"How well each component of {model} (`{folder.name}`) tells each factor:",
+        markdown(lines),
+    ]
+
+
+def main() -> None:
+    """Print, or write, the document."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    for name in TABLES:
+        parser.add_argument(f"--{name}", nargs="+", type=Path, default=[], metavar="DIR")
+    parser.add_argument("--factors-data", type=Path, help="for table1; default the recipes' own")
+    parser.add_argument("--objects-data", type=Path, help="for the others")
+    parser.add_argument("--count", type=int, help="the most pictures; default all")
+    parser.add_argument("--write", type=Path)
+    given = parser.parse_args()
+    parts = [HEAD.rstrip()]
+    for name in TABLES:
+        folders = getattr(given, name)
+        if folders:
+            data = given.factors_data if name == "table1" else given.objects_data
+            parts.append(section(name, folders, data=data, count=given.count))
+    text = "\n\n".join(parts) + "\n"
+    if given.write:
+        given.write.write_text(text, "utf-8")
+    else:
+        print(text, end="")
+
+
+if __name__ == "__main__":
+    main()

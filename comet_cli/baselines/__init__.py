@@ -1,0 +1,1 @@
+"""The models that the paper compares itself with: β-VAE, InfoGAN, MONet."""

@@ -1,0 +1,67 @@
+"""A baseline's training recipe: sections [baseline], [data] and [train]."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from comet_cli.baselines.card import BaselineCard
+from comet_cli.errors import FileFormatError
+from comet_cli.formats.facts import check_keys, from_facts
+from comet_cli.training.recipe import TrainingRecipe, parse_recipe, read_recipe_text
+from comet_cli.training.settings import DataSettings, TrainSettings
+
+SECTION = "baseline"
+# Of [train]; the optimizer is the paper's, and nothing is averaged or clipped unless it is said.
+SETTINGS = (
+    *("iterations", "batch", "learning_rate", "schedule", "warm_up", "clip", "seed", "threads"),
+    *("checkpoint_minutes", "log_every"),
+)
+
+
+@dataclass(frozen=True)
+class BaselineRecipe:
+    """A whole recipe: the baseline's facts, the data, the training."""
+
+    card: BaselineCard
+    data: DataSettings
+    train: TrainSettings
+    text: str = field(default="", compare=False)
+
+
+def parse_any_recipe(text: str, where: str = "recipe") -> TrainingRecipe | BaselineRecipe:
+    """Read a recipe, a baseline's where it has a section [baseline].
+
+    Raises:
+        FileFormatError: see :func:`comet_cli.training.recipe.parse_recipe`.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise FileFormatError(f"{where} is not TOML: {error}") from None
+    if SECTION not in document:
+        return parse_recipe(text, where)
+    sections = (SECTION, "data", "train")
+    extra = sorted(set(document) - set(sections))
+    if extra:
+        raise FileFormatError(f"{where}: unknown section [{extra[0]}]")
+    for name in sections:
+        if not isinstance(document.get(name), dict):
+            raise FileFormatError(f"{where}: no section [{name}]")
+    facts, data, train = (document[name] for name in sections)
+    check_keys(train, SETTINGS, ("iterations",), f"{where}, [train]")
+    settings: dict[str, Any] = {"clip": math.inf, **train}
+    return BaselineRecipe(
+        from_facts(BaselineCard, facts, f"{where}, [{SECTION}]"),
+        from_facts(DataSettings, data, f"{where}, [data]"),
+        from_facts(TrainSettings, settings, f"{where}, [train]"),
+        text,
+    )
+
+
+def read_any_recipe(path: Path) -> TrainingRecipe | BaselineRecipe:
+    """Read a recipe file (see :func:`parse_any_recipe`)."""
+    return parse_any_recipe(read_recipe_text(path), where=str(path))

@@ -1,0 +1,164 @@
+"""Trained folders as rows of a table: what was trained, on how much, and what it measures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from comet_cli.baselines.card import BaselineCard, is_baseline, read_card
+from comet_cli.baselines.folder import load_any
+from comet_cli.data.dataset_folder import read_description
+from comet_cli.errors import CometError, UsageError
+from comet_cli.evaluation.measure import measure_latents_on, measure_on, rounded
+from comet_cli.formats.files import write_output
+from comet_cli.models.card import ModelCard
+from comet_cli.models.library import find, shipped_root
+from comet_cli.version import __version__
+
+MEASURED = "measured.json"  # beside the weights: figures that take minutes are measured once
+# What a recipe says beside what is trained.
+ASIDE = ("name", "description", "intended_use", "limits", "dataset", "licence", "labels")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained folder.
+
+    Attributes:
+        folder: where.
+        card: the model's, or the baseline's.
+        recipe: its recipe's sections; none of a model without a recipe.
+    """
+
+    folder: Path
+    card: ModelCard | BaselineCard
+    recipe: dict[str, dict[str, Any]]
+
+    @property
+    def kind(self) -> str:
+        """``comet`` or the baseline's kind."""
+        return self.card.kind if isinstance(self.card, BaselineCard) else "comet"
+
+    @property
+    def seed(self) -> int:
+        """The training's seed."""
+        return int(self.recipe.get("train", {}).get("seed", 0))
+
+    @property
+    def group(self) -> str:
+        """What trainings have in common that differ in their seed alone."""
+        if not self.recipe:
+            return self.card.weights_sha256
+        sections = {
+            name: {k: v for k, v in section.items() if k not in (*ASIDE, "seed")}
+            for name, section in self.recipe.items()
+        }
+        return json.dumps([sections, self.card.iterations], sort_keys=True)
+
+    @property
+    def pictures(self) -> int | None:
+        """How many pictures training saw, with repetitions; None where no recipe says so."""
+        batch = self.recipe.get("train", {}).get("batch", 16)
+        return self.card.iterations * int(batch) if self.recipe else None
+
+    @cached_property
+    def parameters(self) -> int:
+        """How many weights are trained."""
+        model = load_any(self.folder, device="cpu")
+        return sum(p.numel() for p in model.parameters())
+
+    @property
+    def data(self) -> Path:
+        """Where the recipe's held-out pictures are.
+
+        Raises:
+            UsageError: no recipe says so in one path.
+        """
+        said = self.recipe.get("data", {})
+        where = said.get("measured") or said.get("held_out") or said.get("train")
+        if not isinstance(where, str):
+            raise UsageError(f"{self.folder} does not say what it is measured on: give --data")
+        return Path(where)
+
+
+def read_trained(folder: Path) -> Trained:
+    """Read a trained folder.
+
+    Raises:
+        CometError: it holds no model.
+    """
+    folder = find(str(folder))
+    card = read_card(folder) if is_baseline(folder) else ModelCard.read(folder)
+    path = folder / "recipe.toml"
+    try:
+        recipe = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (OSError, ValueError) as error:
+        raise CometError(f"{path} cannot be read: {error}") from None
+    return Trained(folder, card, recipe)
+
+
+def measured(
+    trained: Trained,
+    kind: str,
+    *,
+    data: Path | None = None,
+    split: str = "test",
+    count: int | None = None,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Return figures of a trained folder, measured now or kept from an earlier call.
+
+    They are kept in the folder for the same weights, data, count and version of comet; in that of a
+    shipped model nothing is written.
+
+    Args:
+        trained: the folder.
+        kind: ``disentanglement``, or what :func:`comet_cli.evaluation.measure.measure_on` takes.
+        data: a data set; default the recipe's held-out pictures.
+        split: of it.
+        count: the most pictures; default all.
+        device: see :func:`comet_cli.baselines.folder.load_any`.
+
+    Raises:
+        CometError: see :mod:`comet_cli.evaluation.measure`.
+    """
+    where = trained.data if data is None else data
+    asked = [where.name, _fingerprint(where), split, count, trained.card.weights_sha256]
+    asked.append(__version__)
+    path = trained.folder / MEASURED
+    kept = _kept(path)
+    if kept.get(kind, {}).get("asked") == asked:
+        return dict(kept[kind]["figures"])
+    model = load_any(trained.folder, device=device)
+    if kind == "disentanglement":
+        figures = rounded(measure_latents_on(model, where, split=split, count=count))
+    else:
+        figures = measure_on(kind, model, where, split=split, count=count)
+    kept[kind] = {"asked": asked, "figures": figures}
+    if trained.folder.parent != shipped_root():
+        with suppress(CometError):  # a folder that cannot be written is measured each time
+            write_output(path, (json.dumps(kept, indent=2) + "\n").encode())
+    return figures
+
+
+def _kept(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}  # measured anew
+    return found if isinstance(found, dict) else {}
+
+
+def _fingerprint(data: Path) -> str:
+    """Return what tells a data set from another of the same name, as far as it says so itself."""
+    description = read_description(data) if data.is_dir() else None
+    text = json.dumps(description, sort_keys=True)
+    if description is None and data.is_file():
+        text = str(data.stat().st_size)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

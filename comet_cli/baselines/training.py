@@ -1,0 +1,142 @@
+"""Baselines trained as models are: the same pictures, log, checkpoints and folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from comet_cli.baselines.base import Baseline
+from comet_cli.baselines.card import BaselineCard
+from comet_cli.baselines.folder import build, save_baseline
+from comet_cli.baselines.recipe import BaselineRecipe
+from comet_cli.data.mixture import Pictures
+from comet_cli.errors import CometError
+from comet_cli.evaluation.measure import measure
+from comet_cli.models.device import pick_device
+from comet_cli.training import distributed
+from comet_cli.training.batches import draw_batch, random_seed
+from comet_cli.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
+from comet_cli.training.loading import load_data
+from comet_cli.training.log import Report, TrainingLog
+from comet_cli.training.loop import check_finite
+from comet_cli.training.optimizers import learning_rate
+from comet_cli.training.stopping import StopFlag
+
+
+@dataclass(frozen=True)
+class BaselineResult:
+    """What a call of :func:`train_baseline` reached; see :class:`.TrainingResult`."""
+
+    model: Baseline
+    iteration: int
+    seconds: float
+    finished: bool
+    interrupted: bool
+
+
+def train_baseline(
+    recipe: BaselineRecipe,
+    folder: Path,
+    *,
+    max_seconds: float = math.inf,
+    device: str = "auto",
+    report: Report | None = None,
+    measured: int = 500,
+) -> tuple[BaselineCard, BaselineResult]:
+    """Train a recipe into a folder, going on where an earlier call stopped.
+
+    Args:
+        recipe: the recipe.
+        folder: made if need be.
+        max_seconds: stop after this training time.
+        device: ``auto``, ``cpu``, ``cuda[:n]`` or ``mps``.
+        report: called with each line of the log.
+        measured: held-out pictures that the card's figures are measured on.
+
+    Returns:
+        the card as written and what the training reached.
+
+    Raises:
+        CometError: no such pictures, a loss that is not finite, or several processes.
+    """
+    if distributed.size() > 1:
+        raise CometError("a baseline is trained by one process: start comet without torchrun")
+    images, _, judged = load_data(recipe, measured)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CometError(f"cannot make the folder {folder}: {error.strerror}") from None
+    place = str(pick_device(device))
+    result = fit(recipe, images, folder, max_seconds=max_seconds, device=place, report=report)
+    several = recipe.card.components > 1
+    card = dataclasses.replace(
+        recipe.card,
+        iterations=result.iteration,
+        train_seconds=round(result.seconds, 1),
+        recipe="recipe.toml",
+        figures=measure(result.model, judged.images, judged.masks if several else None),
+    )
+    return save_baseline(result.model, card, folder, {"recipe.toml": recipe.text}), result
+
+
+def fit(
+    recipe: BaselineRecipe,
+    images: Pictures,
+    folder: Path,
+    *,
+    max_seconds: float = math.inf,
+    device: str = "cpu",
+    report: Report | None = None,
+) -> BaselineResult:
+    """Train on pictures (N,R,R,3) uint8, resuming from ``folder`` where it was begun.
+
+    Raises:
+        CometError: the loss is not finite; the last checkpoint stays as it was.
+    """
+    settings = recipe.train
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    model = build(recipe.card).to(device).train()
+    optimizer = model.make_optimizer(settings.learning_rate)
+    restored = load_checkpoint(folder, model, optimizer)
+    state = TrainingState(0, 0.0, {}) if restored is None else restored[0]
+    began, before = time.monotonic(), state.seconds
+    log, stopping = TrainingLog(folder, settings, report), StopFlag(True)
+    noise = torch.Generator()
+
+    def checkpoint() -> None:
+        state.seconds = before + time.monotonic() - began
+        save_checkpoint(folder, model, optimizer, state, recipe.text)
+
+    with stopping:
+        while state.iteration < settings.iterations and not stopping.asked:
+            if time.monotonic() - began >= max_seconds:
+                break
+            x = draw_batch(images, recipe, state.iteration).to(device)
+            noise.manual_seed(random_seed(settings.seed, state.iteration, 1))
+            loss, error = model.loss(x, noise)
+            check_finite("loss", [float(loss.detach())], state.iteration)
+            for group in optimizer.param_groups:
+                group["lr"] = group.get("scale", 1.0) * learning_rate(settings, state.iteration)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+            check_finite("gradient", [float(norm)], state.iteration)
+            optimizer.step()
+            state.iteration += 1
+            log.add(float(loss.detach()), float(error.detach()))
+            now = time.monotonic()
+            if state.iteration % settings.log_every == 0:
+                log.write(log.line(state.iteration, before + now - began))
+            if before + now - began >= state.seconds + settings.checkpoint_minutes * 60:
+                checkpoint()
+    checkpoint()
+    model.eval().requires_grad_(False)
+    finished = state.iteration >= settings.iterations
+    return BaselineResult(model, state.iteration, state.seconds, finished, stopping.asked)
