@@ -7,29 +7,43 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from comet_cli.errors import UsageError
-from comet_cli.formats.files import MAX_INPUT_BYTES, STANDARD, show
+from comet_cli.errors import CometError, UsageError
+from comet_cli.formats.files import MAX_INPUT_BYTES, STANDARD, read_input, show
 
 TRACE_MARK = b"comet-trace"
 NPZ_MARK = "comet_version.npy"
+_FOREIGN = "exists and was not made by comet"
 
 
 def made_by_comet(path: str | Path) -> bool:
-    """Say whether comet wrote a file: a ``.z``, an image with a recipe, a trace or an ``.npz``."""
+    """Say whether comet wrote a file: a ``.z``, a picture, a trace or an ``.npz``.
+
+    A picture that was changed since, in an editor that keeps its recipe, is somebody's work.
+    """
     from comet_cli.formats.components import is_components
-    from comet_cli.formats.picture_recipe import has_recipe
 
     try:
         with open(path, "rb") as file:
             head = file.read(1 << 16)
             if head.startswith(b"\x89PNG"):
-                return has_recipe(head + file.read(MAX_INPUT_BYTES))
+                from comet_cli.formats.images import is_unchanged
+
+                return is_unchanged(head + file.read(MAX_INPUT_BYTES))
             if head.startswith((b"GIF8", b"RIFF")) or head[4:8] == b"ftyp":
                 return TRACE_MARK in head + file.read(MAX_INPUT_BYTES)
             if head.startswith(b"PK"):
                 return NPZ_MARK in zipfile.ZipFile(file).namelist()
             return is_components(head)
     except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def _carries_recipe(path: Path) -> bool:
+    from comet_cli.formats.picture_recipe import has_recipe
+
+    try:
+        return has_recipe(read_input(path))
+    except CometError:
         return False
 
 
@@ -64,7 +78,7 @@ def check_output(path: str | Path, *, force: bool = False, inputs: Sequence[str]
                 "choose another name"
             )
     if path.is_file() and not force and not made_by_comet(path):
+        problem = "was changed after comet made it" if _carries_recipe(path) else _FOREIGN
         raise UsageError(
-            f"'{show(path)}' exists and was not made by comet; "
-            "give --force to replace it, or choose another name"
+            f"'{show(path)}' {problem}; give --force to replace it, or choose another name"
         )

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from comet_cli.drawing.gallery_page import Exhibit, Thumbnail
-from comet_cli.errors import CometError, FileFormatError, UsageError
+from comet_cli.errors import CometError, UsageError
 from comet_cli.formats.files import STANDARD, read_input, show, write_output
-from comet_cli.formats.images import image_facts, load_image, to_bytes
+from comet_cli.formats.images import image_facts, load_whole
 from comet_cli.formats.overwriting import check_output
-from comet_cli.formats.picture_recipe import SIGNATURE, PictureRecipe, read_recipe, recipe_text
+from comet_cli.formats.picture_recipe import PictureRecipe, read_recipe, recipe_text
 from comet_cli.verbs.inspect import recipe_facts
 
 ENDINGS = (".png", ".apng", ".jpg", ".jpeg", ".webp", ".gif")
@@ -30,7 +30,6 @@ SIDE = 768  # of the pictures embedded, at most
 SOURCE_SIDE = 96
 MAX_SOURCES = 12
 MAX_PNG_BYTES = 200_000  # above it a picture is embedded as JPEG
-PLAIN_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 DEFAULT_NAME = "gallery.html"
 
 
@@ -67,7 +66,7 @@ def exhibit(folder: Path, path: str) -> Exhibit:
         return Exhibit(path, error=str(error))
     shown = Exhibit(path, int(facts["width"]), int(facts["height"]), picture)
     try:
-        if not data.startswith(SIGNATURE) or recipe_text(data, where) is None:
+        if recipe_text(data, where) is None:
             return shown
         recipe = read_recipe(data, where)
     except CometError as error:
@@ -102,20 +101,7 @@ def thumbnail(data: bytes, where: str, side: int) -> Thumbnail:
     Raises:
         FileFormatError: not a picture that comet can read.
     """
-    facts = image_facts(data, where)
-    if facts["mode"] not in PLAIN_MODES:  # deep or CMYK: as the networks see it, its middle square
-        square = min(side, int(facts["width"]), int(facts["height"]))
-        return _encode(Image.fromarray(to_bytes(load_image(data, square, where=where))))
-    try:
-        with Image.open(io.BytesIO(data), formats=[str(facts["format"])]) as opened:
-            opened.draft("RGB", (2 * side, 2 * side))
-            image = ImageOps.exif_transpose(opened)
-            if image.has_transparency_data:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            image = image.convert("RGB")
-    except Exception as error:  # Pillow raises many kinds on hostile files
-        raise FileFormatError(f"{where} is a broken image: {show(str(error))}") from None
+    image = load_whole(data, where, at_least=2 * side)
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     return _encode(image)
 
