@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import secrets
@@ -93,7 +94,7 @@ def check_distinct(outputs: Sequence[tuple[str, Path]]) -> None:
         seen[key] = source
 
 
-def write_output(path: str | Path, data: bytes) -> None:
+def write_output(path: str | Path, data: bytes | memoryview) -> None:
     """Write a file whole or not at all: a temporary file beside it, then a rename.
 
     Devices and pipes are written to directly, ``-`` is standard output, and a symbolic link stays
@@ -126,23 +127,24 @@ def write_output(path: str | Path, data: bytes) -> None:
         raise CometError(f"'{show(path)}' cannot be written: {error.strerror}") from None
 
 
-def _write_and_rename(target: Path, data: bytes) -> None:
+def _write_and_rename(target: Path, data: bytes | memoryview) -> None:
     temporary = target.with_name(f".comet-{secrets.token_hex(8)}.tmp")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0))
+    # The system takes the umask, or the folder's access list, off 0666.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    handle = os.open(temporary, flags, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        if target.exists():
-            os.chmod(temporary, target.stat().st_mode & 0o777)
-        else:
-            os.chmod(temporary, 0o666 & ~_umask())
+        _keep_mode(temporary, target)
         os.replace(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+def _keep_mode(new: Path, old: Path) -> None:
+    """Give a file the permissions of the one that it replaces, where the file system has any."""
+    with contextlib.suppress(OSError):
+        mode = os.stat(old).st_mode & 0o777
+        if os.stat(new).st_mode & 0o777 != mode:
+            os.chmod(new, mode)

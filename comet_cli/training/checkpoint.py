@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import io
 import pickle
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from comet_cli.errors import FileFormatError
+from comet_cli.formats.files import write_output
 from comet_cli.training import distributed
 
 NAME = "checkpoint.pt"
@@ -38,7 +38,11 @@ def save_checkpoint(
     state: TrainingState,
     recipe_text: str,
 ) -> None:
-    """Write ``folder/checkpoint.pt`` atomically."""
+    """Write ``folder/checkpoint.pt``, whole or not at all.
+
+    Raises:
+        CometError: no space left, or the file cannot be written; the one before is still there.
+    """
     content = {
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
@@ -47,14 +51,9 @@ def save_checkpoint(
         "seconds": state.seconds,
         "recipe": recipe_text,
     }
-    handle, temporary = tempfile.mkstemp(dir=folder, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(content, file)
-        os.replace(temporary, folder / NAME)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_output(folder / NAME, buffer.getbuffer())
 
 
 def iterations_done(folder: Path) -> int:
