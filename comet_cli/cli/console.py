@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from comet_cli.errors import CometError, CometWarning, UsageError
+from comet_cli.formats.places import reason_of
 
 INTERRUPTED = 130
 SOME_FAILED = 3
@@ -213,6 +214,8 @@ def explain(error: Exception) -> tuple[str, int]:
         return "interrupted", INTERRUPTED
     if isinstance(error, MemoryError) or name == "OutOfMemoryError":
         return "out of memory; use a smaller --size, or --device cpu for a full GPU", 1
+    if isinstance(error, OSError) and error.strerror:
+        return " ".join(reason_of(error).split()), 1
     return (
         f"unexpected {name}: {' '.join(str(error).split()) or 'no message'} "
         "(a bug in comet; set COMET_DEBUG=1 for the traceback)",
