@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
+from comet_cli.cli import streams
 from comet_cli.errors import CometError, CometWarning, UsageError
 from comet_cli.formats.places import reason_of
 
@@ -98,24 +99,37 @@ def check_stdout(output: str | None, as_json: bool) -> None:
 
 
 def print_result(text: str) -> None:
-    """Print a line to stdout as it is: never wrapped, coloured or marked up."""
-    try:
-        print(text, flush=True)
-    except UnicodeEncodeError:  # a file name that is no text in this locale
-        sys.stdout.buffer.write(os.fsencode(text) + b"\n")
-        sys.stdout.buffer.flush()
+    """Print a line to stdout as it is: never wrapped, coloured or marked up.
+
+    Raises:
+        CometError: standard output takes no more.
+    """
+    with streams.standard_output():
+        try:
+            print(text, flush=True)
+        except UnicodeEncodeError:  # a file name that is no text in this locale
+            sys.stdout.buffer.write(os.fsencode(text) + b"\n")
+            sys.stdout.buffer.flush()
 
 
 def print_error(text: str) -> None:
-    """Print a line to stderr."""
+    """Print a line to stderr; one that cannot be printed stops nothing."""
     encoding = sys.stderr.encoding or "utf-8"
     line = text.encode(encoding, "backslashreplace").decode(encoding)
-    print(f"comet: {line}", file=sys.stderr, flush=True)
+    try:
+        print(f"comet: {line}", file=sys.stderr, flush=True)
+    except OSError:
+        streams.silence(sys.stderr)
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """Print the one JSON document of a command."""
-    print(json.dumps(_finite(document), indent=2, allow_nan=False), flush=True)
+    """Print the one JSON document of a command.
+
+    Raises:
+        CometError: standard output takes no more.
+    """
+    with streams.standard_output():
+        print(json.dumps(_finite(document), indent=2, allow_nan=False), flush=True)
 
 
 def _finite(value: Any) -> Any:
@@ -144,6 +158,7 @@ def run(command: Callable[..., Any], args: Sequence[str]) -> int:
         command: ``main`` of the command that Typer made.
         args: without the program's name.
     """
+    streams.open_closed()
     options = list(args)[: list(args).index("--")] if "--" in args else list(args)
     as_json = "--json" in options
     # Pillow logs what is odd about a file; the errors that matter are sentences of ours.
@@ -151,14 +166,13 @@ def run(command: Callable[..., Any], args: Sequence[str]) -> int:
     try:
         with warnings_as_sentences(quiet=not {"-q", "--quiet"}.isdisjoint(options)):
             code = command(args=protect(args), prog_name="comet", standalone_mode=False)
-        sys.stdout.flush()
+        with streams.standard_output():
+            sys.stdout.flush()
         if code == INTERRUPTED:
             return _fail("interrupted", INTERRUPTED, as_json)
         return code if isinstance(code, int) else 0
     except BrokenPipeError:
-        # The reader is gone; keep the interpreter from complaining when it flushes.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.silence(sys.stdout)  # the reader is gone
         return 1
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED, as_json)
@@ -167,6 +181,8 @@ def run(command: Callable[..., Any], args: Sequence[str]) -> int:
             traceback.print_exc()
         sentence, code = explain(error)
         return _fail(sentence, code, as_json)
+    finally:
+        streams.settle()
 
 
 @contextlib.contextmanager
@@ -195,11 +211,11 @@ def warnings_as_sentences(*, quiet: bool) -> Iterator[None]:
 
 
 def _fail(sentence: str, code: int, as_json: bool) -> int:
-    with contextlib.suppress(BrokenPipeError):
-        if as_json:
+    if as_json and sys.stdout not in streams.failed:
+        with contextlib.suppress(CometError, BrokenPipeError):
             print_json({"error": sentence, "exit_code": code})
-        else:
-            print_error(sentence)
+            return code
+    print_error(sentence)
     return code
 
 
@@ -214,6 +230,8 @@ def explain(error: Exception) -> tuple[str, int]:
         return "interrupted", INTERRUPTED
     if isinstance(error, MemoryError) or name == "OutOfMemoryError":
         return "out of memory; use a smaller --size, or --device cpu for a full GPU", 1
+    if isinstance(error, OSError) and streams.is_unprintable(error):
+        return streams.told(error), 1
     if isinstance(error, OSError) and error.strerror:
         return " ".join(reason_of(error).split()), 1
     return (
