@@ -21,6 +21,8 @@ from comet_cli.formats.places import reason_of
 INTERRUPTED = 130
 SOME_FAILED = 3
 _STANDARD_MARK = "\0"
+# What a command that fails has reported before it did.
+_unfinished: dict[str, Any] = {}
 
 
 class Report:
@@ -35,9 +37,18 @@ class Report:
         self.quiet = quiet
         self.document: dict[str, Any] = {}
         self.exit_code = 0
+        self._bar: Any = None
 
     def __enter__(self) -> Report:
-        """Begin a command."""
+        """Begin a command.
+
+        Raises:
+            UsageError: the working folder is gone, which libraries do not survive.
+        """
+        try:
+            os.getcwd()
+        except OSError:
+            raise UsageError("the working folder does not exist any more; cd to another") from None
         return self
 
     def __exit__(
@@ -46,33 +57,39 @@ class Report:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Print the JSON document, unless the command failed: then the error is the document."""
+        """Print the JSON document; that of a command that failed goes out with its error."""
         if error is None and self.as_json:
             print_json(self.document)
+        elif error is not None:
+            _unfinished.update(self.document)
 
     def note(self, sentence: str) -> None:
         """Tell the user something on stderr, unless ``-q``."""
         if not self.quiet:
-            print_error(sentence)
+            with self._aside():
+                print_error(sentence)
 
     def wrote(self, path: str | os.PathLike[str], **facts: Any) -> None:
         """Report a file that was written; its path goes to stdout."""
         self.document.setdefault("outputs", []).append({"path": os.fspath(path), **facts})
         if not self.as_json and os.fspath(path) != "-":
-            print_result(os.fspath(path))
+            with self._aside():
+                print_result(os.fspath(path))
 
     def failed(self, error: object, **facts: Any) -> None:
         """Report one of several inputs that failed; the command goes on, and ends with code 3."""
         self.document.setdefault("failed", []).append({**facts, "error": str(error)})
         self.exit_code = self.document["exit_code"] = SOME_FAILED
         if not self.as_json:
-            print_error(str(error))
+            with self._aside():
+                print_error(" ".join(str(error).split()))
 
     def show(self, document: dict[str, Any], text: str) -> None:
         """Report a result that is not a file: as JSON, or as text."""
         self.document.update(document)
         if not self.as_json:
-            print_result(text)
+            with self._aside():
+                print_result(text)
 
     @contextlib.contextmanager
     def progress(self, label: str) -> Iterator[Callable[[int, int], None] | None]:
@@ -83,9 +100,23 @@ class Report:
         from rich.console import Console
         from rich.progress import Progress
 
-        with Progress(console=Console(stderr=True, markup=False), transient=True) as bar:
-            task = bar.add_task(label, total=None)
+        # Rich would lead standard output to its own console, the terminal.
+        console = Console(stderr=True, markup=False)
+        with Progress(
+            console=console, transient=True, redirect_stdout=False, redirect_stderr=False
+        ) as self._bar:
+            bar, task = self._bar, self._bar.add_task(label, total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
+        self._bar = None
+
+    @contextlib.contextmanager
+    def _aside(self) -> Iterator[None]:
+        """Take the bar away while something else is printed."""
+        if self._bar is not None:
+            self._bar.stop()
+        yield
+        if self._bar is not None:
+            self._bar.start()
 
 
 def check_stdout(output: str | None, as_json: bool) -> None:
@@ -159,6 +190,7 @@ def run(command: Callable[..., Any], args: Sequence[str]) -> int:
         args: without the program's name.
     """
     streams.open_closed()
+    _unfinished.clear()
     options = list(args)[: list(args).index("--")] if "--" in args else list(args)
     as_json = "--json" in options
     # Pillow logs what is odd about a file; the errors that matter are sentences of ours.
@@ -213,7 +245,7 @@ def warnings_as_sentences(*, quiet: bool) -> Iterator[None]:
 def _fail(sentence: str, code: int, as_json: bool) -> int:
     if as_json and sys.stdout not in streams.failed:
         with contextlib.suppress(CometError, BrokenPipeError):
-            print_json({"error": sentence, "exit_code": code})
+            print_json({**_unfinished, "error": sentence, "exit_code": code})
             return code
     print_error(sentence)
     return code

@@ -21,8 +21,13 @@ def show(path: str | Path) -> str:
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in str(path))
 
 
-def check_inputs(paths: Iterable[str]) -> None:
+def check_inputs(paths: Iterable[str], *, together: bool = True) -> None:
     """Check that every input can be opened, before any work.
+
+    Args:
+        paths: the inputs.
+        together: one that cannot be opened stops the others; otherwise a folder, or a link that
+            leads nowhere, as ``*`` finds them too, is left to fail when its turn comes.
 
     Raises:
         UsageError: an input that does not exist or is a folder, or ``-`` given twice.
@@ -31,12 +36,22 @@ def check_inputs(paths: Iterable[str]) -> None:
     for path in paths:
         if path == STANDARD:
             standard += 1
+        elif not together and os.path.lexists(path):
+            continue
         elif os.path.isdir(path):
             raise UsageError(f"'{show(path)}' is a folder, expected a file; name the files in it")
         elif not os.path.exists(path):
-            raise UsageError(f"there is no file '{show(path)}'")
+            raise _missing(path)
     if standard > 1:
         raise UsageError("standard input ('-') can be read once only; save it to a file first")
+
+
+def _missing(path: str | Path) -> UsageError:
+    with contextlib.suppress(OSError, ValueError):
+        return UsageError(
+            f"'{show(path)}' is a link to '{show(os.readlink(path))}', which does not exist"
+        )
+    return UsageError(f"there is no file '{show(path)}'")
 
 
 def read_input(path: str | Path) -> bytes:
@@ -54,7 +69,7 @@ def read_input(path: str | Path) -> bytes:
             with open(path, "rb") as file:
                 data = file.read(MAX_INPUT_BYTES + 1)
     except FileNotFoundError:
-        raise UsageError(f"there is no file '{show(path)}'") from None
+        raise _missing(path) from None
     except IsADirectoryError:
         raise UsageError(f"'{show(path)}' is a folder, expected a file") from None
     except OSError as error:
@@ -125,6 +140,12 @@ def write_output(path: str | Path, data: bytes | memoryview) -> None:
                 "free some space and run the command again"
             ) from None
         raise CometError(f"'{show(path)}' cannot be written: {error.strerror}") from None
+
+
+def mark_kept(path: str | Path) -> None:
+    """Give a file that is kept as it is the present time: for ``make`` it was made now."""
+    with contextlib.suppress(OSError):
+        os.utime(path)
 
 
 def _write_and_rename(target: Path, data: bytes | memoryview) -> None:

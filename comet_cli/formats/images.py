@@ -24,7 +24,7 @@ from comet_cli.formats.picture_recipe import (
     embed_recipe,
     pixels_hash,
 )
-from comet_cli.formats.png_entries import SIGNATURE, only_pixels, profile_in, read_text
+from comet_cli.formats.png_entries import SIGNATURE, only_pixels, profile_in, read_text, stored_hash
 
 FORMATS = (
     *("PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "DIB", "PPM"),
@@ -208,8 +208,10 @@ def decode_png(data: bytes, where: str = "the picture") -> np.ndarray:
 def is_unchanged(png: bytes) -> bool:
     """Say whether comet wrote a PNG and it still shows what comet drew."""
     try:
-        kept = read_text(png, PIXELS_KEYWORD, "the picture")
-        return kept is not None and kept == pixels_hash(decode_png(png))
+        pixels, _, stored = (read_text(png, PIXELS_KEYWORD, "the picture") or b"").partition(b" ")
+        return bool(stored) and (
+            stored == stored_hash(png) or pixels == pixels_hash(decode_png(png))
+        )
     except FileFormatError:
         return False
 

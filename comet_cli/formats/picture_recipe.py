@@ -19,7 +19,7 @@ import numpy as np
 
 from comet_cli.errors import FileFormatError, UsageError
 from comet_cli.formats.components import MAX_COMPONENTS, MAX_LATENT_DIM
-from comet_cli.formats.png_entries import SIGNATURE, add_text, has_text, read_text
+from comet_cli.formats.png_entries import SIGNATURE, add_text, has_text, read_text, stored_hash
 from comet_cli.formats.strict_json import parse_json
 
 FORMAT = "comet-recipe"
@@ -271,7 +271,9 @@ def embed_recipe(png: bytes, recipe: PictureRecipe, pixels: np.ndarray | None = 
         pixels: (H,W,3) uint8, what the PNG shows; their hash tells later whether it still does.
     """
     if pixels is not None:
-        png = add_text(png, PIXELS_KEYWORD, pixels_hash(pixels))
+        # As they are stored as well: where nobody saved the picture again, nothing is decoded.
+        kept = b" ".join((pixels_hash(pixels), stored_hash(png)))
+        png = add_text(png, PIXELS_KEYWORD, kept)
     return add_text(png, KEYWORD, recipe.to_json().encode("utf-8"))
 
 

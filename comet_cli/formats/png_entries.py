@@ -6,6 +6,7 @@ files for the size of a text, or for a wrong checksum of one.
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import zlib
 from collections.abc import Iterator
@@ -58,6 +59,15 @@ def profile_in(png: bytes) -> bytes | None:
         if kind == b"IDAT":
             break
     return None
+
+
+def stored_hash(png: bytes) -> bytes:
+    """Return the hash of a PNG's pixels as they are stored, packed, as text."""
+    found = hashlib.sha256()
+    for kind, start, end in chunks(png):
+        if kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT"):
+            found.update(png[start - 4 : end])
+    return found.hexdigest().encode()
 
 
 def add_text(png: bytes, keyword: bytes, text: bytes) -> bytes:

@@ -31,7 +31,7 @@ def inspect_file(path: str) -> dict[str, Any]:
     """
     if os.path.isdir(path):
         return _inspect_model(path)
-    if path != "-" and not os.path.exists(path):
+    if path != "-" and not os.path.lexists(path):
         raise UsageError(f"there is no file '{show(path)}'; for a model use comet models show")
     data = read_input(path)
     where = f"'{show(path)}'"
