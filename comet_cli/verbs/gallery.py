@@ -27,9 +27,12 @@ from comet_cli.verbs.inspect import recipe_facts
 
 ENDINGS = (".png", ".apng", ".jpg", ".jpeg", ".webp", ".gif")
 SIDE = 768  # of the pictures embedded, at most
+FEW = 24  # of more pictures than this, thumbnails are embedded
+THUMBNAIL_SIDE = 320
 SOURCE_SIDE = 96
 MAX_SOURCES = 12
 MAX_PNG_BYTES = 200_000  # above it a picture is embedded as JPEG
+MAX_THUMBNAIL_BYTES = 40_000  # above it a thumbnail is
 DEFAULT_NAME = "gallery.html"
 
 
@@ -55,13 +58,19 @@ def _reading_order(path: str) -> tuple[Any, ...]:
     return (PurePosixPath(path).parent.as_posix(), numbers, path)
 
 
-def exhibit(folder: Path, path: str) -> Exhibit:
-    """Read one picture of a folder; what is wrong with it becomes its ``error``."""
+def exhibit(folder: Path, path: str, side: int = SIDE) -> Exhibit:
+    """Read one picture of a folder; what is wrong with it becomes its ``error``.
+
+    Args:
+        folder: the folder.
+        path: the picture, relative to it.
+        side: longest side of what the page embeds.
+    """
     where = f"'{show(path)}'"
     try:
         data = read_input(folder / path)
         facts = image_facts(data, where)
-        picture = thumbnail(data, where, SIDE)
+        picture = thumbnail(data, where, side)
     except CometError as error:
         return Exhibit(path, error=str(error))
     shown = Exhibit(path, int(facts["width"]), int(facts["height"]), picture)
@@ -103,16 +112,16 @@ def thumbnail(data: bytes, where: str, side: int) -> Thumbnail:
     """
     image = load_whole(data, where, at_least=2 * side)
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    return _encode(image)
+    return _encode(image, MAX_PNG_BYTES if side > THUMBNAIL_SIDE else MAX_THUMBNAIL_BYTES)
 
 
-def _encode(image: Image.Image) -> Thumbnail:
+def _encode(image: Image.Image, most: int) -> Thumbnail:
     clean = Image.new("RGB", image.size)  # without the metadata of the file
     clean.paste(image)
     for kind, settings in (("png", {"optimize": True}), ("jpeg", {"quality": 88})):
         buffer = io.BytesIO()
         clean.save(buffer, kind, **settings)
-        if len(buffer.getvalue()) <= MAX_PNG_BYTES:
+        if len(buffer.getvalue()) <= most:
             break
     return Thumbnail(f"image/{kind}", buffer.getvalue(), *clean.size)
 
@@ -169,8 +178,9 @@ def write_gallery(
     if not paths:
         raise UsageError(f"there are no pictures in '{show(folder)}' ({', '.join(ENDINGS)})")
     exhibits = []
+    side = SIDE if len(paths) <= FEW else THUMBNAIL_SIDE
     for n, path in enumerate(paths):
-        exhibits.append(exhibit(root, path))
+        exhibits.append(exhibit(root, path, side))
         if progress is not None:
             progress(n + 1, len(paths))
     name = title if title is not None else root.resolve().name or "pictures"
