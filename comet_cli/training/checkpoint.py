@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import pickle
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     state: TrainingState,
     recipe_text: str,
+    pictures: Mapping[str, Any] | None = None,
 ) -> None:
     """Write ``folder/checkpoint.pt``, whole or not at all.
 
@@ -50,19 +52,31 @@ def save_checkpoint(
         "iteration": state.iteration,
         "seconds": state.seconds,
         "recipe": recipe_text,
+        "pictures": dict(pictures or {}),
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
     write_output(folder / NAME, buffer.getbuffer())
 
 
-def iterations_done(folder: Path) -> int:
+@dataclass(frozen=True)
+class Begun:
+    """What a folder's checkpoint says: iterations done, recipe, and pictures held out."""
+
+    iteration: int = 0
+    recipe: str = ""
+    pictures: Mapping[str, Any] = field(default_factory=dict)
+
+
+def look(folder: Path) -> Begun:
     """Return how far a folder's training has come; 0 where none was begun, or none can be read."""
     try:
         content = torch.load(folder / NAME, map_location="cpu", weights_only=True, mmap=True)
-        return int(content["iteration"])
+        return Begun(
+            int(content["iteration"]), str(content["recipe"]), dict(content.get("pictures", {}))
+        )
     except Exception:  # what is wrong with it is for load_checkpoint to say
-        return 0
+        return Begun()
 
 
 def load_checkpoint(
