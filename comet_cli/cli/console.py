@@ -20,7 +20,6 @@ from comet_cli.formats.places import reason_of
 
 INTERRUPTED = 130
 SOME_FAILED = 3
-_STANDARD_MARK = "\0"
 # What a command that fails has reported before it did.
 _unfinished: dict[str, Any] = {}
 
@@ -172,14 +171,29 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def protect(args: Sequence[str]) -> list[str]:
-    """Mark ``-:0,2`` (standard input, with a selection), which would be taken for an option."""
-    return [_STANDARD_MARK + a if a.startswith(("-:", "-[", "-*", "-@")) else a for a in args]
+def takes_selections(command: Any) -> Any:
+    """Let a command, and those in it, take ``-:0,2`` for an argument: no option is called so."""
+    for inner in getattr(command, "commands", {}).values():
+        takes_selections(inner)
+    if hasattr(command, "commands"):
+        return command
+    usual = command.make_parser
 
+    def make_parser(context: Any) -> Any:
+        parser = usual(context)
+        options = parser._process_opts
 
-def unprotect(values: list[str]) -> list[str]:
-    """Undo :func:`protect`."""
-    return [value.removeprefix(_STANDARD_MARK) for value in values]
+        def process(word: str, state: Any) -> None:
+            if word.startswith(("-:", "-[", "-*", "-@")):  # standard input, with a selection
+                state.largs.append(word)
+            else:
+                options(word, state)
+
+        parser._process_opts = process
+        return parser
+
+    command.make_parser = make_parser
+    return command
 
 
 def run(command: Callable[..., Any], args: Sequence[str]) -> int:
@@ -190,6 +204,7 @@ def run(command: Callable[..., Any], args: Sequence[str]) -> int:
         args: without the program's name.
     """
     streams.open_closed()
+    streams.speak_utf8()
     _unfinished.clear()
     options = list(args)[: list(args).index("--")] if "--" in args else list(args)
     as_json = "--json" in options
@@ -197,7 +212,7 @@ def run(command: Callable[..., Any], args: Sequence[str]) -> int:
     logging.getLogger("PIL").addHandler(logging.NullHandler())
     try:
         with warnings_as_sentences(quiet=not {"-q", "--quiet"}.isdisjoint(options)):
-            code = command(args=protect(args), prog_name="comet", standalone_mode=False)
+            code = command(args=list(args), prog_name="comet", standalone_mode=False)
         with streams.standard_output():
             sys.stdout.flush()
         if code == INTERRUPTED:
@@ -262,6 +277,9 @@ def explain(error: Exception) -> tuple[str, int]:
         return "interrupted", INTERRUPTED
     if isinstance(error, MemoryError) or name == "OutOfMemoryError":
         return "out of memory; use a smaller --size, or --device cpu for a full GPU", 1
+    if isinstance(error, ModuleNotFoundError) and (error.name or "comet_cli") != "comet_cli":
+        library = str(error.name).partition(".")[0]
+        return f"the library '{library}' is not installed: pip install {library}", 1
     if isinstance(error, OSError) and streams.is_unprintable(error):
         return streams.told(error), 1
     if isinstance(error, OSError) and error.strerror:

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from comet_cli.cli.completion import complete_selections
-from comet_cli.cli.console import unprotect
 from comet_cli.cli.verb import REPORT, SESSION, Call, verb
 from comet_cli.formats.components import ComponentSet
 from comet_cli.formats.files import show
@@ -25,7 +24,6 @@ def nearest(
         typer.Argument(
             metavar="COMPONENT FILE...",
             help="A component, such as a.z:1, then the .z files or pictures to search.",
-            callback=unprotect,
             autocompletion=complete_selections,
             show_default=False,
         ),

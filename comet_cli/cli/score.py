@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from comet_cli.cli.completion import complete_selections
-from comet_cli.cli.console import unprotect
 from comet_cli.cli.verb import REPORT, SESSION, Call, verb
 from comet_cli.errors import CometError
 from comet_cli.formats.files import show
@@ -22,7 +21,6 @@ def score(
         typer.Argument(
             metavar="IMAGE... SELECTION...",
             help="Pictures to score, and components: a.z, a.z:0,2, b.png:1.",
-            callback=unprotect,
             autocompletion=complete_selections,
             show_default=False,
         ),

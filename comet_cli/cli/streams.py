@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -30,6 +32,18 @@ def open_closed() -> None:
             if not _is_open(number):
                 os.dup2(stream.fileno(), number)
         setattr(sys, name, stream)
+
+
+def speak_utf8() -> None:
+    """Let output hold any text and any file name, whatever the locale's encoding lacks."""
+    for stream in (sys.stdout, sys.stderr):
+        if not isinstance(stream, io.TextIOWrapper):  # replaced by whoever imports us
+            continue
+        name = codecs.lookup(stream.encoding).name
+        if name == "ascii":
+            stream.reconfigure(encoding="utf-8", errors="surrogateescape")
+        elif name != "utf-8":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _is_open(number: int) -> bool:
