@@ -13,7 +13,7 @@ import numpy as np
 
 from comet_cli.errors import CometError
 from comet_cli.formats.files import read_input, show
-from comet_cli.formats.images import write_png
+from comet_cli.formats.images import is_unchanged, write_png
 from comet_cli.formats.overwriting import check_output, made_by_comet
 from comet_cli.formats.picture_recipe import (
     PictureRecipe,
@@ -227,4 +227,5 @@ def is_there(planned: Planned) -> bool:
     settings = {n: v for n, v in found.settings.items() if n not in FOUND - {*recipe.settings}}
     if dataclasses.replace(found, settings=settings).to_json() != recipe.to_json():
         return False
-    return data.endswith(END_OF_PNG) and (request.trace is None or made_by_comet(request.trace))
+    whole = data.endswith(END_OF_PNG) and is_unchanged(data)
+    return whole and (request.trace is None or made_by_comet(request.trace))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import hashlib
 import os
@@ -12,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, cast
+from typing import IO, BinaryIO, cast
 
 from comet_cli.errors import CometError, UsageError
 from comet_cli.formats.files import STANDARD, check_inputs, show
@@ -52,14 +53,29 @@ def spool(path: str) -> BinaryIO:
     try:
         copy = tempfile.TemporaryFile()
         if path == STANDARD:
-            shutil.copyfileobj(sys.stdin.buffer, copy)
+            _copy(sys.stdin.buffer, copy)
         else:
             with open(path, "rb") as source:
-                shutil.copyfileobj(source, copy)
+                _copy(source, copy)
         copy.flush()
+    except UnicodeError:
+        raise CometError(f"the list '{show(path)}' begins as UTF-16, but is not") from None
     except OSError as error:
         raise CometError(f"the list '{show(path)}' cannot be read: {error.strerror}") from None
     return cast(BinaryIO, copy)
+
+
+def _copy(source: IO[bytes], copy: IO[bytes]) -> None:
+    """Copy a list; one in UTF-16, as PowerShell's ``>`` writes, becomes UTF-8."""
+    head = source.read(2)
+    encoding = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}.get(head)
+    if encoding is None:
+        copy.write(head)
+        shutil.copyfileobj(source, copy)
+        return
+    reader = codecs.getreader(encoding)(source)
+    while text := reader.read(1 << 16):
+        copy.write(text.encode("utf-8"))
 
 
 def read_lines(file: BinaryIO) -> Iterator[Line]:

@@ -7,6 +7,7 @@ from functools import partial
 
 from comet_cli.batch.jobs import BadLine, Job, Planned, Result, Sessions, is_there, plan_job
 from comet_cli.batch.rendering import Outcome, Renderer
+from comet_cli.formats.files import mark_kept
 
 # Lines that are planned ahead, in batches, so that others may stand between those that match.
 AHEAD = 4
@@ -66,6 +67,8 @@ class _Window:
         try:
             planned = plan_job(job, self._sessions)
             if self._resume and is_there(planned):
+                for path in planned.job.request.writes:
+                    mark_kept(path)
                 self._results[at] = planned.result("kept")
         except Exception as error:
             self._results[at] = _failure(job, error)

@@ -12,7 +12,7 @@ import typer
 
 from comet_cli.cli import shells
 from comet_cli.cli.completion import words
-from comet_cli.cli.console import print_result, run
+from comet_cli.cli.console import print_result, run, takes_selections
 from comet_cli.cli.help import HelpGroup
 from comet_cli.version import __version__
 
@@ -124,7 +124,7 @@ for verb in VERBS:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    command = typer.main.get_command(app).main
+    command = takes_selections(typer.main.get_command(app)).main
     args = sys.argv[1:] if argv is None else list(argv)
     if not args and os.environ.get(shells.VARIABLE) in shells.SCRIPTS:
         return shells.answer(command)

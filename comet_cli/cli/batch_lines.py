@@ -13,7 +13,7 @@ import typer
 from comet_cli.batch.lists import Line, check_length
 from comet_cli.cli.checks import check_picture_outputs
 from comet_cli.cli.compose import compose
-from comet_cli.cli.console import protect
+from comet_cli.cli.console import takes_selections
 from comet_cli.errors import UsageError
 from comet_cli.formats.files import STANDARD, show
 from comet_cli.formats.strict_json import parse_json
@@ -38,7 +38,7 @@ class LineParser:
         """
         app = typer.Typer(add_completion=False)
         app.command("compose")(compose)
-        self._command: Any = typer.main.get_command(app)
+        self._command: Any = takes_selections(typer.main.get_command(app))
         self._force = force
         self._session = session
 
@@ -92,12 +92,12 @@ class LineParser:
             args = self._arguments(parse_json(os.fsencode(line.text), "the line"))
         else:
             try:
-                args = shlex.split(line.text)
+                args = _split(line.text)
             except ValueError as error:
                 raise UsageError(f"the line cannot be split into words: {error}") from None
             if args[:2] == ["comet", "compose"]:
                 args = args[2:]
-        return self._command.make_context("comet compose", protect(args), help_option_names=[])
+        return self._command.make_context("comet compose", args, help_option_names=[])
 
     def _arguments(self, facts: Mapping[str, Any]) -> list[str]:
         """Write a JSON object as arguments; its keys are the names of options."""
@@ -123,6 +123,13 @@ class LineParser:
                 long = max(parameter.opts, key=len)
                 options += [f"{long}={word}" for word in _words(key, value)]
         return [*options, "--", *selections]
+
+
+def _split(text: str) -> list[str]:
+    """Split a line at spaces outside quotes; a backslash is a letter of a name, as on Windows."""
+    words = shlex.shlex(text, posix=True, punctuation_chars=False)
+    words.whitespace_split, words.commenters, words.escape = True, "", ""
+    return list(words)
 
 
 def _words(key: str, value: Any) -> list[str]:

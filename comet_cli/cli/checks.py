@@ -8,7 +8,7 @@ from pathlib import Path
 from comet_cli.cli.console import check_stdout
 from comet_cli.errors import UsageError
 from comet_cli.formats.files import check_distinct, check_inputs, show
-from comet_cli.formats.overwriting import check_output
+from comet_cli.formats.overwriting import check_outputs
 
 
 def check_picture_outputs(
@@ -18,6 +18,7 @@ def check_picture_outputs(
     as_json: bool,
     reads: Sequence[str] = (),
     also_writes: Sequence[str | None] = (),
+    together: bool = True,
 ) -> None:
     """Check the inputs and the outputs of a verb.
 
@@ -27,12 +28,13 @@ def check_picture_outputs(
         as_json: a JSON document goes to stdout.
         reads: the inputs.
         also_writes: further outputs, or None.
+        together: see :func:`comet_cli.formats.files.check_inputs`.
 
     Raises:
         UsageError: inputs that do not exist, an output that is not a name for a PNG, or that may
-            not be written (:func:`comet_cli.formats.overwriting.check_output`).
+            not be written (:func:`comet_cli.formats.overwriting.check_outputs`).
     """
-    check_inputs(dict.fromkeys(reads))
+    check_inputs(dict.fromkeys(reads), together=together)
     for output in outputs:
         check_stdout(output, as_json)
         path = Path(output)
@@ -43,6 +45,5 @@ def check_picture_outputs(
                 f"write -o '{show(path.with_suffix('.png'))}'"
             )
     every = [*outputs, *(name for name in also_writes if name is not None)]
-    for name in every:
-        check_output(name, force=force, inputs=reads)
+    check_outputs(every, force=force, inputs=reads)
     check_distinct([(name, Path(name)) for name in every])

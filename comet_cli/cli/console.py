@@ -14,11 +14,14 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
+from comet_cli.cli import streams
 from comet_cli.errors import CometError, CometWarning, UsageError
+from comet_cli.formats.places import reason_of
 
 INTERRUPTED = 130
 SOME_FAILED = 3
-_STANDARD_MARK = "\0"
+# What a command that fails has reported before it did.
+_unfinished: dict[str, Any] = {}
 
 
 class Report:
@@ -33,9 +36,18 @@ class Report:
         self.quiet = quiet
         self.document: dict[str, Any] = {}
         self.exit_code = 0
+        self._bar: Any = None
 
     def __enter__(self) -> Report:
-        """Begin a command."""
+        """Begin a command.
+
+        Raises:
+            UsageError: the working folder is gone, which libraries do not survive.
+        """
+        try:
+            os.getcwd()
+        except OSError:
+            raise UsageError("the working folder does not exist any more; cd to another") from None
         return self
 
     def __exit__(
@@ -44,33 +56,39 @@ class Report:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Print the JSON document, unless the command failed: then the error is the document."""
+        """Print the JSON document; that of a command that failed goes out with its error."""
         if error is None and self.as_json:
             print_json(self.document)
+        elif error is not None:
+            _unfinished.update(self.document)
 
     def note(self, sentence: str) -> None:
         """Tell the user something on stderr, unless ``-q``."""
         if not self.quiet:
-            print_error(sentence)
+            with self._aside():
+                print_error(sentence)
 
     def wrote(self, path: str | os.PathLike[str], **facts: Any) -> None:
         """Report a file that was written; its path goes to stdout."""
         self.document.setdefault("outputs", []).append({"path": os.fspath(path), **facts})
         if not self.as_json and os.fspath(path) != "-":
-            print_result(os.fspath(path))
+            with self._aside():
+                print_result(os.fspath(path))
 
     def failed(self, error: object, **facts: Any) -> None:
         """Report one of several inputs that failed; the command goes on, and ends with code 3."""
         self.document.setdefault("failed", []).append({**facts, "error": str(error)})
         self.exit_code = self.document["exit_code"] = SOME_FAILED
         if not self.as_json:
-            print_error(str(error))
+            with self._aside():
+                print_error(" ".join(str(error).split()))
 
     def show(self, document: dict[str, Any], text: str) -> None:
         """Report a result that is not a file: as JSON, or as text."""
         self.document.update(document)
         if not self.as_json:
-            print_result(text)
+            with self._aside():
+                print_result(text)
 
     @contextlib.contextmanager
     def progress(self, label: str) -> Iterator[Callable[[int, int], None] | None]:
@@ -81,9 +99,23 @@ class Report:
         from rich.console import Console
         from rich.progress import Progress
 
-        with Progress(console=Console(stderr=True, markup=False), transient=True) as bar:
-            task = bar.add_task(label, total=None)
+        # Rich would lead standard output to its own console, the terminal.
+        console = Console(stderr=True, markup=False)
+        with Progress(
+            console=console, transient=True, redirect_stdout=False, redirect_stderr=False
+        ) as self._bar:
+            bar, task = self._bar, self._bar.add_task(label, total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
+        self._bar = None
+
+    @contextlib.contextmanager
+    def _aside(self) -> Iterator[None]:
+        """Take the bar away while something else is printed."""
+        if self._bar is not None:
+            self._bar.stop()
+        yield
+        if self._bar is not None:
+            self._bar.start()
 
 
 def check_stdout(output: str | None, as_json: bool) -> None:
@@ -97,24 +129,37 @@ def check_stdout(output: str | None, as_json: bool) -> None:
 
 
 def print_result(text: str) -> None:
-    """Print a line to stdout as it is: never wrapped, coloured or marked up."""
-    try:
-        print(text, flush=True)
-    except UnicodeEncodeError:  # a file name that is no text in this locale
-        sys.stdout.buffer.write(os.fsencode(text) + b"\n")
-        sys.stdout.buffer.flush()
+    """Print a line to stdout as it is: never wrapped, coloured or marked up.
+
+    Raises:
+        CometError: standard output takes no more.
+    """
+    with streams.standard_output():
+        try:
+            print(text, flush=True)
+        except UnicodeEncodeError:  # a file name that is no text in this locale
+            sys.stdout.buffer.write(os.fsencode(text) + b"\n")
+            sys.stdout.buffer.flush()
 
 
 def print_error(text: str) -> None:
-    """Print a line to stderr."""
+    """Print a line to stderr; one that cannot be printed stops nothing."""
     encoding = sys.stderr.encoding or "utf-8"
     line = text.encode(encoding, "backslashreplace").decode(encoding)
-    print(f"comet: {line}", file=sys.stderr, flush=True)
+    try:
+        print(f"comet: {line}", file=sys.stderr, flush=True)
+    except OSError:
+        streams.silence(sys.stderr)
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """Print the one JSON document of a command."""
-    print(json.dumps(_finite(document), indent=2, allow_nan=False), flush=True)
+    """Print the one JSON document of a command.
+
+    Raises:
+        CometError: standard output takes no more.
+    """
+    with streams.standard_output():
+        print(json.dumps(_finite(document), indent=2, allow_nan=False), flush=True)
 
 
 def _finite(value: Any) -> Any:
@@ -126,14 +171,29 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def protect(args: Sequence[str]) -> list[str]:
-    """Mark ``-:0,2`` (standard input, with a selection), which would be taken for an option."""
-    return [_STANDARD_MARK + a if a.startswith(("-:", "-[", "-*", "-@")) else a for a in args]
+def takes_selections(command: Any) -> Any:
+    """Let a command, and those in it, take ``-:0,2`` for an argument: no option is called so."""
+    for inner in getattr(command, "commands", {}).values():
+        takes_selections(inner)
+    if hasattr(command, "commands"):
+        return command
+    usual = command.make_parser
 
+    def make_parser(context: Any) -> Any:
+        parser = usual(context)
+        options = parser._process_opts
 
-def unprotect(values: list[str]) -> list[str]:
-    """Undo :func:`protect`."""
-    return [value.removeprefix(_STANDARD_MARK) for value in values]
+        def process(word: str, state: Any) -> None:
+            if word.startswith(("-:", "-[", "-*", "-@")):  # standard input, with a selection
+                state.largs.append(word)
+            else:
+                options(word, state)
+
+        parser._process_opts = process
+        return parser
+
+    command.make_parser = make_parser
+    return command
 
 
 def run(command: Callable[..., Any], args: Sequence[str]) -> int:
@@ -143,21 +203,23 @@ def run(command: Callable[..., Any], args: Sequence[str]) -> int:
         command: ``main`` of the command that Typer made.
         args: without the program's name.
     """
+    streams.open_closed()
+    streams.speak_utf8()
+    _unfinished.clear()
     options = list(args)[: list(args).index("--")] if "--" in args else list(args)
     as_json = "--json" in options
     # Pillow logs what is odd about a file; the errors that matter are sentences of ours.
     logging.getLogger("PIL").addHandler(logging.NullHandler())
     try:
         with warnings_as_sentences(quiet=not {"-q", "--quiet"}.isdisjoint(options)):
-            code = command(args=protect(args), prog_name="comet", standalone_mode=False)
-        sys.stdout.flush()
+            code = command(args=list(args), prog_name="comet", standalone_mode=False)
+        with streams.standard_output():
+            sys.stdout.flush()
         if code == INTERRUPTED:
             return _fail("interrupted", INTERRUPTED, as_json)
         return code if isinstance(code, int) else 0
     except BrokenPipeError:
-        # The reader is gone; keep the interpreter from complaining when it flushes.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.silence(sys.stdout)  # the reader is gone
         return 1
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED, as_json)
@@ -166,6 +228,8 @@ def run(command: Callable[..., Any], args: Sequence[str]) -> int:
             traceback.print_exc()
         sentence, code = explain(error)
         return _fail(sentence, code, as_json)
+    finally:
+        streams.settle()
 
 
 @contextlib.contextmanager
@@ -194,11 +258,11 @@ def warnings_as_sentences(*, quiet: bool) -> Iterator[None]:
 
 
 def _fail(sentence: str, code: int, as_json: bool) -> int:
-    with contextlib.suppress(BrokenPipeError):
-        if as_json:
-            print_json({"error": sentence, "exit_code": code})
-        else:
-            print_error(sentence)
+    if as_json and sys.stdout not in streams.failed:
+        with contextlib.suppress(CometError, BrokenPipeError):
+            print_json({**_unfinished, "error": sentence, "exit_code": code})
+            return code
+    print_error(sentence)
     return code
 
 
@@ -213,6 +277,13 @@ def explain(error: Exception) -> tuple[str, int]:
         return "interrupted", INTERRUPTED
     if isinstance(error, MemoryError) or name == "OutOfMemoryError":
         return "out of memory; use a smaller --size, or --device cpu for a full GPU", 1
+    if isinstance(error, ModuleNotFoundError) and (error.name or "comet_cli") != "comet_cli":
+        library = str(error.name).partition(".")[0]
+        return f"the library '{library}' is not installed: pip install {library}", 1
+    if isinstance(error, OSError) and streams.is_unprintable(error):
+        return streams.told(error), 1
+    if isinstance(error, OSError) and error.strerror:
+        return " ".join(reason_of(error).split()), 1
     return (
         f"unexpected {name}: {' '.join(str(error).split()) or 'no message'} "
         "(a bug in comet; set COMET_DEBUG=1 for the traceback)",

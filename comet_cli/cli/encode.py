@@ -42,9 +42,18 @@ def encode(
             )
         output = STANDARD
     check_stdout(output, call.as_json)
-    from comet_cli.verbs.encode import encode_files
+    from comet_cli.verbs.encode import Encoded, encode_files
 
     report = call.report
+
+    def tell(result: Encoded) -> None:
+        if result.error is not None:
+            report.failed(result.error, source=result.source)
+        elif result.components is not None:
+            facts = {"source": result.source, **result.components.facts()}
+            facts["components"] = len(result.components)
+            report.wrote(result.output, **facts, reused=result.reused)
+
     with report.progress("encoding") as progress:
         results = encode_files(
             images,
@@ -53,17 +62,10 @@ def encode(
             align=align,
             force=call.force,
             progress=progress,
+            told=tell,
         )
-    for result in results:
-        if result.components is not None:
-            facts = {"source": result.source, **result.components.facts()}
-            facts["components"] = len(result.components)
-            report.wrote(result.output, **facts, reused=result.reused)
     kept = sum(result.reused for result in results)
     if kept:
         report.note(f"{kept} of {len(results)} already encoded; --fresh encodes them again")
-    failed = [result for result in results if result.error is not None]
-    for result in failed:
-        report.failed(result.error, source=result.source)
-    if failed and len(failed) == len(results):
+    if all(result.error is not None for result in results):
         raise CometError(f"none of the {len(results)} pictures could be encoded")

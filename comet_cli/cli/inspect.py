@@ -39,10 +39,12 @@ def inspect(
     found = []
     for path in files:
         try:
-            found.append(inspect_file(path))
+            facts = inspect_file(path)
         except CometError as error:
             report.failed(error, path=path)
+            continue
+        found.append(facts)
+        gap = "\n" if len(found) > 1 else ""
+        report.show({"files": found}, f"{gap}{show(facts['path'])}\n{describe(facts)}")
     if not found:
         raise CometError(f"none of the {len(files)} files could be read")
-    texts = [f"{show(facts['path'])}\n{describe(facts)}" for facts in found]
-    report.show({"files": found}, "\n\n".join(texts))

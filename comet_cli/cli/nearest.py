@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from comet_cli.cli.completion import complete_selections
-from comet_cli.cli.console import unprotect
 from comet_cli.cli.verb import REPORT, SESSION, Call, verb
 from comet_cli.formats.components import ComponentSet
 from comet_cli.formats.files import show
@@ -25,7 +24,6 @@ def nearest(
         typer.Argument(
             metavar="COMPONENT FILE...",
             help="A component, such as a.z:1, then the .z files or pictures to search.",
-            callback=unprotect,
             autocompletion=complete_selections,
             show_default=False,
         ),
@@ -40,17 +38,21 @@ def nearest(
     Example: comet nearest a.z:1 folder/*.z --top 5
     """
     query, *candidates = parse_selections(selections, literal=call.literal)
-    found = find_nearest(query, candidates, top=top, encode=_encoder(call))
     report = call.report
+    found = find_nearest(
+        query,
+        candidates,
+        top=top,
+        encode=_encoder(call),
+        told=lambda path, error: report.failed(error, path=path),
+    )
     if found.other_models:
         report.note(
             f"{len(found.other_models)} of the files left out: not made by model "
             f"'{found.model}' ('{show(found.other_models[0])}' is one)"
         )
     facts = dataclasses.asdict(dataclasses.replace(found, failed=()))
-    report.document.update({**facts, "failed": []})
-    for path, error in found.failed:
-        report.failed(error, path=path)
+    report.document.update({**facts, "failed": report.document.get("failed", [])})
     lines = [
         f"{n.distance:.4f}\t{show(n.path)}:{n.component}\t{n.label}\t{n.source}"
         for n in found.nearest

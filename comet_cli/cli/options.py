@@ -12,7 +12,6 @@ from comet_cli.cli.completion import (
     complete_selections,
     words,
 )
-from comet_cli.cli.console import unprotect
 from comet_cli.energy.solvers import SOLVERS
 
 Selections = Annotated[
@@ -20,7 +19,6 @@ Selections = Annotated[
     typer.Argument(
         metavar="SELECTION...",
         help="Components of .z files or images: a.z, a.z:0,2, a.z:0-2, a.z:1*0.5, a.z:label.",
-        callback=unprotect,
         autocompletion=complete_selections,
         show_default=False,
     ),

@@ -45,9 +45,11 @@ def replay(
             "several replays cannot be written to one file; leave -o away, and each goes "
             "beside its picture: OUT-replay.png"
         )
-    check_inputs(pictures)
+    check_inputs(pictures, together=len(pictures) == 1)
     targets = [replayed_path(picture, output) for picture in pictures]
-    check_picture_outputs(targets, force=call.force, as_json=call.as_json, reads=pictures)
+    check_picture_outputs(
+        targets, force=call.force, as_json=call.as_json, reads=pictures, together=False
+    )
     for picture, target in zip(pictures, targets, strict=True):
         try:
             _replay(call, model, picture, target, alone=len(pictures) == 1)

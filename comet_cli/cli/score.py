@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from comet_cli.cli.completion import complete_selections
-from comet_cli.cli.console import unprotect
 from comet_cli.cli.verb import REPORT, SESSION, Call, verb
 from comet_cli.errors import CometError
 from comet_cli.formats.files import show
@@ -22,7 +21,6 @@ def score(
         typer.Argument(
             metavar="IMAGE... SELECTION...",
             help="Pictures to score, and components: a.z, a.z:0,2, b.png:1.",
-            callback=unprotect,
             autocompletion=complete_selections,
             show_default=False,
         ),
@@ -43,16 +41,18 @@ def score(
 
     Example: comet score folder/*.png a.z:1 --top 10
     """
-    from comet_cli.verbs.score import rank, score_images, split_arguments
+    from comet_cli.verbs.score import PictureScore, rank, score_images, split_arguments
 
     report = call.report
     pictures, selections = split_arguments(arguments, literal=call.literal)
+
+    def tell(picture: PictureScore) -> None:
+        if picture.error is not None:
+            report.failed(picture.error, picture=picture.picture)
+
     with report.progress("scoring") as progress:
-        found = score_images(pictures, selections, call.session(), progress=progress)
-    failed = [p for p in found if p.error is not None]
-    for picture in failed:
-        report.failed(picture.error, picture=picture.picture)
-    if len(failed) == len(found):
+        found = score_images(pictures, selections, call.session(), progress=progress, told=tell)
+    if all(picture.error is not None for picture in found):
         raise CometError(f"none of the {len(found)} pictures could be scored")
     shown = found if top is None else rank(found, top)
     scores = [s for p in shown for s in p.scores]

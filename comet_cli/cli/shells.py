@@ -23,6 +23,7 @@ from typing import Any
 from comet_cli.cli.completion import selected_file
 from comet_cli.errors import CometError, UsageError
 from comet_cli.formats.files import STANDARD, read_input, show, write_output
+from comet_cli.formats.places import home_folder
 from comet_cli.models.library import comet_home
 
 VARIABLE = "_COMET_COMPLETE"
@@ -99,10 +100,10 @@ def install(shell: str) -> list[Path]:
     """
     text = script(shell).encode()
     if shell == "fish":
-        base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+        base = Path(os.environ.get("XDG_CONFIG_HOME") or home_folder() / ".config")
         return [_write(base / "fish" / "conf.d" / "comet.fish", text)]
     target = _write(comet_home() / f"completion.{shell}", text)
-    home = Path.home() if shell == "bash" else Path(os.environ.get("ZDOTDIR") or Path.home())
+    home = home_folder() if shell == "bash" else Path(os.environ.get("ZDOTDIR") or home_folder())
     start = home / f".{shell}rc"
     line = f"source {shlex.quote(str(target))}".encode()
     before = read_input(start) if start.exists() else b""

@@ -14,7 +14,7 @@ import typer
 from comet_cli.cli import options
 from comet_cli.cli.completion import complete_models, words
 from comet_cli.cli.console import INTERRUPTED, Report
-from comet_cli.errors import UsageError
+from comet_cli.errors import CometError, UsageError
 
 _RECIPE_OPTIONS: tuple[str, ...] = ("--data", "--preset", "--from", "--keep", "--name")
 _RECIPE_OPTIONS += ("--components", "--latent-dim", "--size", "--iterations")
@@ -76,6 +76,10 @@ def train(
         typer.Option("--max-time", metavar="MINUTES", help="Stop after so many minutes."),
     ] = None,
     device: options.Device = "auto",
+    force: Annotated[
+        bool,
+        typer.Option("--force", "-f", help="Go on with another recipe, or with other pictures."),
+    ] = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -134,6 +138,7 @@ def train(
                     report=told,
                     begin=partial(_keep_recipe, report, folder, text) if text else None,
                     estimate=None if report.quiet else partial(_say_estimate, report),
+                    force=force,
                 )
             if not result.finished:
                 report.note(
@@ -146,6 +151,10 @@ def train(
                     finished=result.finished,
                     seconds=round(result.seconds, 1),
                     figures=card.figures,
+                )
+            if result.unsaved:
+                raise CometError(
+                    f"the model is in {folder}, but nothing can go on from it: {result.unsaved}"
                 )
             if result.interrupted:  # inside, so that --json prints the error alone
                 raise typer.Exit(INTERRUPTED)

@@ -12,6 +12,7 @@ import typer
 from comet_cli.cli import options
 from comet_cli.cli.checks import check_picture_outputs
 from comet_cli.cli.console import Report
+from comet_cli.cli.streams import standard_name
 
 if TYPE_CHECKING:
     from comet_cli.inputs.session import Session
@@ -95,6 +96,8 @@ def verb(*shared: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         def command(**given: Any) -> None:
+            if isinstance(given.get("output"), str):
+                given["output"] = standard_name(given["output"])
             common = {name: given.pop(name) for name in shared}
             quiet, as_json = bool(common.get("quiet")), bool(common.get("as_json"))
             with Report(as_json=as_json, quiet=quiet) as report:

@@ -102,7 +102,9 @@ class Trace:
             **options,
         )
         data = buffer.getvalue()
-        return embed_recipe(data, recipe) if kind == "PNG" and recipe is not None else data
+        if kind != "PNG" or recipe is None:
+            return data
+        return embed_recipe(data, recipe, np.asarray(images[0]))
 
 
 def _encode_video(frames: list[np.ndarray], mark: str) -> bytes:

@@ -17,6 +17,7 @@ from typing import Any
 
 from comet_cli.errors import CometError
 from comet_cli.formats.files import write_output
+from comet_cli.formats.places import expanded, home_folder
 
 # A file that changed again within the resolution of its times would look unchanged.
 _SETTLED_NS = 2_000_000_000
@@ -30,16 +31,16 @@ Facts = tuple[int, int, int, int]
 def cache_home() -> Path:
     """The folder of caches: ``COMET_CACHE``, ``COMET_HOME/cache`` or the platform's."""
     if folder := os.environ.get("COMET_CACHE"):
-        return Path(folder).expanduser()
+        return expanded(folder)
     if home := os.environ.get("COMET_HOME"):
-        return Path(home).expanduser() / "cache"
+        return expanded(home) / "cache"
     if sys.platform == "win32":
         local = os.environ.get("LOCALAPPDATA")
-        return (Path(local) if local else Path.home() / "AppData" / "Local") / "comet" / "cache"
+        return (Path(local) if local else home_folder() / "AppData" / "Local") / "comet" / "cache"
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "comet"
+        return home_folder() / "Library" / "Caches" / "comet"
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "comet"
+    return (Path(base) if base else home_folder() / ".cache") / "comet"
 
 
 class Fingerprints:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import secrets
@@ -20,8 +21,13 @@ def show(path: str | Path) -> str:
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in str(path))
 
 
-def check_inputs(paths: Iterable[str]) -> None:
+def check_inputs(paths: Iterable[str], *, together: bool = True) -> None:
     """Check that every input can be opened, before any work.
+
+    Args:
+        paths: the inputs.
+        together: one that cannot be opened stops the others; otherwise a folder, or a link that
+            leads nowhere, as ``*`` finds them too, is left to fail when its turn comes.
 
     Raises:
         UsageError: an input that does not exist or is a folder, or ``-`` given twice.
@@ -30,12 +36,22 @@ def check_inputs(paths: Iterable[str]) -> None:
     for path in paths:
         if path == STANDARD:
             standard += 1
+        elif not together and os.path.lexists(path):
+            continue
         elif os.path.isdir(path):
             raise UsageError(f"'{show(path)}' is a folder, expected a file; name the files in it")
         elif not os.path.exists(path):
-            raise UsageError(f"there is no file '{show(path)}'")
+            raise _missing(path)
     if standard > 1:
         raise UsageError("standard input ('-') can be read once only; save it to a file first")
+
+
+def _missing(path: str | Path) -> UsageError:
+    with contextlib.suppress(OSError, ValueError):
+        return UsageError(
+            f"'{show(path)}' is a link to '{show(os.readlink(path))}', which does not exist"
+        )
+    return UsageError(f"there is no file '{show(path)}'")
 
 
 def read_input(path: str | Path) -> bytes:
@@ -53,7 +69,7 @@ def read_input(path: str | Path) -> bytes:
             with open(path, "rb") as file:
                 data = file.read(MAX_INPUT_BYTES + 1)
     except FileNotFoundError:
-        raise UsageError(f"there is no file '{show(path)}'") from None
+        raise _missing(path) from None
     except IsADirectoryError:
         raise UsageError(f"'{show(path)}' is a folder, expected a file") from None
     except OSError as error:
@@ -93,7 +109,7 @@ def check_distinct(outputs: Sequence[tuple[str, Path]]) -> None:
         seen[key] = source
 
 
-def write_output(path: str | Path, data: bytes) -> None:
+def write_output(path: str | Path, data: bytes | memoryview) -> None:
     """Write a file whole or not at all: a temporary file beside it, then a rename.
 
     Devices and pipes are written to directly, ``-`` is standard output, and a symbolic link stays
@@ -126,23 +142,30 @@ def write_output(path: str | Path, data: bytes) -> None:
         raise CometError(f"'{show(path)}' cannot be written: {error.strerror}") from None
 
 
-def _write_and_rename(target: Path, data: bytes) -> None:
+def mark_kept(path: str | Path) -> None:
+    """Give a file that is kept as it is the present time: for ``make`` it was made now."""
+    with contextlib.suppress(OSError):
+        os.utime(path)
+
+
+def _write_and_rename(target: Path, data: bytes | memoryview) -> None:
     temporary = target.with_name(f".comet-{secrets.token_hex(8)}.tmp")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0))
+    # The system takes the umask, or the folder's access list, off 0666.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    handle = os.open(temporary, flags, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        if target.exists():
-            os.chmod(temporary, target.stat().st_mode & 0o777)
-        else:
-            os.chmod(temporary, 0o666 & ~_umask())
+        _keep_mode(temporary, target)
         os.replace(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+def _keep_mode(new: Path, old: Path) -> None:
+    """Give a file the permissions of the one that it replaces, where the file system has any."""
+    with contextlib.suppress(OSError):
+        mode = os.stat(old).st_mode & 0o777
+        if os.stat(new).st_mode & 0o777 != mode:
+            os.chmod(new, mode)

@@ -1,8 +1,7 @@
 """Pictures: from any image file to a square float array, and back to a PNG.
 
 What a picture goes through, in this order: its EXIF rotation is applied; its middle square is cut
-out; it becomes RGB (CMYK through its own colour profile where it has one; transparency is laid on
-white; 16-bit and floating-point values keep their precision); it is resized with antialiasing.
+out; it becomes sRGB (:mod:`comet_cli.formats.channels`); it is resized with antialiasing.
 """
 
 from __future__ import annotations
@@ -10,16 +9,22 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from comet_cli.errors import FileFormatError
+from comet_cli.formats.channels import pillow_is_silent, remember_depth, to_channels
 from comet_cli.formats.files import read_input, show, write_output
-from comet_cli.formats.picture_recipe import PictureRecipe, embed_recipe
+from comet_cli.formats.picture_recipe import (
+    PIXELS_KEYWORD,
+    PictureRecipe,
+    embed_recipe,
+    pixels_hash,
+)
+from comet_cli.formats.png_entries import SIGNATURE, only_pixels, profile_in, read_text, stored_hash
 
 FORMATS = (
     *("PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "DIB", "PPM"),
@@ -45,20 +50,21 @@ def load_image(source: str | Path | bytes, size: int, *, where: str = "") -> np.
     """
     name = where or ("the image" if isinstance(source, bytes) else f"'{show(source)}'")
     data = source if isinstance(source, bytes) else read_input(source)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's warnings about odd files; ours are errors
-        return _resize(_to_channels(_middle_square(_open(data, name)), name), size)
+    return _resize(to_channels(_middle_square(_open(data, name)), name), size)
 
 
-def load_whole(data: bytes, where: str = "the image") -> Image.Image:
-    """Return an image file as 8-bit RGB, rotated by its EXIF entry, not cropped or resized.
+def load_whole(data: bytes, where: str = "the image", *, at_least: int = 0) -> Image.Image:
+    """Return an image file as 8-bit RGB, rotated by its EXIF entry, not cropped.
+
+    Args:
+        data: the file.
+        where: named in error messages.
+        at_least: a JPEG may be decoded at a smaller size with sides not below this; 0: it is not.
 
     Raises:
         FileFormatError: see :func:`load_image`.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's warnings about odd files; ours are errors
-        image = _to_channels(_open(data, where), where)[0]
+    image = to_channels(_open(data, where, at_least), where)
     if image.mode == "F":
         image = Image.fromarray((np.asarray(image) * 255 + 0.5).astype(np.uint8))
     return image.convert("RGB")
@@ -95,9 +101,10 @@ def _identify(data: bytes, where: str) -> Image.Image:
         Image.init()
         # A list, because some of Pillow's other readers start programs (EPS: Ghostscript).
         formats = [f for f in FORMATS if f in Image.OPEN]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data), formats=formats)
+        with pillow_is_silent():
+            image = Image.open(io.BytesIO(only_pixels(data)), formats=formats)
+        if profile := profile_in(data):
+            image.info["icc_profile"] = profile
     except Image.DecompressionBombError:
         raise FileFormatError(too_large) from None
     except UnidentifiedImageError:
@@ -113,16 +120,21 @@ def _identify(data: bytes, where: str) -> Image.Image:
     return image
 
 
-def _open(data: bytes, where: str) -> Image.Image:
+def _open(data: bytes, where: str, at_least: int = 0) -> Image.Image:
     """Decode an image and rotate it by its EXIF entry."""
     image = _identify(data, where)
     try:
-        image.load()
+        with pillow_is_silent():
+            if at_least:
+                image.draft("RGB", (at_least, at_least))
+            image.load()
+        remember_depth(image, data)
     except Exception as error:
         text = str(error)
         kind = "truncated" if "truncated" in text or isinstance(error, EOFError) else "broken"
         raise FileFormatError(f"{where} is a {kind} image: {_reason(error)}") from None
-    with contextlib.suppress(Exception):  # a broken EXIF block says nothing about the pixels
+    # A broken EXIF block says nothing about the pixels.
+    with contextlib.suppress(Exception), pillow_is_silent():
         ImageOps.exif_transpose(image, in_place=True)
     return image
 
@@ -137,58 +149,14 @@ def _middle_square(image: Image.Image) -> Image.Image:
     return square
 
 
-def _to_channels(image: Image.Image, where: str) -> list[Image.Image]:
-    """Return an RGB image, or one mode-F image in [0, 1] where 8 bits would lose precision."""
-    if image.mode.startswith("I") or image.mode == "F":
-        return [Image.fromarray(_deep_values(image, where))]
-    if image.mode == "CMYK":
-        image = _from_cmyk(image)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return [image if image.mode == "RGB" else image.convert("RGB")]
-
-
-def _deep_values(image: Image.Image, where: str) -> np.ndarray:
-    values = np.asarray(image).astype(np.float64)
-    if not np.isfinite(values).all():
-        raise FileFormatError(f"{where} holds pixels that are not finite")
-    low, high = values.min(), values.max()
-    if image.mode == "F" and high <= 1:
-        scale = 1.0
-    elif image.mode == "F" and high <= 255:
-        scale = 255.0
-    else:
-        scale = 65535.0
-    if low < 0 or high > scale:
-        raise FileFormatError(
-            f"{where} holds pixel values from {low:g} to {high:g}; expected 0 to 1, 255 or 65535"
-        )
-    return (values / scale).astype(np.float32)
-
-
-def _from_cmyk(image: Image.Image) -> Image.Image:
-    profile = image.info.get("icc_profile")
-    if profile:
-        try:
-            converted = ImageCms.profileToProfile(
-                image, io.BytesIO(profile), ImageCms.createProfile("sRGB"), outputMode="RGB"
-            )
-            if converted is not None:
-                return converted
-        except (ImageCms.PyCMSError, ImportError, OSError, ValueError):
-            pass
-    return image.convert("RGB")
-
-
-def _resize(channels: list[Image.Image], size: int) -> np.ndarray:
+def _resize(image: Image.Image, size: int) -> np.ndarray:
     # Pillow's filters widen with the reduction, so this is antialiased.
-    resized = [c.resize((size, size), Image.Resampling.BICUBIC) for c in channels]
-    if len(resized) == 1 and resized[0].mode == "RGB":
-        values = np.asarray(resized[0], dtype=np.float32).transpose(2, 0, 1) / np.float32(255)
+    resized = image.resize((size, size), Image.Resampling.BICUBIC)
+    values = np.asarray(resized, dtype=np.float32)
+    if resized.mode == "RGB":
+        values = values.transpose(2, 0, 1) / np.float32(255)
     else:
-        values = np.stack([np.asarray(r, dtype=np.float32) for r in resized * 3])
+        values = np.stack([values] * 3)
     return np.ascontiguousarray(values.clip(0, 1))
 
 
@@ -223,22 +191,29 @@ def encode_png(pixels: np.ndarray, recipe: PictureRecipe | None = None) -> bytes
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", optimize=False)
     data = buffer.getvalue()
-    return data if recipe is None else embed_recipe(data, recipe)
+    return data if recipe is None else embed_recipe(data, recipe, pixels)
 
 
 def decode_png(data: bytes, where: str = "the picture") -> np.ndarray:
-    """Return the pixels (H,W,3) uint8 of a PNG that comet wrote.
+    """Return the pixels (H,W,3) uint8 of a PNG, in whatever form a program has saved it again.
 
     Raises:
-        FileFormatError: not such a PNG.
+        FileFormatError: not a PNG, or a broken one.
     """
-    image = _identify(data, where)
-    if image.format != "PNG" or image.mode != "RGB":
-        raise FileFormatError(f"{where} is not an RGB PNG")
+    if not data.startswith(SIGNATURE):
+        raise FileFormatError(f"{where} is not a PNG")
+    return np.array(load_whole(data, where))
+
+
+def is_unchanged(png: bytes) -> bool:
+    """Say whether comet wrote a PNG and it still shows what comet drew."""
     try:
-        return np.array(image)
-    except Exception as error:
-        raise FileFormatError(f"{where} is a broken image: {_reason(error)}") from None
+        pixels, _, stored = (read_text(png, PIXELS_KEYWORD, "the picture") or b"").partition(b" ")
+        return bool(stored) and (
+            stored == stored_hash(png) or pixels == pixels_hash(decode_png(png))
+        )
+    except FileFormatError:
+        return False
 
 
 def save_png(picture: Any, path: str | Path, recipe: PictureRecipe | None = None) -> None:

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import os
+import stat
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from comet_cli.errors import UsageError
-from comet_cli.formats.files import MAX_INPUT_BYTES, STANDARD, show
+from comet_cli.errors import CometError, UsageError
+from comet_cli.formats.files import MAX_INPUT_BYTES, STANDARD, read_input, show
 
 TRACE_MARK = b"comet-trace"
 NPZ_MARK = "comet_version.npy"
+MAX_NAME_BYTES = 255
+_FOREIGN = "exists and was not made by comet"
 
 
 def made_by_comet(path: str | Path) -> bool:
-    """Say whether comet wrote a file: a ``.z``, an image with a recipe, a trace or an ``.npz``."""
+    """Say whether comet wrote a file: a ``.z``, a picture, a trace or an ``.npz``.
+
+    A picture that was changed since, in an editor that keeps its recipe, is somebody's work.
+    """
     from comet_cli.formats.components import is_components
-    from comet_cli.formats.picture_recipe import has_recipe
 
     try:
         with open(path, "rb") as file:
             head = file.read(1 << 16)
             if head.startswith(b"\x89PNG"):
-                return has_recipe(head + file.read(MAX_INPUT_BYTES))
+                from comet_cli.formats.images import is_unchanged
+
+                return is_unchanged(head + file.read(MAX_INPUT_BYTES))
             if head.startswith((b"GIF8", b"RIFF")) or head[4:8] == b"ftyp":
                 return TRACE_MARK in head + file.read(MAX_INPUT_BYTES)
             if head.startswith(b"PK"):
@@ -33,38 +40,80 @@ def made_by_comet(path: str | Path) -> bool:
         return False
 
 
-def check_output(path: str | Path, *, force: bool = False, inputs: Sequence[str] = ()) -> None:
-    """Check that an output may be written, before any work.
+def _carries_recipe(path: Path) -> bool:
+    from comet_cli.formats.picture_recipe import has_recipe
+
+    try:
+        return has_recipe(read_input(path))
+    except CometError:
+        return False
+
+
+def check_output(path: str | Path, *, force: bool = False, inputs: Iterable[str] = ()) -> None:
+    """Check that one output may be written; see :func:`check_outputs`."""
+    check_outputs([path], force=force, inputs=inputs)
+
+
+def check_outputs(
+    paths: Iterable[str | Path], *, force: bool = False, inputs: Iterable[str] = ()
+) -> None:
+    """Check that outputs may be written, before any work.
 
     Args:
-        path: the destination; ``-`` is standard output.
-        force: replace a file that comet did not make.
+        paths: the destinations; ``-`` is standard output.
+        force: replace files that comet did not make.
         inputs: what the command reads; never overwritten, not even with ``force``.
 
     Raises:
-        UsageError: the folder does not exist, the path is a folder or an input, or a file that
-            comet did not make is there already.
+        UsageError: a folder does not exist or cannot be written, the path is a folder or an input,
+            or a file that comet did not make is there already.
     """
-    if str(path) == STANDARD:
+    read = {_identity(_stat(source)) for source in inputs if source != STANDARD} - {None}
+    folders: set[Path] = set()
+    for path in paths:
+        if str(path) != STANDARD:
+            _check(Path(path), force, read, folders)
+
+
+def _stat(path: str | Path) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except (OSError, ValueError):
+        return None
+
+
+def _identity(found: os.stat_result | None) -> tuple[int, int] | None:
+    """Return what a file is, whatever it is called; None where there is none."""
+    return None if found is None else (found.st_dev, found.st_ino)
+
+
+def _check(path: Path, force: bool, read: Collection[object], folders: set[Path]) -> None:
+    if path.parent not in folders:
+        _check_folder(path.parent)
+        folders.add(path.parent)
+    found = _stat(path)
+    if found is None:
+        if len(os.fsencode(path.name)) > MAX_NAME_BYTES:
+            raise UsageError(f"the output '{show(path)}' has a name of more than 255 bytes")
         return
-    path = Path(path)
-    if not path.parent.is_dir():
-        folder = show(path.parent)
-        raise UsageError(
-            f"the output folder '{folder}' does not exist; make it: mkdir -p '{folder}'"
-        )
-    if path.is_dir():
+    if stat.S_ISDIR(found.st_mode):
         raise UsageError(f"the output '{show(path)}' is a folder, expected a file name")
-    if not path.exists():
-        return
-    for source in inputs:
-        if source != STANDARD and os.path.exists(source) and os.path.samefile(path, source):
-            raise UsageError(
-                f"the output '{show(path)}' is also an input, and inputs are never overwritten; "
-                "choose another name"
-            )
-    if path.is_file() and not force and not made_by_comet(path):
+    if _identity(found) in read:
         raise UsageError(
-            f"'{show(path)}' exists and was not made by comet; "
-            "give --force to replace it, or choose another name"
+            f"the output '{show(path)}' is also an input, and inputs are never overwritten; "
+            "choose another name"
         )
+    if stat.S_ISREG(found.st_mode) and not force and not made_by_comet(path):
+        problem = "was changed after comet made it" if _carries_recipe(path) else _FOREIGN
+        raise UsageError(
+            f"'{show(path)}' {problem}; give --force to replace it, or choose another name"
+        )
+
+
+def _check_folder(folder: Path) -> None:
+    if not os.path.isdir(folder):
+        raise UsageError(
+            f"the output folder '{show(folder)}' does not exist; make it: mkdir -p '{show(folder)}'"
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"the output folder '{show(folder)}' cannot be written")

@@ -1,33 +1,33 @@
 """Recipes: what was done to make a picture, embedded in its PNG, enough to make it again.
 
 A recipe holds the latents themselves, so no ``.z`` is needed, and no path, user or host name. It
-is sorted JSON in one uncompressed iTXt entry ``comet``.
+is sorted JSON in an uncompressed iTXt entry ``comet``.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 import math
-import struct
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from comet_cli.errors import FileFormatError
+from comet_cli.errors import FileFormatError, UsageError
 from comet_cli.formats.components import MAX_COMPONENTS, MAX_LATENT_DIM
+from comet_cli.formats.png_entries import SIGNATURE, add_text, has_text, read_text, stored_hash
 from comet_cli.formats.strict_json import parse_json
 
 FORMAT = "comet-recipe"
 VERSION = 1
 KEYWORD = b"comet"
-MAX_RECIPE_BYTES = 64 << 20
+PIXELS_KEYWORD = b"comet-pixels"
+MAX_WRITTEN_BYTES = 60 << 20  # Pillow reads at most 64 MiB of text
 VERBS = ("compose", "decompose", "gradients", "recombine")
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 Setting = str | int | float | bool | None
 
 
@@ -222,7 +222,8 @@ def _from_facts(cls: type[PictureRecipe], facts: dict[str, Any]) -> PictureRecip
 
 def _parse_row(facts: dict[str, Any], models: int) -> RecipeRow:
     _need(isinstance(facts["terms"], list) and bool(facts["terms"]), "terms must be a list")
-    _need(len(facts["terms"]) <= MAX_COMPONENTS, "there are too many terms")
+    count = len(facts["terms"])
+    _need(count <= MAX_COMPONENTS, f"there are {count} terms, at most {MAX_COMPONENTS} can be")
     terms = tuple(_parse_term(term, models) for term in facts["terms"])
     picture = _base64(facts["picture"], "a picture")
     return RecipeRow(_text(facts["name"], "a name"), terms, picture)
@@ -242,29 +243,45 @@ def _parse_term(facts: dict[str, Any], models: int) -> RecipeTerm:
     return RecipeTerm(model, z, float(weight), component, label, mask)
 
 
-def _chunks(png: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (type, start, end) of each chunk's data; stop where the file ends or makes no sense."""
-    at = len(SIGNATURE)
-    while png.startswith(SIGNATURE) and at + 12 <= len(png):
-        (length,) = struct.unpack(">I", png[at : at + 4])
-        kind, start = png[at + 4 : at + 8], at + 8
-        if start + length + 4 > len(png):
-            return
-        yield kind, start, start + length
-        if kind == b"IEND":
-            return
-        at = start + length + 4
+def check_readable(recipe: PictureRecipe) -> None:
+    """Check, before any work, that a picture's recipe will be read by comet and open elsewhere.
 
-
-def embed_recipe(png: bytes, recipe: PictureRecipe) -> bytes:
-    """Return a PNG with the recipe in an iTXt entry, right after its header."""
+    Raises:
+        UsageError: it is longer, or holds more, than readers take.
+    """
     text = recipe.to_json().encode("utf-8")
-    body = b"iTXt" + KEYWORD + b"\0" + b"\0\0" + b"\0" + b"\0" + text
-    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
-    for kind, _, end in _chunks(png):
-        if kind == b"IHDR":
-            return png[: end + 4] + chunk + png[end + 4 :]
-    raise FileFormatError("a recipe can be written into a PNG only")
+    remedy = "compose less, or give --no-metadata to write the picture without a recipe"
+    if len(text) > MAX_WRITTEN_BYTES:
+        raise UsageError(
+            f"the recipe in the picture would have {len(text) >> 20} MiB, more than "
+            f"{MAX_WRITTEN_BYTES >> 20}, which other programs refuse; {remedy}"
+        )
+    try:
+        PictureRecipe.from_json(text, "the recipe in the picture")
+    except FileFormatError as error:
+        raise UsageError(f"{error}; {remedy}") from None
+
+
+def embed_recipe(png: bytes, recipe: PictureRecipe, pixels: np.ndarray | None = None) -> bytes:
+    """Return a PNG with the recipe in an iTXt entry, right after its header.
+
+    Args:
+        png: the picture.
+        recipe: how it was made.
+        pixels: (H,W,3) uint8, what the PNG shows; their hash tells later whether it still does.
+    """
+    if pixels is not None:
+        # As they are stored as well: where nobody saved the picture again, nothing is decoded.
+        kept = b" ".join((pixels_hash(pixels), stored_hash(png)))
+        png = add_text(png, PIXELS_KEYWORD, kept)
+    return add_text(png, KEYWORD, recipe.to_json().encode("utf-8"))
+
+
+def pixels_hash(pixels: np.ndarray) -> bytes:
+    """Return the hash of a picture (H,W,3) uint8, as text."""
+    content = np.ascontiguousarray(pixels, np.uint8)
+    shape = " ".join(map(str, content.shape))
+    return hashlib.sha256(shape.encode() + b"\0" + content.tobytes()).hexdigest().encode()
 
 
 def recipe_text(png: bytes, where: str = "the image") -> bytes | None:
@@ -273,36 +290,12 @@ def recipe_text(png: bytes, where: str = "the image") -> bytes | None:
     Raises:
         FileFormatError: the entry is broken, or unpacks to more than 64 MiB.
     """
-    for kind, start, end in _chunks(png):
-        if kind != b"iTXt" or png[start : start + len(KEYWORD) + 1] != KEYWORD + b"\0":
-            continue
-        if zlib.crc32(png[start - 4 : end]) != struct.unpack(">I", png[end : end + 4])[0]:
-            raise FileFormatError(f"the recipe in {where} is damaged: its checksum is wrong")
-        rest = png[start + len(KEYWORD) + 1 : end]
-        packed, parts = rest[:1], rest[2:].split(b"\0", 2)
-        if len(parts) < 3:
-            raise FileFormatError(f"the recipe in {where} is damaged")
-        return _unpack(parts[2], where) if packed == b"\1" else parts[2]
-    return None
-
-
-def _unpack(data: bytes, where: str) -> bytes:
-    unpacker = zlib.decompressobj()
-    try:
-        text = unpacker.decompress(data, MAX_RECIPE_BYTES)
-    except zlib.error:
-        raise FileFormatError(f"the recipe in {where} is damaged") from None
-    if unpacker.unconsumed_tail:
-        raise FileFormatError(f"the recipe in {where} unpacks to more than 64 MiB")
-    return text
+    return read_text(png, KEYWORD, where)
 
 
 def has_recipe(png: bytes) -> bool:
     """Say whether a PNG carries a ``comet`` entry, whatever is in it."""
-    return any(
-        kind == b"iTXt" and png.startswith(KEYWORD + b"\0", start)
-        for kind, start, _ in _chunks(png)
-    )
+    return has_text(png, KEYWORD)
 
 
 def read_recipe(png: bytes, where: str = "the image") -> PictureRecipe:

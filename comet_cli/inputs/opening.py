@@ -7,7 +7,13 @@ from collections.abc import Sequence
 import torch
 
 from comet_cli.formats.files import check_inputs
-from comet_cli.formats.picture_recipe import ModelReference, PictureRecipe, RecipeRow, RecipeTerm
+from comet_cli.formats.picture_recipe import (
+    ModelReference,
+    PictureRecipe,
+    RecipeRow,
+    RecipeTerm,
+    check_readable,
+)
 from comet_cli.inputs.selection import Selection
 from comet_cli.inputs.session import Opened, Session
 from comet_cli.version import __version__
@@ -37,9 +43,15 @@ class RecipeDraft:
     def finish(
         self, verb: str, settings: dict[str, str | int | float | bool | None]
     ) -> PictureRecipe:
-        """Return the recipe."""
+        """Return the recipe.
+
+        Raises:
+            UsageError: one that no picture can hold.
+        """
         versions = {"comet": __version__, "torch": str(torch.__version__)}
-        return PictureRecipe(verb, tuple(self.models), tuple(self.rows), settings, versions)
+        recipe = PictureRecipe(verb, tuple(self.models), tuple(self.rows), settings, versions)
+        check_readable(recipe)
+        return recipe
 
 
 def open_selections(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from comet_cli.errors import CometError, FileFormatError, UsageError
 from comet_cli.formats.files import write_output
+from comet_cli.formats.places import holds
 from comet_cli.models.card import ModelCard
 from comet_cli.version import __version__
 
@@ -167,9 +168,9 @@ def save_state(
 
 def refuse_to_replace(folder: Path, overwrite: bool) -> None:
     """Raise CometError if a model may not be written to ``folder``."""
-    if folder.exists() and not folder.is_dir():
+    if os.path.exists(folder) and not os.path.isdir(folder):
         raise CometError(f"{folder} is a file, expected a folder for the model")
-    if (folder / CARD).exists() and not overwrite:
+    if not overwrite and holds(folder, CARD):
         raise CometError(f"{folder} holds a model already; use --force to replace it")
 
 
@@ -195,4 +196,4 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
 def weights_size(folder: Path) -> int:
     """Return the size of a model's weights in bytes, 0 if they are missing."""
     path = folder / WEIGHTS
-    return path.stat().st_size if path.is_file() else 0
+    return os.path.getsize(path) if os.path.isfile(path) else 0

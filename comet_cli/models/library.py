@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from comet_cli.errors import CometError, FileFormatError, UnknownModelError, UsageError
+from comet_cli.formats.places import expanded, holds, home_folder, reason_of
 from comet_cli.models.card import ModelCard
 from comet_cli.models.folder import (
     CARD,
@@ -62,14 +63,14 @@ class ModelEntry:
 def comet_home() -> Path:
     """Return the folder of the user's own models: ``COMET_HOME`` or the platform's data folder."""
     if home := os.environ.get("COMET_HOME"):
-        return Path(home).expanduser()
+        return expanded(home)
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA")
-        return (Path(base) if base else Path.home() / "AppData" / "Local") / "comet"
+        return (Path(base) if base else home_folder() / "AppData" / "Local") / "comet"
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "comet"
+        return home_folder() / "Library" / "Application Support" / "comet"
     base = os.environ.get("XDG_DATA_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "share") / "comet"
+    return (Path(base) if base else home_folder() / ".local" / "share") / "comet"
 
 
 def local_root() -> Path:
@@ -92,7 +93,7 @@ def shipped_root() -> Path:
 
 def refuse_shipped_name(name: str) -> None:
     """Raise UsageError if ``name`` belongs to a shipped model, which would hide a local one."""
-    if (shipped_root() / name / CARD).is_file():
+    if holds(shipped_root() / name, CARD):
         raise UsageError(f"'{name}' is the name of a model that comes with comet; choose another")
 
 
@@ -116,16 +117,16 @@ def find(name_or_path: str | Path) -> Path:
         return fetch(text)
     if not text:
         raise UnknownModelError(_unknown(text))
-    path = Path(text).expanduser()
+    path = expanded(text)
     if isinstance(name_or_path, str) and NAME.fullmatch(text):
         for root in (shipped_root(), local_root()):
-            if (root / text / CARD).is_file():
+            if holds(root / text, CARD):
                 return root / text
-    if path.is_file() and path.name in (CARD, WEIGHTS):
+    if os.path.isfile(path) and path.name in (CARD, WEIGHTS):
         path = path.parent
-    if (path / CARD).is_file():
+    if holds(path, CARD):
         return path
-    if path.exists():
+    if os.path.exists(path):
         raise FileFormatError(f"{path} holds no {CARD}, so it is no comet model")
     raise UnknownModelError(_unknown(text))
 
@@ -144,25 +145,35 @@ def list_models(problems: list[str] | None = None) -> list[ModelEntry]:
     """Return all models with a name, shipped ones first, each by name.
 
     Args:
-        problems: receives a sentence for every folder whose card cannot be read; such a folder is
-            left out of the result.
+        problems: receives a sentence for every folder whose card cannot be read, or that cannot
+            be looked into; such a folder is left out of the result.
     """
     entries: list[ModelEntry] = []
     for origin, root in (("shipped", shipped_root()), ("local", local_root())):
-        folders = sorted(root.iterdir()) if root.is_dir() else []
-        for folder in folders:
+        for folder in _folders_in(root, problems):
             hidden = any(known.name == folder.name for known in entries)
-            if hidden or not (folder / CARD).is_file() or not NAME.fullmatch(folder.name):
-                continue
             try:
+                if hidden or not NAME.fullmatch(folder.name) or not holds(folder, CARD):
+                    continue
                 card = ModelCard.read(folder)
-            except FileFormatError as error:
+            except CometError as error:
                 if problems is not None:
                     problems.append(str(error))
                 continue
             hub = None if origin == "shipped" else origin_of(folder, card.weights_sha256)
             entries.append(ModelEntry(folder.name, folder, str(hub or origin), card))
     return entries
+
+
+def _folders_in(root: Path, problems: list[str] | None) -> list[Path]:
+    try:
+        return sorted(root.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        if problems is not None:
+            problems.append(reason_of(error))
+        return []
 
 
 def local_folder(name: str) -> Path:
@@ -173,8 +184,8 @@ def local_folder(name: str) -> Path:
         UnknownModelError: no local model of that name.
     """
     folder = local_root() / check_name(name)
-    if not (folder / CARD).is_file():
-        if (shipped_root() / name / CARD).is_file():
+    if not holds(folder, CARD):
+        if holds(shipped_root() / name, CARD):
             raise UsageError(f"'{name}' comes with comet and cannot be removed")
         raise UnknownModelError(_unknown(name))
     return folder
@@ -244,12 +255,12 @@ def pull(
     refuse_shipped_name(name)
     target = local_root() / name
     # What is there already needs no force, so that a script can pull again.
-    if not overwrite and not (target / CARD).is_file():
+    if not overwrite and not holds(target, CARD):
         refuse_to_replace(target, overwrite)
     folder = fetch(str(wanted))
     card = check(folder)
     origin = HubReference(wanted.repository, folder.name)
-    if (target / CARD).is_file() and not overwrite:
+    if not overwrite and holds(target, CARD):
         if _is_same(target, card, origin):
             return card, target, origin
         refuse_to_replace(target, overwrite)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import io
 import pickle
-import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from comet_cli.errors import FileFormatError
+from comet_cli.formats.files import write_output
 from comet_cli.training import distributed
 
 NAME = "checkpoint.pt"
@@ -37,8 +38,13 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     state: TrainingState,
     recipe_text: str,
+    pictures: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write ``folder/checkpoint.pt`` atomically."""
+    """Write ``folder/checkpoint.pt``, whole or not at all.
+
+    Raises:
+        CometError: no space left, or the file cannot be written; the one before is still there.
+    """
     content = {
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
@@ -46,24 +52,31 @@ def save_checkpoint(
         "iteration": state.iteration,
         "seconds": state.seconds,
         "recipe": recipe_text,
+        "pictures": dict(pictures or {}),
     }
-    handle, temporary = tempfile.mkstemp(dir=folder, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(content, file)
-        os.replace(temporary, folder / NAME)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_output(folder / NAME, buffer.getbuffer())
 
 
-def iterations_done(folder: Path) -> int:
+@dataclass(frozen=True)
+class Begun:
+    """What a folder's checkpoint says: iterations done, recipe, and pictures held out."""
+
+    iteration: int = 0
+    recipe: str = ""
+    pictures: Mapping[str, Any] = field(default_factory=dict)
+
+
+def look(folder: Path) -> Begun:
     """Return how far a folder's training has come; 0 where none was begun, or none can be read."""
     try:
         content = torch.load(folder / NAME, map_location="cpu", weights_only=True, mmap=True)
-        return int(content["iteration"])
+        return Begun(
+            int(content["iteration"]), str(content["recipe"]), dict(content.get("pictures", {}))
+        )
     except Exception:  # what is wrong with it is for load_checkpoint to say
-        return 0
+        return Begun()
 
 
 def load_checkpoint(

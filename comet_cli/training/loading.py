@@ -16,6 +16,7 @@ from comet_cli.data.pack import is_pack
 from comet_cli.errors import CometError
 from comet_cli.evaluation.measure import measure
 from comet_cli.models.comet_model import CometModel
+from comet_cli.training.going_on import Memory
 from comet_cli.training.matching import Matches, match_pictures
 from comet_cli.training.recipe import PicturesRecipe, TrainingRecipe
 from comet_cli.training.sources import TrainingData, parse_sources
@@ -36,8 +37,17 @@ class HeldOut:
     parts: dict[str, tuple[np.ndarray, np.ndarray | None]]
 
 
-def load_data(recipe: PicturesRecipe, measured: int) -> tuple[Pictures, HeldOut, HeldOut]:
-    """Return training pictures, held-out pictures, and those that figures are measured on."""
+def load_data(
+    recipe: PicturesRecipe, measured: int, memory: Memory | None = None
+) -> tuple[Pictures, HeldOut, HeldOut]:
+    """Return training pictures, held-out pictures, and those that figures are measured on.
+
+    Args:
+        recipe: the recipe.
+        measured: how many to measure figures on.
+        memory: of the pictures when the training began; default that it begins now.
+    """
+    memory = memory or Memory()
     data, size = recipe.data, recipe.card.image_size
     count = max(measured, data.held_out_count)
     sources = parse_sources(data.train, "train")
@@ -46,7 +56,7 @@ def load_data(recipe: PicturesRecipe, measured: int) -> tuple[Pictures, HeldOut,
     elsewhere = bool(apart) and [locate(source, size) for source in apart] != places
     parts, tenths = [], []
     for place, source, most in zip(places, sources, _counts(sources, count), strict=True):
-        part, held = _divide(place, source.share, size, 0 if elsewhere else most)
+        part, held = _divide(place, source.share, size, 0 if elsewhere else most, memory)
         parts.append(part)
         tenths.append(held)
     held_out = (
@@ -115,15 +125,18 @@ def _counts(sources: tuple[TrainingData, ...], count: int) -> list[int]:
 
 
 def _divide(
-    place: Path, share: float, size: int, count: int
+    place: Path, share: float, size: int, count: int, memory: Memory | None = None
 ) -> tuple[Part, tuple[np.ndarray, np.ndarray | None] | None]:
     """Return what of a source is trained on and, unless ``count`` is 0, what is held out."""
     splits = splits_in(place)
     loaded = map_pictures(place, "train" if "train" in splits else None, size)
-    images = loaded.images
+    images, memory = loaded.images, memory or Memory()
+    apart = "train" in splits and "test" in splits
+    if not count or apart:
+        memory.divide(place, images, None)
     if not count:
         return Part(images, None, share), None
-    if "train" in splits and "test" in splits:
+    if apart:
         return Part(images, None, share), _load_test(place, size, count)
     # Nothing is set apart: a tenth (at most ``count``), drawn once and for all, is held out.
     # Not the last tenth: pictures in a folder are often sorted.
@@ -131,7 +144,9 @@ def _divide(
     if len(images) < 2:
         raise CometError(f"{place} holds {len(images)} picture(s); training needs at least 2")
     order = np.random.default_rng(0).permutation(len(images))
-    kept, used = np.sort(order[:keep]), np.sort(order[keep:])
+    kept = memory.divide(place, images, np.sort(order[:keep]))
+    assert kept is not None
+    used = np.setdiff1d(np.arange(len(images)), kept)
     masks = None if loaded.masks is None else loaded.masks[kept]
     return Part(images, used, share), (images[kept], masks)
 

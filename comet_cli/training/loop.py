@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from comet_cli.data.mixture import Pictures
-from comet_cli.errors import CometError
+from comet_cli.errors import CometError, CometWarning
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training import distributed
 from comet_cli.training.averaging import averaged, update_average
@@ -40,6 +42,7 @@ class TrainingResult:
         seconds: training time in all.
         finished: the recipe's iterations are done (otherwise: time or a signal ended it).
         interrupted: a signal ended it.
+        unsaved: why the last checkpoint could not be written, or "".
     """
 
     model: CometModel
@@ -47,6 +50,7 @@ class TrainingResult:
     seconds: float
     finished: bool
     interrupted: bool
+    unsaved: str = ""
 
 
 def train(
@@ -61,6 +65,7 @@ def train(
     initial: dict[str, Tensor] | None = None,
     stop_on_signal: bool = True,
     matches: Matches | None = None,
+    pictures: Mapping[str, Any] | None = None,
 ) -> TrainingResult:
     """Train the recipe's model on pictures, resuming from ``folder`` where it was begun.
 
@@ -75,6 +80,7 @@ def train(
         initial: weights to start from when there is no checkpoint (fine-tuning).
         stop_on_signal: stop with a checkpoint at SIGTERM and SIGINT.
         matches: of the recipe's ``match``: where else a picture's components may be taken from.
+        pictures: kept with the checkpoint (:class:`comet_cli.training.going_on.Memory`).
 
     Raises:
         CometError: the loss is not finite (the last checkpoint stays as it was), or the pictures
@@ -105,10 +111,16 @@ def train(
     log, stopping = TrainingLog(folder, settings, report), StopFlag(stop_on_signal)
     model.train()
 
-    def checkpoint() -> None:
+    def checkpoint() -> str:
+        """Write the checkpoint; where that fails, the training goes on: say why."""
         state.seconds = before + time.monotonic() - began
-        if first:
-            save_checkpoint(folder, model, optimizer, state, recipe.text)
+        try:
+            if first:
+                save_checkpoint(folder, model, optimizer, state, recipe.text, pictures)
+        except CometError as error:
+            warnings.warn(f"no checkpoint was written: {error}", CometWarning, stacklevel=2)
+            return str(error)
+        return ""
 
     def asked() -> bool:
         late = time.monotonic() - began >= max_seconds
@@ -148,11 +160,11 @@ def train(
                 sampled = time.monotonic()
             if before + now - began >= state.seconds + settings.checkpoint_minutes * 60:
                 checkpoint()
-    checkpoint()
+    unsaved = checkpoint()
     model.load_state_dict(state.ema)
     model.eval().requires_grad_(False)
     finished = state.iteration >= settings.iterations
-    return TrainingResult(model, state.iteration, state.seconds, finished, stopping.asked)
+    return TrainingResult(model, state.iteration, state.seconds, finished, stopping.asked, unsaved)
 
 
 def check_before(recipe: TrainingRecipe, images: Pictures, device: str) -> None:

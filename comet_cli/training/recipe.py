@@ -102,7 +102,7 @@ def parse_recipe(text: str, where: str = "recipe") -> TrainingRecipe:
         FileFormatError: not TOML, an unknown or missing key, a value out of range.
     """
     try:
-        document = tomllib.loads(text)
+        document = tomllib.loads(text.removeprefix("\ufeff"))
     except tomllib.TOMLDecodeError as error:
         raise FileFormatError(f"{where} is not TOML: {error}") from None
     extra = sorted(set(document) - set(SECTIONS))

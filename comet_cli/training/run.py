@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -21,7 +22,8 @@ from comet_cli.models.comet_model import CometModel
 from comet_cli.models.device import pick_device
 from comet_cli.models.readme import model_readme
 from comet_cli.training import distributed
-from comet_cli.training.checkpoint import iterations_done
+from comet_cli.training.checkpoint import look
+from comet_cli.training.going_on import Memory, alone, check_recipe
 from comet_cli.training.loading import HeldOut, load_data, load_matches, measure_held_out
 from comet_cli.training.log import Report
 from comet_cli.training.loop import TrainingResult, train
@@ -45,6 +47,7 @@ def train_recipe(
     begin: Callable[[], None] | None = None,
     estimate: Callable[[float, int], None] | None = None,
     measured: int = 500,
+    force: bool = False,
 ) -> tuple[ModelCard, TrainingResult]:
     """Train a recipe into a model folder, going on where an earlier call stopped.
 
@@ -60,37 +63,51 @@ def train_recipe(
         begin: called when the data are read and the folder is there (in the first process alone).
         estimate: called before training, with the seconds an iteration takes and how many are left.
         measured: held-out pictures that the card's figures are measured on.
+        force: go on although recipe or pictures are not those that the training began with.
 
     Returns:
         the card as written and what the training reached.
+
+    Raises:
+        UsageError: the folder holds a training by another recipe or of other pictures, or one that
+            is at work.
     """
     recipe = path if isinstance(path, TrainingRecipe) else read_recipe(path)
-    images, held_out, judged = load_data(recipe, measured)
     first = distributed.rank() == 0
+    # The folder may be on the first machine only.
+    begun = distributed.from_first([look(folder)] if first else [])[0]
+    if begun.recipe:
+        check_recipe(recipe, begun.recipe, folder, force=force)
+    memory = Memory(begun.pictures, force=force)
+    images, held_out, judged = load_data(recipe, measured, memory)
     try:
         if first:
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CometError(f"cannot make the folder {folder}: {error.strerror}") from None
-    if first and begin is not None:
-        begin()
-    left = recipe.train.iterations - iterations_done(folder)
-    if estimate is not None and left > 0 and distributed.size() == 1:
-        estimate(seconds_each(recipe, device, recipe.train.iterations - left), left)
-    result = train(
-        recipe,
-        images,
-        folder,
-        held_out=held_out.images[: recipe.data.held_out_count],
-        max_seconds=max_seconds,
-        device=str(pick_device(distributed.local_device(device))),
-        report=with_tensorboard(report, folder) if recipe.train.tensorboard and first else report,
-        initial=start_weights(recipe),
-        matches=load_matches(recipe),
-    )
-    if not first:
-        return recipe.card, result
-    return save_trained(result, recipe, folder, judged), result
+    with alone(folder) if first else contextlib.nullcontext():
+        if first and begin is not None:
+            begin()
+        left = recipe.train.iterations - begun.iteration
+        if estimate is not None and left > 0 and distributed.size() == 1:
+            estimate(seconds_each(recipe, device, begun.iteration), left)
+        if recipe.train.tensorboard and first:
+            report = with_tensorboard(report, folder)
+        result = train(
+            recipe,
+            images,
+            folder,
+            held_out=held_out.images[: recipe.data.held_out_count],
+            max_seconds=max_seconds,
+            device=str(pick_device(distributed.local_device(device))),
+            report=report,
+            initial=start_weights(recipe),
+            matches=load_matches(recipe),
+            pictures=memory.now,
+        )
+        if not first:
+            return recipe.card, result
+        return save_trained(result, recipe, folder, judged), result
 
 
 def seconds_each(recipe: TrainingRecipe, device: str = "auto", done: int = 0) -> float:

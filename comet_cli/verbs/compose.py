@@ -13,7 +13,13 @@ from comet_cli.energy.descent import Callback
 from comet_cli.errors import Interrupted, SelectionError, UsageError
 from comet_cli.formats.files import check_inputs, read_input, show, write_output
 from comet_cli.formats.images import encode_png, load_image, to_bytes, write_png
-from comet_cli.formats.picture_recipe import ModelReference, PictureRecipe, RecipeTerm, Setting
+from comet_cli.formats.picture_recipe import (
+    ModelReference,
+    PictureRecipe,
+    RecipeTerm,
+    Setting,
+    check_readable,
+)
 from comet_cli.inputs.compose_request import ComposeRequest
 from comet_cli.inputs.modifiers import Argument, Region
 from comet_cli.inputs.opening import RecipeDraft, open_selections
@@ -128,7 +134,7 @@ def plan_composition(request: ComposeRequest, session: Session) -> PictureRecipe
         further["solver"] = request.solver
     if request.tolerance is not None:
         further["tolerance"] = float(request.tolerance)
-    return compose_recipe(
+    recipe = compose_recipe(
         models,
         [t if r is None else replace(t, mask=draw_mask(r, size)) for t, r in ingredients],
         session,
@@ -140,6 +146,9 @@ def plan_composition(request: ComposeRequest, session: Session) -> PictureRecipe
         picture=picture,
         further=further,
     )
+    if request.metadata:
+        check_readable(recipe)
+    return recipe
 
 
 def open_ingredients(

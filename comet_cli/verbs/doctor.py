@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from comet_cli.formats.places import NOWHERE
 from comet_cli.version import __version__
 
 PACKAGES = ("torch", "numpy", "pillow", "safetensors", "huggingface-hub", "typer", "rich")
@@ -46,8 +47,10 @@ def diagnose() -> dict[str, Any]:
         problems.append("no model is installed")
     problems += [f"the package '{name}' is missing" for name in PACKAGES if not _version(name)]
     home = library.comet_home()
-    parent = next((p for p in (home, *home.parents) if p.exists()), home)
-    if not os.access(parent, os.W_OK):
+    parent = next((p for p in (home, *home.parents) if os.path.exists(p)), home)
+    if NOWHERE in home.parents:
+        problems.append("there is no home folder; set COMET_HOME to a folder for local models")
+    elif not os.access(parent, os.W_OK):
         problems.append(f"the folder of local models, {home}, cannot be written")
     return {
         "comet": __version__,

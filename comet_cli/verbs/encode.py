@@ -7,17 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from comet_cli.errors import CometError, FileFormatError, UsageError
+from comet_cli.errors import CometError, FileFormatError, Interrupted, UsageError
 from comet_cli.formats.components import ComponentSet, components_bytes, is_components
 from comet_cli.formats.files import (
     STANDARD,
     check_distinct,
     check_inputs,
+    mark_kept,
     read_input,
     show,
     write_output,
 )
-from comet_cli.formats.overwriting import check_output
+from comet_cli.formats.overwriting import check_outputs
 from comet_cli.inputs.face_alignment import align_faces, load_finder
 from comet_cli.inputs.session import Progress, Session
 
@@ -86,6 +87,7 @@ def encode_files(
     align: str | None = None,
     force: bool = False,
     progress: Progress | None = None,
+    told: Callable[[Encoded], None] | None = None,
 ) -> list[Encoded]:
     """Encode pictures and write a ``.z`` file each.
 
@@ -103,44 +105,64 @@ def encode_files(
             pictures as they are.
         force: replace files that comet did not make.
         progress: told how many pictures are done.
+        told: called with what became of each picture, as soon as that is known.
 
     Raises:
         UsageError: an input that does not exist, outputs that collide or may not be written, an
             unknown alignment.
         MissingExtraError: what finds faces is not installed.
         CometError: the only picture cannot be encoded.
+        Interrupted: from the keyboard; what is encoded stays.
     """
     if align is not None and align not in ALIGNMENTS:
         raise UsageError(f"unknown alignment '{show(align)}'; use {', '.join(ALIGNMENTS)}")
-    check_inputs(sources)
     alone = len(sources) == 1
+    check_inputs(sources, together=alone)
     plan = [(source, encoded_path(source, output, alone=alone)) for source in sources]
     check_distinct(plan)
-    for _, target in plan:
-        check_output(target, force=force, inputs=sources)
+    check_outputs([target for _, target in plan], force=force, inputs=sources)
     session.requested()
     prepare = _face_alignment(session) if align == "face" else None
-    results = []
-    for n, (source, target) in enumerate(plan):
-        try:
-            data = read_input(source)
-            if is_components(data):
-                raise FileFormatError(
-                    f"'{show(source)}' holds components already, expected an image"
-                )
-            if prepare is not None:
-                data = prepare(data, f"'{show(source)}'")
-            places = [] if str(target) == STANDARD else [target]
-            opened = session.encode(data, source, also=places)
-            _write(target, opened.components)
-            results.append(Encoded(source, target, opened.components, opened.reused))
-        except CometError as error:
-            if alone:
-                raise
-            results.append(Encoded(source, target, error=error))
-        if progress is not None:
-            progress(n + 1, len(plan))
+    results: list[Encoded] = []
+    try:
+        for source, target in plan:
+            results.append(_encode_one(source, target, session, prepare, alone=alone))
+            if told is not None:
+                told(results[-1])
+            if progress is not None:
+                progress(len(results), len(plan))
+    except KeyboardInterrupt:
+        if alone:
+            raise
+        raise Interrupted(
+            f"interrupted; {len(results)} of {len(plan)} pictures were encoded and their files are "
+            "kept, the same command goes on with the others"
+        ) from None
     return results
+
+
+def _encode_one(
+    source: str,
+    target: Path,
+    session: Session,
+    prepare: Callable[[bytes, str], bytes] | None,
+    *,
+    alone: bool,
+) -> Encoded:
+    try:
+        data = read_input(source)
+        if is_components(data):
+            raise FileFormatError(f"'{show(source)}' holds components already, expected an image")
+        if prepare is not None:
+            data = prepare(data, f"'{show(source)}'")
+        places = [] if str(target) == STANDARD else [target]
+        opened = session.encode(data, source, also=places)
+        _write(target, opened.components)
+    except CometError as error:
+        if alone:
+            raise
+        return Encoded(source, target, error=error)
+    return Encoded(source, target, opened.components, opened.reused)
 
 
 def _write(target: Path, components: ComponentSet) -> None:
@@ -149,6 +171,8 @@ def _write(target: Path, components: ComponentSet) -> None:
     there = str(target) != STANDARD and target.is_file() and target.stat().st_size == len(data)
     if not there or read_input(target) != data:
         write_output(target, data)
+    else:
+        mark_kept(target)
 
 
 def _face_alignment(session: Session) -> Callable[[bytes, str], bytes]:

@@ -15,22 +15,24 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from comet_cli.drawing.gallery_page import Exhibit, Thumbnail
-from comet_cli.errors import CometError, FileFormatError, UsageError
+from comet_cli.errors import CometError, UsageError
 from comet_cli.formats.files import STANDARD, read_input, show, write_output
-from comet_cli.formats.images import image_facts, load_image, to_bytes
+from comet_cli.formats.images import image_facts, load_whole
 from comet_cli.formats.overwriting import check_output
-from comet_cli.formats.picture_recipe import SIGNATURE, PictureRecipe, read_recipe, recipe_text
+from comet_cli.formats.picture_recipe import PictureRecipe, read_recipe, recipe_text
 from comet_cli.verbs.inspect import recipe_facts
 
 ENDINGS = (".png", ".apng", ".jpg", ".jpeg", ".webp", ".gif")
 SIDE = 768  # of the pictures embedded, at most
+FEW = 24  # of more pictures than this, thumbnails are embedded
+THUMBNAIL_SIDE = 320
 SOURCE_SIDE = 96
 MAX_SOURCES = 12
 MAX_PNG_BYTES = 200_000  # above it a picture is embedded as JPEG
-PLAIN_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
+MAX_THUMBNAIL_BYTES = 40_000  # above it a thumbnail is
 DEFAULT_NAME = "gallery.html"
 
 
@@ -56,18 +58,24 @@ def _reading_order(path: str) -> tuple[Any, ...]:
     return (PurePosixPath(path).parent.as_posix(), numbers, path)
 
 
-def exhibit(folder: Path, path: str) -> Exhibit:
-    """Read one picture of a folder; what is wrong with it becomes its ``error``."""
+def exhibit(folder: Path, path: str, side: int = SIDE) -> Exhibit:
+    """Read one picture of a folder; what is wrong with it becomes its ``error``.
+
+    Args:
+        folder: the folder.
+        path: the picture, relative to it.
+        side: longest side of what the page embeds.
+    """
     where = f"'{show(path)}'"
     try:
         data = read_input(folder / path)
         facts = image_facts(data, where)
-        picture = thumbnail(data, where, SIDE)
+        picture = thumbnail(data, where, side)
     except CometError as error:
         return Exhibit(path, error=str(error))
     shown = Exhibit(path, int(facts["width"]), int(facts["height"]), picture)
     try:
-        if not data.startswith(SIGNATURE) or recipe_text(data, where) is None:
+        if recipe_text(data, where) is None:
             return shown
         recipe = read_recipe(data, where)
     except CometError as error:
@@ -102,31 +110,18 @@ def thumbnail(data: bytes, where: str, side: int) -> Thumbnail:
     Raises:
         FileFormatError: not a picture that comet can read.
     """
-    facts = image_facts(data, where)
-    if facts["mode"] not in PLAIN_MODES:  # deep or CMYK: as the networks see it, its middle square
-        square = min(side, int(facts["width"]), int(facts["height"]))
-        return _encode(Image.fromarray(to_bytes(load_image(data, square, where=where))))
-    try:
-        with Image.open(io.BytesIO(data), formats=[str(facts["format"])]) as opened:
-            opened.draft("RGB", (2 * side, 2 * side))
-            image = ImageOps.exif_transpose(opened)
-            if image.has_transparency_data:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            image = image.convert("RGB")
-    except Exception as error:  # Pillow raises many kinds on hostile files
-        raise FileFormatError(f"{where} is a broken image: {show(str(error))}") from None
+    image = load_whole(data, where, at_least=2 * side)
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    return _encode(image)
+    return _encode(image, MAX_PNG_BYTES if side > THUMBNAIL_SIDE else MAX_THUMBNAIL_BYTES)
 
 
-def _encode(image: Image.Image) -> Thumbnail:
+def _encode(image: Image.Image, most: int) -> Thumbnail:
     clean = Image.new("RGB", image.size)  # without the metadata of the file
     clean.paste(image)
     for kind, settings in (("png", {"optimize": True}), ("jpeg", {"quality": 88})):
         buffer = io.BytesIO()
         clean.save(buffer, kind, **settings)
-        if len(buffer.getvalue()) <= MAX_PNG_BYTES:
+        if len(buffer.getvalue()) <= most:
             break
     return Thumbnail(f"image/{kind}", buffer.getvalue(), *clean.size)
 
@@ -183,8 +178,9 @@ def write_gallery(
     if not paths:
         raise UsageError(f"there are no pictures in '{show(folder)}' ({', '.join(ENDINGS)})")
     exhibits = []
+    side = SIDE if len(paths) <= FEW else THUMBNAIL_SIDE
     for n, path in enumerate(paths):
-        exhibits.append(exhibit(root, path))
+        exhibits.append(exhibit(root, path, side))
         if progress is not None:
             progress(n + 1, len(paths))
     name = title if title is not None else root.resolve().name or "pictures"

@@ -24,7 +24,7 @@ from comet_cli.energy.render import MAX_SEED
 from comet_cli.errors import FileFormatError, UsageError
 from comet_cli.formats.files import check_distinct, show, write_output
 from comet_cli.formats.images import decode_png, encode_png, from_bytes, write_png
-from comet_cli.formats.overwriting import check_output
+from comet_cli.formats.overwriting import check_outputs
 from comet_cli.formats.picture_recipe import PictureRecipe, RecipeRow, Setting
 from comet_cli.inputs.opening import RecipeDraft, open_selections
 from comet_cli.inputs.selection import Selection
@@ -232,8 +232,7 @@ def write_gradients(
         parts += _parts(recipe, Path(masks), "-mask", rule)
     sheet = [(name, Path(name)) for name in (output, npz) if name is not None]
     check_distinct([*sheet, *((part.recipe.rows[0].name, part.path) for part in parts)])
-    for part in parts:
-        check_output(part.path, force=force, inputs=[s.path for s in images])
+    check_outputs([part.path for part in parts], force=force, inputs=[s.path for s in images])
     attributions = attribute_rows(recipe, session, progress)
     numbers = b"" if npz is None else gradients_npz(recipe, attributions)
     write_png(draw_gradients(recipe, attributions), output, recipe if metadata else None)

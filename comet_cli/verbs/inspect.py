@@ -12,7 +12,6 @@ from comet_cli.errors import UsageError
 from comet_cli.formats.components import ComponentSet, is_components, parse_components
 from comet_cli.formats.files import read_input, show
 from comet_cli.formats.picture_recipe import (
-    SIGNATURE,
     PictureRecipe,
     RecipeRow,
     read_recipe,
@@ -32,7 +31,7 @@ def inspect_file(path: str) -> dict[str, Any]:
     """
     if os.path.isdir(path):
         return _inspect_model(path)
-    if path != "-" and not os.path.exists(path):
+    if path != "-" and not os.path.lexists(path):
         raise UsageError(f"there is no file '{show(path)}'; for a model use comet models show")
     data = read_input(path)
     where = f"'{show(path)}'"
@@ -41,7 +40,7 @@ def inspect_file(path: str) -> dict[str, Any]:
     from comet_cli.formats.images import image_facts
 
     found: dict[str, Any] = {"kind": "picture", "path": path, **image_facts(data, where)}
-    has_recipe = data.startswith(SIGNATURE) and recipe_text(data, where) is not None
+    has_recipe = recipe_text(data, where) is not None
     found["recipe"] = recipe_facts(read_recipe(data, where)) if has_recipe else None
     return found
 

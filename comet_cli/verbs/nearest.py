@@ -70,6 +70,7 @@ def find_nearest(
     *,
     top: int = 10,
     encode: Encode | None = None,
+    told: Callable[[str, CometError], None] | None = None,
 ) -> Neighbours:
     """Return the components closest to one.
 
@@ -81,6 +82,7 @@ def find_nearest(
         top: how many to return.
         encode: encodes pictures, those to compare with by the model of the query's components;
             without it they are errors.
+        told: called with a file that cannot be compared, and why, as soon as that is known.
 
     Raises:
         UsageError: a file that does not exist, a query of more than one component, or nothing to
@@ -88,7 +90,8 @@ def find_nearest(
         SelectionError: see :mod:`comet_cli.inputs.selection`.
         FileFormatError: the query's file is no ``.z``, or none of the others is.
     """
-    check_inputs(dict.fromkeys([query.path, *(s.path for s in candidates)]))
+    check_inputs([query.path])
+    check_inputs(dict.fromkeys(s.path for s in candidates), together=len(candidates) == 1)
     files = {query.path: _read(query.path, encode, None)}
     home = files[query.path]
     chosen = [k for k, _ in query.pick(len(home), home.labels)]
@@ -106,6 +109,8 @@ def find_nearest(
             if path not in files:
                 files[path] = _read(path, encode, home)
         except CometError as error:
+            if told is not None and path not in failed:
+                told(path, error)
             failed.setdefault(path, error)
             continue
         components = files[path]

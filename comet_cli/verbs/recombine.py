@@ -13,7 +13,7 @@ from comet_cli.drawing.sheets import Sheet, draw_sheet
 from comet_cli.errors import UsageError
 from comet_cli.formats.files import check_distinct, show
 from comet_cli.formats.images import decode_png, write_png
-from comet_cli.formats.overwriting import check_output
+from comet_cli.formats.overwriting import check_outputs
 from comet_cli.formats.picture_recipe import PictureRecipe, RecipeRow, Setting
 from comet_cli.inputs.opening import RecipeDraft, open_selections
 from comet_cli.inputs.selection import Selection, parse_listing
@@ -215,8 +215,7 @@ def write_recombination(
     recipe = plan_recombination(inputs, session, **settings)
     singles = [] if each is None else cell_paths(recipe, each)
     read = [selection.path for selection in inputs]
-    for _, path in singles:
-        check_output(path, force=force, inputs=read)
+    check_outputs([path for _, path in singles], force=force, inputs=read)
     check_distinct([(output, Path(output)), *((c.selection, path) for c, path in singles)])
     grid = lay_out_cells(recipe)
     drawn = _render_cells(recipe, grid, session, progress)

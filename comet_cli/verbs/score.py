@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,6 +114,7 @@ def score_images(
     session: Session,
     *,
     progress: Progress | None = None,
+    told: Callable[[PictureScore], None] | None = None,
 ) -> list[PictureScore]:
     """Return the energies of pictures and each selected component, in the order given.
 
@@ -126,13 +127,16 @@ def score_images(
         selections: the components.
         session: the models.
         progress: called with (done, total) pictures.
+        told: called with what became of each picture, as soon as that is known.
 
     Raises:
         UsageError: files that are not there, before any work.
         FileFormatError: a selection's file, or the only picture, is not what it should be.
         DivergenceError: an energy of the only picture is not finite.
     """
-    check_inputs([*images, *dict.fromkeys(s.path for s in selections)])
+    check_inputs([*images, *(s.path for s in selections if s.path == STANDARD)], together=False)
+    check_inputs(images, together=len(images) == 1)
+    check_inputs(dict.fromkeys(s.path for s in selections))
     with torch.no_grad(), session.arithmetic():
         groups = [_bind(opened, picked) for opened, picked in open_selections(session, selections)]
         found = []
@@ -143,6 +147,8 @@ def score_images(
                 if len(images) == 1:
                     raise
                 found.append(PictureScore(image, error=error))
+            if told is not None:
+                told(found[-1])
             if progress is not None:
                 progress(n + 1, len(images))
     return found

@@ -1,7 +1,9 @@
 """A home with two tiny random models, and a way to run the command line in this process."""
 
 import json
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,3 +111,47 @@ def pictures(comet):
     picture(0).save("a.png")
     picture(1).save("b.png")
     return comet
+
+
+TRAINING = """
+[model]
+name = "tiny"
+encoder = "recurrent"
+attention = "colouring"
+ground = true
+energy = "quadratic"
+filter_dim = 4
+components = 2
+latent_dim = 4
+image_size = 16
+step_size = 1.0
+num_steps = 1
+init = "grey"
+
+[data]
+train = "pictures"
+
+[train]
+iterations = {iterations}
+batch = 2
+learning_rate = 1e-3
+threads = 1
+ema = 0.9
+log_every = 1
+"""
+
+
+@pytest.fixture
+def train(comet):
+    """Write twelve pictures and recipe.toml into the folder; return the runner."""
+    os.mkdir("pictures")
+    rng = np.random.default_rng(0)
+    for n in range(12):
+        pixels = np.full((16, 16, 3), 60, np.uint8)
+        r, c = rng.integers(11, size=2)
+        pixels[r : r + 5, c : c + 5] = rng.integers(256, size=3)
+        Image.fromarray(pixels).save(f"pictures/{n:02d}.png")
+    Path("recipe.toml").write_text(TRAINING.format(iterations=3))
+    before = torch.get_num_threads()
+    yield comet
+    torch.set_num_threads(before)

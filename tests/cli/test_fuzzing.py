@@ -17,7 +17,8 @@ from comet_cli.energy.render import render
 from comet_cli.errors import CometError
 from comet_cli.formats.components import parse_components
 from comet_cli.formats.images import load_image
-from comet_cli.formats.picture_recipe import SIGNATURE, recipe_text
+from comet_cli.formats.picture_recipe import recipe_text
+from comet_cli.formats.png_entries import SIGNATURE
 from comet_cli.inputs.session import Session, term_of
 from comet_cli.verbs.gallery import thumbnail
 from comet_cli.verbs.inspect import describe, inspect_file

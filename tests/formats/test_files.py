@@ -80,6 +80,39 @@ def test_links_and_permissions_survive(tmp_path):
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o666 & ~umask
 
 
+@pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
+@pytest.mark.parametrize("refusal", [PermissionError(1, "no"), OSError(95, "not supported")])
+def test_a_file_system_without_permissions_takes_every_file(tmp_path, monkeypatch, refusal):
+    def refuse(*args, **options):
+        raise refusal
+
+    old = tmp_path / "old"
+    old.write_bytes(b"before")
+    old.chmod(0o640)
+    for name in ("chmod", "fchmod", "lchmod"):
+        monkeypatch.setattr(os, name, refuse, raising=False)
+    for path in (old, tmp_path / "new"):
+        write_output(path, b"after")
+        assert path.read_bytes() == b"after"
+    assert sorted(os.listdir(tmp_path)) == ["new", "old"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
+def test_new_files_leave_their_permissions_to_the_system(tmp_path, monkeypatch):
+    """Access lists of a folder hold for files that are opened with 0666 and not touched then."""
+
+    def refuse(*args, **options):
+        raise AssertionError("permissions are set")
+
+    monkeypatch.setattr(os, "chmod", refuse)
+    before = os.umask(0o007)
+    try:
+        write_output(tmp_path / "new", b"")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o660
+
+
 def test_foreign_files_are_replaced_only_with_force(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(b"mine")

@@ -13,7 +13,6 @@ from comet_cli.cli.replay import replayed_path
 from comet_cli.errors import FileFormatError, UsageError
 from comet_cli.formats.images import decode_png, encode_png
 from comet_cli.formats.picture_recipe import (
-    MAX_RECIPE_BYTES,
     ModelReference,
     PictureRecipe,
     RecipeRow,
@@ -23,6 +22,7 @@ from comet_cli.formats.picture_recipe import (
     read_recipe,
     recipe_text,
 )
+from comet_cli.formats.png_entries import MAX_TEXT_BYTES
 
 PIXELS = np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3)
 PLAIN = encode_png(PIXELS)
@@ -89,7 +89,7 @@ def test_compressed_entry_is_read_too():
 
 
 def test_decompression_is_bounded():
-    bomb = zlib.compress(bytes(MAX_RECIPE_BYTES + 1), 9)
+    bomb = zlib.compress(bytes(MAX_TEXT_BYTES + 1), 9)
     with pytest.raises(FileFormatError, match="unpacks to more than 64 MiB"):
         read_recipe(with_entry(bomb, packed=True))
 

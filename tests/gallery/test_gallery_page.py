@@ -26,7 +26,7 @@ import comet_cli
 from comet_cli.errors import FileFormatError, UsageError
 from comet_cli.formats.images import encode_png
 from comet_cli.formats.picture_recipe import embed_recipe, has_recipe
-from comet_cli.verbs.gallery import SIDE, list_pictures, thumbnail, write_gallery
+from comet_cli.verbs.gallery import FEW, SIDE, list_pictures, thumbnail, write_gallery
 
 VOID = {"img", "input", "meta"}
 
@@ -306,3 +306,19 @@ def test_the_files_of_the_page_are_installed_with_the_package():
     with open(package.parent / "pyproject.toml", "rb") as file:
         listed = tomllib.load(file)["tool"]["setuptools"]["package-data"]["comet_cli.drawing"]
     assert there == set(listed) == {"gallery.css", "gallery.js"}
+
+
+def test_a_page_of_many_photos_holds_thumbnails(tmp_path):
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:900, :1200] / 900
+    smooth = np.dstack([np.sin(6 * x + y), np.cos(5 * y), np.sin(9 * x * y)]) * 80 + 120
+    photo = (smooth + rng.normal(0, 8, smooth.shape)).clip(0, 255).astype(np.uint8)
+    for n in range(FEW + 1):
+        Image.fromarray(photo).save(tmp_path / f"{n}.jpg")
+    found = write_gallery(str(tmp_path))
+    assert {max(e.thumbnail.width, e.thumbnail.height) for e in found.exhibits} == {320}
+    assert all((e.width, e.height) == (1200, 900) for e in found.exhibits)
+    assert os.path.getsize(found.output) < (FEW + 1) * 60_000
+    (tmp_path / "0.jpg").unlink()
+    found = write_gallery(str(tmp_path))
+    assert {e.thumbnail.width for e in found.exhibits} == {SIDE}

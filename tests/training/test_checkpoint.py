@@ -43,6 +43,16 @@ def test_everything_comes_back(tmp_path):
             assert torch.equal(other_optimizer.state_dict()["state"][key][name], value)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
+def test_a_checkpoint_can_be_read_by_whom_the_umask_lets(tmp_path):
+    before = os.umask(0o002)
+    try:
+        saved(tmp_path)
+    finally:
+        os.umask(before)
+    assert (tmp_path / NAME).stat().st_mode & 0o777 == 0o664
+
+
 def test_without_a_checkpoint_nothing_is_touched(tmp_path):
     model, optimizer = trained()
     before = model.weight.clone()

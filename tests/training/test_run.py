@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from comet_cli.errors import CometError, FileFormatError, MissingExtraError
+from comet_cli.errors import CometError, FileFormatError, MissingExtraError, UsageError
 from comet_cli.evaluation.measure import measure
 from comet_cli.evaluation.reconstruction import as_pictures
 from comet_cli.models import comet_model
@@ -186,8 +186,10 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path, recipe_file):
 def test_a_checkpoint_of_another_model_is_one_sentence(tmp_path, recipe_file):
     train_recipe(recipe_file(), tmp_path / "out", max_seconds=0, device="cpu")
     path = recipe_file(model={"latent_dim": 5})
-    with pytest.raises(FileFormatError, match="checkpoint.pt does not fit this recipe"):
+    with pytest.raises(UsageError, match="by another recipe: model.latent_dim is 5, was"):
         train_recipe(path, tmp_path / "out", device="cpu")
+    with pytest.raises(FileFormatError, match="checkpoint.pt does not fit this recipe"):
+        train_recipe(path, tmp_path / "out", device="cpu", force=True)
 
 
 @pytest.mark.parametrize("seed", [0, 3])

@@ -1,0 +1,174 @@
+"""Going on with a training: one at a time, by the same recipe, with the same pictures held out."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from comet_cli.data.mixture import Pictures
+from comet_cli.errors import CometError, CometWarning, UsageError
+from comet_cli.formats.files import show
+from comet_cli.training.recipe import TrainingRecipe, parse_recipe
+
+LOCK = ".training.lock"
+SAMPLED = 1000  # pictures that are compared to tell whether a data set is another one
+# What may differ and is told only: it does not change what an iteration does to the weights.
+FREE = {
+    "model": "name labels description intended_use limits dataset licence".split(),
+    "data": "measured swaps swaps_measured swap_factors".split(),
+    "train": "iterations log_every checkpoint_minutes sample_minutes threads tensorboard compile"
+    " weights".split(),
+}
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep every other training out of a folder.
+
+    Raises:
+        UsageError: one is at work in it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    path = folder / LOCK
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise UsageError(
+            f"another training is at work in '{show(folder)}'; wait for it, or train elsewhere"
+        ) from None
+    except OSError:  # a file system without locks
+        pass
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def check_recipe(recipe: TrainingRecipe, before: str, folder: Path, *, force: bool) -> None:
+    """Compare a recipe with that of the checkpoint that it is to go on from.
+
+    What makes no difference to the weights is told; the rest is refused.
+
+    Args:
+        recipe: of now.
+        before: the text of the checkpoint's.
+        folder: of the training, for messages.
+        force: tell, and go on.
+
+    Raises:
+        UsageError: they differ.
+    """
+    try:
+        changes = differences(parse_recipe(before), recipe)
+    except CometError:  # by another version of comet
+        changes = {"the recipe": "not one that this comet reads"}
+    grave = [f"{name} {change}" for name, change in changes.items() if not _is_free(name)]
+    told = [f"{name} {change}" for name, change in changes.items()]
+    if grave and not force:
+        raise UsageError(
+            f"'{show(folder)}' holds a training by another recipe: {'; '.join(grave)}; train into "
+            "another folder, or go on all the same with --force"
+        )
+    if told:
+        _tell(f"'{show(folder)}' goes on by another recipe: {'; '.join(told)}")
+
+
+def _is_free(name: str) -> bool:
+    section, _, key = name.partition(".")
+    return key in FREE.get(section, ())
+
+
+def differences(before: TrainingRecipe, now: TrainingRecipe) -> dict[str, str]:
+    """Return what differs between two recipes: ``section.setting`` to ``is …, was …``."""
+    found = {}
+    for section, name in (("model", "card"), ("data", "data"), ("train", "train")):
+        old, new = (dataclasses.asdict(getattr(recipe, name)) for recipe in (before, now))
+        for key in new:
+            if new[key] != old[key]:
+                found[f"{section}.{key}"] = f"is {new[key]!r:.60}, was {old[key]!r:.60}"
+    return found
+
+
+@dataclass
+class Memory:
+    """The pictures of a training's sources, kept with its checkpoint.
+
+    Attributes:
+        before: of the checkpoint; empty for a new training.
+        now: found in this call.
+        force: differences are told, not refused.
+    """
+
+    before: Mapping[str, Any] = field(default_factory=dict)
+    now: dict[str, Any] = field(default_factory=dict)
+    force: bool = False
+
+    def divide(self, place: Path, images: Pictures, draw: np.ndarray | None) -> np.ndarray | None:
+        """Return which pictures of a source are held out, and remember them.
+
+        Where the pictures are others than before, those held out then still are, and no picture
+        that was trained on becomes one.
+
+        Args:
+            place: the source.
+            images: all of its pictures.
+            draw: rows that a new training would hold out; None where a split is set apart.
+
+        Raises:
+            UsageError: the pictures are others than before.
+        """
+        name = str(len(self.now))
+        before = self.before.get(name)
+        facts = {"pictures": len(images), "sample": _sample(images)}
+        rows = draw
+        if before is not None and draw is not None:
+            rows = np.array(before["rows"], int)
+        if before is not None and {key: before[key] for key in facts} != facts:
+            count = before["pictures"]
+            change = f"{len(images)} pictures, {count} when this training began"
+            if len(images) == count:
+                change = "other pictures than when this training began"
+            if not self.force:
+                raise UsageError(
+                    f"'{show(place)}' holds {change}; train into another folder, or go on all the "
+                    "same with --force, which keeps what was held out"
+                )
+            _tell(f"'{show(place)}' holds {change}; what was held out still is")
+            if draw is not None:
+                held = set(before["held_out"])
+                rows = np.array([n for n in range(len(images)) if _hash(images[n]) in held], int)
+                if not len(rows):
+                    raise CometError(f"no picture that was held out is in '{show(place)}' any more")
+        taken = [] if rows is None else rows.tolist()
+        held_out = [_hash(images[n]) for n in taken]
+        self.now[name] = {**facts, "rows": taken, "held_out": held_out}
+        return rows
+
+
+def _hash(picture: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(picture).tobytes()).hexdigest()[:32]
+
+
+def _sample(images: Pictures) -> str:
+    rows = np.unique(np.linspace(0, len(images) - 1, min(SAMPLED, len(images))).astype(int))
+    return hashlib.sha256("".join(_hash(images[int(n)]) for n in rows).encode()).hexdigest()
+
+
+def _tell(sentence: str) -> None:
+    warnings.warn(sentence, CometWarning, stacklevel=3)

@@ -1,0 +1,87 @@
+"""Folders that are not there, or cannot be looked into."""
+
+import os
+import pwd
+from pathlib import Path
+
+import pytest
+
+from comet_cli.models import library
+
+LONG = "x" * 300
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX links and users")
+
+
+@pytest.fixture
+def homeless(pictures, models, monkeypatch):
+    """Shipped models only, for a user whom the system does not know; return the runner."""
+
+    def unknown(uid):
+        raise KeyError("no such user")
+
+    for name in ("HOME", "COMET_HOME", "COMET_CACHE", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr(library, "shipped_root", lambda: models / "models")
+    return pictures
+
+
+def test_without_a_home_shipped_models_work_and_doctor_says_so(homeless):
+    assert "quad" in homeless("models", "list").out
+    assert homeless("encode", "a.png", "-m", "quad").code == 0
+    assert homeless("encode", "b.png").code == 0  # whose choice cannot be remembered
+    assert homeless("compose", "a.z", "--steps", "1", "-o", "out.png").code == 0
+    assert homeless("replay", "out.png").code == 0
+    done = homeless("doctor")
+    assert done.code == 0 and "there is no home folder; set COMET_HOME" in done.out
+
+
+@pytest.mark.parametrize("closed", ["models", "models/quad", "models/theirs/card.json"])
+def test_local_models_that_cannot_be_looked_into_are_named_by_doctor(
+    homeless, tmp_path, monkeypatch, closed
+):
+    path = tmp_path / "home" / closed
+    path.parent.mkdir(parents=True)
+    path.symlink_to(path.name)  # a loop: nobody can look into it, root neither
+    monkeypatch.setenv("COMET_HOME", str(tmp_path / "home"))
+    assert homeless("encode", "a.png", "-m", "quad").code == 0
+    assert homeless("encode", "b.png").code == 0
+    done = homeless("models", "list")
+    assert done.code == 0 and "pool" in done.out
+    problem = [line for line in homeless("doctor").out.splitlines() if line.startswith("problem")]
+    assert closed == "models/quad" or any(f"'{path}': " in line for line in problem), problem
+    if closed.startswith("models/theirs"):
+        done = homeless("encode", "a.png", "-m", "theirs")
+        assert done.code == 1 and f"'{path}': " in done.err and "bug" not in done.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        f"encode {LONG}.png",
+        f"encode a.png -m {LONG}",
+        f"encode a.png -m quad -o {LONG}.z",
+        f"encode a.png -m quad -o {LONG}/",
+        f"compose {LONG}.z -o x.png",
+        f"compose a.z -o {LONG}.png",
+        f"compose a.z -o x.png --trace {LONG}.gif",
+        f"compose a.z -o x.png --init {LONG}.png",
+        f"inspect {LONG}",
+        f"replay {LONG}",
+        f"gallery {LONG}",
+        f"gallery . -o {LONG}.html",
+        f"batch {LONG}",
+        f"train {LONG}.toml",
+        f"train --data {LONG} --preset global -o m",
+        f"data check {LONG}",
+        f"models show {LONG}",
+        f"models remove {LONG}",
+        f"evaluate reconstruction -m quad --data {LONG}",
+    ],
+)
+def test_a_name_that_no_file_can_have_is_one_sentence(pictures, command):
+    assert pictures("encode", "a.png", "-m", "quad").code == 0
+    before = set(Path.cwd().iterdir())
+    done = pictures(*command.split())
+    assert done.code in (1, 2) and "bug in comet" not in done.err, done.err
+    assert done.err.count("comet: ") == 1 and set(Path.cwd().iterdir()) == before

@@ -1,0 +1,147 @@
+"""What is told when: checks before any work, paths and errors as they happen."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from comet_cli.formats.files import read_input
+from comet_cli.formats.overwriting import check_outputs
+from comet_cli.inputs.session import Session
+
+
+def test_paths_and_errors_appear_when_they_happen(pictures, monkeypatch, capsys):
+    Path("bad.png").write_text("no picture")
+    seen = []
+    encode = Session.encode
+
+    def watched(self, data, path, **options):
+        seen.append((path, capsys.readouterr()))
+        return encode(self, data, path, **options)
+
+    monkeypatch.setattr(Session, "encode", watched)
+    pictures("encode", "a.png", "bad.png", "b.png", "-m", "quad")
+    by_path = {path: printed for path, printed in seen}
+    assert by_path["bad.png"].out == "a.z\n" and by_path["bad.png"].err == ""
+    assert "'bad.png' is not an image" in by_path["b.png"].err
+
+
+def test_an_interrupt_names_what_was_encoded(pictures, monkeypatch):
+    encode = Session.encode
+
+    def interrupted(self, data, path, **options):
+        if path == "b.png":
+            raise KeyboardInterrupt
+        return encode(self, data, path, **options)
+
+    monkeypatch.setattr(Session, "encode", interrupted)
+    done = pictures("encode", "a.png", "b.png", "-m", "quad")
+    assert done.code == 130 and done.out == "a.z\n"
+    assert "1 of 2 pictures were encoded" in done.err
+    done = pictures("encode", "a.png", "b.png", "-m", "quad", "--json")
+    assert done.code == 130 and [o["path"] for o in done.json["outputs"]] == ["a.z"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "encode x.png y.png -m quad",
+        "inspect x.png y.png",
+        "replay x.png y.png",
+        "score x.png y.png a.z:0",
+        "nearest a.z:0 x.png y.png",
+    ],
+)
+def test_failed_holds_every_reason_also_when_all_fail(pictures, command):
+    pictures("encode", "a.png", "-m", "quad")
+    Path("x.png").write_bytes(b"")
+    Path("y.png").write_text("text")
+    done = pictures(*command.split(), "--json")
+    assert done.code == 1 and done.json["exit_code"] == 1 and "none of" in done.json["error"]
+    reasons = [failure["error"] for failure in done.json["failed"]]
+    assert len(reasons) == 2 and "'x.png' " in reasons[0] and "'y.png' " in reasons[1]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX links")
+@pytest.mark.parametrize(
+    "command",
+    ["encode {} -m quad", "inspect {}", "score {} a.z:0", "nearest a.z:0 {} -m quad", "replay {}"],
+)
+def test_one_bad_name_fails_alone(pictures, command):
+    pictures("encode", "a.png", "-m", "quad")
+    pictures("compose", "a.z", "--steps", "1", "-o", "made.png")
+    Path("link.png").symlink_to("gone.png")
+    Path("folder.png").mkdir()
+    good = "made.png" if "replay" in command else "b.png"
+    done = pictures(*command.format(f"link.png folder.png {good}").split())
+    assert done.code == 3 and done.out.strip(), done.err
+    assert "'link.png' is a link to 'gone.png', which does not exist" in done.err
+    assert "folder.png" in done.err
+    # A name that is nothing at all was typed wrong: nothing is done.
+    if "inspect" not in command:
+        done = pictures(*command.format(f"typo.png {good}").split())
+        assert done.code == 2 and done.out == "" and "there is no file 'typo.png'" in done.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "encode a.png -m quad -o there/",
+        "compose a.z -o there/x.png",
+        "compose a.z -o x.png --trace there/x.gif",
+        "decompose a.png -m quad -o there/x.png",
+        "recombine a.z b.z -o x.png --each there",
+        "gradients a.png -m quad -o x.png --masks there",
+        "replay made.png -o there/x.png",
+        "gallery . -o there/x.html",
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_found_before_any_work(pictures, monkeypatch, command):
+    for name in "ab":
+        pictures("encode", f"{name}.png", "-m", "quad")
+    pictures("compose", "a.z", "--steps", "1", "-o", "made.png")
+    Path("there").mkdir()
+    access = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: Path(path).name != "there" and access(path, mode)
+    )
+    monkeypatch.setattr("comet_cli.energy.render.descend", None)
+    done = pictures(*command.split())
+    assert done.code == 2 and "the output folder 'there' cannot be written" in done.err, done.err
+    assert not os.listdir("there")
+
+
+def test_a_working_folder_that_is_gone_is_one_sentence(pictures, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for command in ("doctor", "models list", "inspect /x.z", "compose /x.z -o /tmp/y.png"):
+        done = pictures(*command.split())
+        assert done.code == 2 and "the working folder does not exist any more" in done.err
+
+
+def test_a_kept_file_is_touched(pictures):
+    pictures("encode", "a.png", "-m", "quad")
+    Path("list.txt").write_text("a.z --steps 1 -o out.png")
+    pictures("batch", "list.txt")
+    for path in ("a.z", "out.png"):
+        os.utime(path, (1000, 1000))
+    pictures("encode", "a.png", "-m", "quad")
+    assert json.loads(pictures("batch", "list.txt", "--resume").out)["status"] == "kept"
+    for path in ("a.z", "out.png"):
+        assert os.stat(path).st_mtime > time.time() - 3600
+    assert read_input("a.z")
+
+
+def test_checks_of_many_files_look_at_each_a_few_times(tmp_path, monkeypatch):
+    count, calls = 300, []
+    inputs = [str(tmp_path / f"{n}.png") for n in range(count)]
+    outputs = [tmp_path / f"{n}.out" for n in range(count)]
+    for path in inputs:
+        Path(path).write_bytes(b"x")
+    stat = os.stat
+    monkeypatch.setattr(os, "stat", lambda *a, **k: (calls.append(a), stat(*a, **k))[1])
+    check_outputs(outputs, inputs=inputs)
+    assert len(calls) <= 6 * count

@@ -1,0 +1,109 @@
+"""Going on with a training: what differs is said, what was held out stays, nothing is lost."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from comet_cli.formats.files import write_output
+from comet_cli.training import checkpoint, going_on
+from comet_cli.training.checkpoint import look
+
+WORDS = ("train", "recipe.toml", "-o", "out", "--device", "cpu")
+
+
+@pytest.fixture
+def begun(train):
+    """A training of three iterations in out/; return the runner."""
+    done = train(*WORDS, "-q")
+    assert done.code == 0, done.err
+    return train
+
+
+def change(old: str, new: str) -> None:
+    text = Path("recipe.toml").read_text()
+    assert old in text
+    Path("recipe.toml").write_text(text.replace(old, new))
+
+
+def contents() -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in Path("out").iterdir() if p.is_file()}
+
+
+@pytest.mark.parametrize("more", [True, False], ids=["more iterations", "nothing left"])
+def test_another_recipe_is_refused_unless_it_is_asked_for(begun, more):
+    before = contents()
+    change("learning_rate = 1e-3", "learning_rate = 1e-2")
+    change("batch = 2", "batch = 3")
+    if more:
+        change("iterations = 3", "iterations = 4")
+    done = begun(*WORDS)
+    assert done.code == 2 and contents() == before
+    assert "batch is 3, was 2" in done.err and "learning_rate is 0.01, was 0.001" in done.err
+    done = begun(*WORDS, "--force")
+    assert done.code == 0 and "goes on by another recipe" in done.err
+    assert look(Path("out")).iteration == 3 + more
+
+
+def test_more_iterations_are_told_and_go_on(begun):
+    change("iterations = 3", "iterations = 5")
+    done = begun(*WORDS)
+    assert done.code == 0 and "train.iterations is 5, was 3" in done.err
+    assert look(Path("out")).iteration == 5
+
+
+def held() -> set[str]:
+    return set(look(Path("out")).pictures["0"]["held_out"])
+
+
+def test_what_was_held_out_stays_held_out_when_the_folder_grows(begun):
+    before = held()
+    shutil.copy("pictures/00.png", "pictures/z.png")
+    for n in range(30):
+        pixels = np.random.default_rng(n).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(f"pictures/0{n}-new.png")
+    change("iterations = 3", "iterations = 4")
+    done = begun(*WORDS)
+    assert done.code == 2 and "holds 43 pictures, 12 when this training began" in done.err
+    assert look(Path("out")).iteration == 3
+    done = begun(*WORDS, "--force")
+    assert done.code == 0 and held() == before
+    change("iterations = 4", "iterations = 5")
+    assert begun(*WORDS).code == 0 and held() == before
+
+
+def test_other_pictures_of_the_same_names_are_told(begun):
+    for path in list(Path("pictures").iterdir())[:6]:
+        pixels = np.random.default_rng(1).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+    done = begun(*WORDS)
+    assert done.code == 2 and "other pictures than when this training began" in done.err
+
+
+def test_one_training_at_a_time_in_a_folder(begun):
+    pytest.importorskip("fcntl")
+    change("iterations = 3", "iterations = 4")
+    with going_on.alone(Path("out")):
+        done = begun(*WORDS)
+        assert done.code == 2 and "another training is at work in 'out'" in done.err
+    assert begun(*WORDS).code == 0
+    assert going_on.LOCK not in os.listdir("out")
+
+
+def test_a_full_disk_at_the_checkpoint_loses_no_model(train, monkeypatch):
+    def full(path, data):
+        if Path(path).name == checkpoint.NAME:
+            raise checkpoint.FileFormatError("no space left for 'checkpoint.pt'")
+        write_output(path, data)
+
+    monkeypatch.setattr(checkpoint, "write_output", full)
+    change("log_every = 1", "log_every = 1\ncheckpoint_minutes = 0")
+    done = train(*WORDS)
+    assert done.code == 1 and "the model is in out" in done.err and "no space left" in done.err
+    assert "iteration 3" in done.err  # it went on after a checkpoint on the way had failed
+    assert json.loads(Path("out/card.json").read_text())["iterations"] == 3
+    assert train("encode", "pictures/00.png", "-m", "out", "-o", "a.z").code == 0
