@@ -17,6 +17,7 @@ from comet_cli.batch.lists import Line, check_length
 from comet_cli.cli.checks import check_picture_outputs
 from comet_cli.cli.compose import compose
 from comet_cli.cli.console import protect
+from comet_cli.cli.values import leave_values
 from comet_cli.errors import CometError, UsageError
 from comet_cli.formats.files import STANDARD, show
 from comet_cli.formats.strict_json import parse_json
@@ -86,7 +87,7 @@ class LineParser:
         """
         app = typer.Typer(add_completion=False)
         app.command("compose")(compose)
-        self._command: Any = typer.main.get_command(app)
+        self._command: Any = leave_values(typer.main.get_command(app))
         self._force = force
         self._session = session
 
