@@ -33,6 +33,8 @@ def _processing(parameter: Any, kind: Any) -> Any:
     usual = parameter.process_value
 
     def process(ctx: Any, value: Any) -> Any:
+        if ctx.resilient_parsing and value is None:  # completion: what is not typed yet
+            return None
         if not _fits(value, kind, bool(parameter.required)):
             return usual(ctx, value)
         value = list(value) if kind == list[str] else value
