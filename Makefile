@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup test-setup demo pictures test lint data figures clean
+.PHONY: setup test-setup demo pictures test lint data figures bench clean
 
 setup: $(VENV)/.installed
 test-setup: $(VENV)/.installed-test
@@ -35,6 +35,10 @@ figures: setup
 	  $(BIN)/comet figure $$n --device cpu -o docs/images/figure-$$n.png \
 	    || [ $$? -eq 1 ] || exit 1; \
 	done
+
+# One table of speed, in a few minutes; nothing else should run meanwhile.
+bench: setup
+	$(BIN)/python benchmarks/speed.py
 
 test: test-setup
 	$(BIN)/python -m pytest

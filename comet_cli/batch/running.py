@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 
 from comet_cli.batch.jobs import BadLine, Job, Planned, Result, Sessions, is_there, plan_job
 from comet_cli.batch.rendering import Outcome, Renderer
 from comet_cli.formats.files import mark_kept
+from comet_cli.verbs.compose_recipe import MAX_SIZE
 
 # Lines that are planned ahead, in batches, so that others may stand between those that match.
 AHEAD = 4
 MAX_PICTURE_BYTES = 64 << 20
+# Pictures that wait for the disk.
+MOST_UNWRITTEN = 64
 
 
 def run_jobs(
@@ -23,8 +28,9 @@ def run_jobs(
 ) -> Iterator[Result]:
     """Render compositions, those of one kind together, and yield what became of each, in order.
 
-    ``jobs`` is consumed as results are asked for, never more than a window ahead, so memory does
-    not depend on how many there are. One that fails does not stop the others.
+    ``jobs`` is consumed as results are asked for, little more than a window ahead, so memory does
+    not depend on how many there are. One that fails does not stop the others. Pictures are written
+    in order, beside the rendering of the next.
 
     Args:
         jobs: from the lines of a list.
@@ -34,24 +40,47 @@ def run_jobs(
     """
     sessions = sessions or Sessions()
     renderer = renderer or Renderer()
-    window = _Window(sessions, renderer, resume)
-    for job in jobs:
-        window.take(job)
-        if window.is_full():
-            yield from window.finish()
-            window = _Window(sessions, renderer, resume)
-    yield from window.finish()
+    # One thread, so that of a batch the first are written whatever ends the run.
+    writer = ThreadPoolExecutor(1)
+    window = _Window(sessions, renderer, resume, writer)
+    told: deque[Future[Result]] = deque()
+    try:
+        for job in jobs:
+            window.take(job)
+            if window.is_full():
+                yield from _as_written(window, told)
+                window = _Window(sessions, renderer, resume, writer)
+        yield from _as_written(window, told)
+        yield from (result.result() for result in told)
+    except KeyboardInterrupt:
+        yield from (result.result() for result in told)
+        raise
+    finally:
+        writer.shutdown(cancel_futures=True)
+
+
+def _as_written(window: _Window, told: deque[Future[Result]]) -> Iterator[Result]:
+    """Finish a window, and yield what became of lines once it is known; ``told`` keeps the rest."""
+    for result in window.finish():
+        told.append(result)
+        while told and (told[0].done() or len(told) > window.most_unwritten):
+            yield told[0].result()
+            told.popleft()
 
 
 class _Window:
     """Some lines that follow each other."""
 
-    def __init__(self, sessions: Sessions, renderer: Renderer, resume: bool) -> None:
+    def __init__(
+        self, sessions: Sessions, renderer: Renderer, resume: bool, writer: Executor
+    ) -> None:
         self._sessions, self._renderer, self._resume = sessions, renderer, resume
-        self._results: list[Result | None] = []
+        self._writer = writer
+        self._results: list[Future[Result] | None] = []
         self._planned: dict[int, Planned] = {}
         self._bytes = 0
         self._full = AHEAD
+        self.most_unwritten = MOST_UNWRITTEN
 
     def is_full(self) -> bool:
         """Say whether enough lines, or too large pictures to start from, are held."""
@@ -62,22 +91,24 @@ class _Window:
         at = len(self._results)
         self._results.append(None)
         if isinstance(job, BadLine):
-            self._results[at] = Result(job.line, "failed", job.output, job.error)
+            self._results[at] = _known(Result(job.line, "failed", job.output, job.error))
             return
         try:
             planned = plan_job(job, self._sessions)
             if self._resume and is_there(planned):
                 for path in planned.job.request.writes:
                     mark_kept(path)
-                self._results[at] = planned.result("kept")
+                self._results[at] = _known(planned.result("kept"))
         except Exception as error:
-            self._results[at] = _failure(job, error)
+            self._results[at] = _known(_failure(job, error))
             return
         self._planned[at] = planned
         self._full = max(self._full, AHEAD * self._renderer.size.most(planned.session.device))
         self._bytes += sum(len(row.picture) for row in planned.recipe.rows)
+        size = planned.recipe.setting("size", int, low=1, high=MAX_SIZE)
+        self.most_unwritten = min(self.most_unwritten, MAX_PICTURE_BYTES // (3 * size * size))
 
-    def finish(self) -> Iterator[Result]:
+    def finish(self) -> Iterator[Future[Result]]:
         """Render what is to be rendered; yield every result as soon as those before it are."""
         told = 0
         for batch in self._batches():
@@ -115,21 +146,28 @@ class _Window:
     def _carry_out(self, batch: list[int]) -> None:
         members = [self._planned[at] for at in batch]
         if members[0].kind is None:
-            self._settle(batch[0], members[0].compose)
+            self._results[batch[0]] = _known(_settle(members[0], members[0].compose))
             return
         outcomes = self._renderer.render(members)
         for at, planned, outcome in zip(batch, members, outcomes, strict=True):
             if self._results[at] is None:
-                self._settle(at, partial(_write, planned, outcome))
+                write = partial(_write, planned, outcome)
+                self._results[at] = self._writer.submit(_settle, planned, write)
 
-    def _settle(self, at: int, action: Callable[[], None]) -> None:
-        """Do what is left to do for a line, and note what became of it."""
-        planned = self._planned[at]
-        try:
-            action()
-            self._results[at] = planned.result("written")
-        except Exception as error:
-            self._results[at] = _failure(planned.job, error)
+
+def _settle(planned: Planned, action: Callable[[], None]) -> Result:
+    """Do what is left to do for a line, and return what became of it."""
+    try:
+        action()
+        return planned.result("written")
+    except Exception as error:
+        return _failure(planned.job, error)
+
+
+def _known(result: Result) -> Future[Result]:
+    future: Future[Result] = Future()
+    future.set_result(result)
+    return future
 
 
 def _failure(job: Job, error: Exception) -> Result:

@@ -1,10 +1,15 @@
-"""Registration of the verbs, and the entry point; nothing else."""
+"""Registration of the verbs, and the entry point; nothing else.
+
+``app`` has all verbs.
+"""
 
 from __future__ import annotations
 
+import functools
+import gc
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from typing import Annotated, NamedTuple
 
@@ -14,6 +19,7 @@ from comet_cli.cli import shells
 from comet_cli.cli.completion import words
 from comet_cli.cli.console import print_result, run, takes_selections
 from comet_cli.cli.help import HelpGroup
+from comet_cli.cli.values import leave_values
 from comet_cli.version import __version__
 
 
@@ -48,17 +54,6 @@ VERBS = (
     Verb("evaluate", MODELS),
 )
 
-app = typer.Typer(
-    name="comet",
-    cls=HelpGroup,
-    help="Take pictures apart into components, and put components of any pictures together.",
-    rich_markup_mode=None,  # Rich would delete [0,2] from help texts
-    pretty_exceptions_enable=False,
-    add_completion=False,  # its scripts do not fit; ours are in shells.py
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
 
 def _version(asked: bool) -> None:
     if asked:
@@ -79,7 +74,6 @@ def _install_completion(context: typer.Context, shell: str | None) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def comet(
     version: Annotated[
         bool,
@@ -109,23 +103,57 @@ def comet(
     """Take pictures apart into components, and put components of any pictures together."""
 
 
-def register(verb: Verb, what: Callable[..., None] | typer.Typer) -> None:
-    """Make a function, or an app of further verbs, a verb of the command line."""
+def _fill(app: typer.Typer, verb: Verb, what: Callable[..., None] | typer.Typer) -> None:
     if isinstance(what, typer.Typer):
         app.add_typer(what, name=verb.name, rich_help_panel=verb.heading)
     else:
         app.command(verb.name, rich_help_panel=verb.heading)(what)
 
 
-for verb in VERBS:
-    module = import_module(f"comet_cli.cli.{verb.name}")
-    register(verb, module.app if hasattr(module, "app") else getattr(module, verb.name))
+def _with(verbs: Iterable[Verb]) -> typer.Typer:
+    app = typer.Typer(
+        name="comet",
+        cls=HelpGroup,
+        help="Take pictures apart into components, and put components of any pictures together.",
+        rich_markup_mode=None,  # Rich would delete [0,2] from help texts
+        pretty_exceptions_enable=False,
+        add_completion=False,  # its scripts do not fit; ours are in shells.py
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(comet)
+    for verb in verbs:
+        module = import_module(f"comet_cli.cli.{verb.name}")
+        _fill(app, verb, module.app if hasattr(module, "app") else getattr(module, verb.name))
+    return app
+
+
+@functools.cache
+def _whole() -> typer.Typer:
+    return _with(VERBS)
+
+
+def __getattr__(name: str) -> typer.Typer:
+    """Return ``app``, all verbs, made when it is asked for: a call of one verb needs only that."""
+    if name == "app":
+        return _whole()
+    raise AttributeError(name)
+
+
+def register(verb: Verb, what: Callable[..., None] | typer.Typer) -> None:
+    """Make a function, or an app of further verbs, a verb of the command line."""
+    _fill(_whole(), verb, what)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    command = takes_selections(typer.main.get_command(app)).main
+    if argv is None:
+        # Collecting cyclic garbage while torch is imported takes longer than our own start.
+        gc.set_threshold(50_000, 20, 100)
     args = sys.argv[1:] if argv is None else list(argv)
-    if not args and os.environ.get(shells.VARIABLE) in shells.SCRIPTS:
-        return shells.answer(command)
-    return run(command, args)
+    asked = not args and os.environ.get(shells.VARIABLE) in shells.SCRIPTS
+    words = shells.complete_words() if asked else args
+    alone = [verb for verb in VERBS if words[:1] == [verb.name]]
+    made = typer.main.get_command(_with(alone) if alone else _whole())
+    command = takes_selections(leave_values(made)).main
+    return shells.answer(command) if asked else run(command, args)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -12,7 +13,7 @@ import typer
 
 from comet_cli.batch.lists import Ledger, read_lines, remove_leftovers, spool
 from comet_cli.batch.shards import Shard, choose_shard
-from comet_cli.cli.batch_lines import LineParser
+from comet_cli.cli.batch_lines import Drafts, LineParser
 from comet_cli.cli.console import (
     INTERRUPTED,
     SOME_FAILED,
@@ -24,7 +25,7 @@ from comet_cli.cli.verb import SESSION, Call, verb
 from comet_cli.errors import CometError
 
 if TYPE_CHECKING:
-    from comet_cli.batch.jobs import Result
+    from comet_cli.batch.jobs import BadLine, Job, Result
 
 
 class InterruptedBatch(CometError):
@@ -77,8 +78,10 @@ def batch(
     ledger = Ledger()
     try:
         with spool(source) as lines:
-            total = _check(lines, ledger, part)
-            for result in _results(lines, part, call, batch_size, resume):
+            parser, drafts = _parser(call, part), Drafts()
+            total = _check(lines, ledger, part, parser, drafts)
+            jobs = _jobs(lines, part, parser, drafts)
+            for result in _results(jobs, call, batch_size, resume):
                 counts[result.status] += 1
                 _tell(result, call.quiet)
         remove_leftovers(ledger.folders(), began)
@@ -96,41 +99,58 @@ def batch(
         report.exit_code = SOME_FAILED
 
 
-def _check(lines: BinaryIO, ledger: Ledger, part: Shard) -> int:
-    """Refuse a list whose lines would write the same file; return how many lines are ours."""
-    parser = LineParser()
-    total = 0
-    for line in read_lines(lines):
-        total += part.holds(line.index)
-        try:
-            writes, reads = parser.files(line)
-        except Exception:  # told in its place, when its turn comes
-            continue
-        ledger.enter(line.number, writes, reads)
-    return total
+def _parser(call: Call, part: Shard) -> LineParser:
+    device = call.device
+    if part.local is not None:
+        from comet_cli.batch.memory import local_device
 
-
-def _results(
-    lines: BinaryIO,
-    part: Shard,
-    call: Call,
-    batch_size: int | None,
-    resume: bool,
-) -> Iterator[Result]:
-    from comet_cli.batch.jobs import Sessions
-    from comet_cli.batch.memory import BatchSize, local_device
-    from comet_cli.batch.rendering import Renderer
-    from comet_cli.batch.running import run_jobs
-
-    parser = LineParser(
+        device = local_device(device, part.local)
+    return LineParser(
         force=call.force,
         model=call.model,
-        device=local_device(call.device, part.local),
+        device=device,
         precision=call.precision,
         fresh=call.fresh,
     )
+
+
+def _check(lines: BinaryIO, ledger: Ledger, part: Shard, parser: LineParser, drafts: Drafts) -> int:
+    """Refuse a list whose lines would write the same file; return how many lines are ours.
+
+    What our lines say is kept in ``drafts``.
+    """
+    total = 0
+    for line in read_lines(lines):
+        ours = part.holds(line.index)
+        total += ours
+        draft = None
+        with contextlib.suppress(Exception):  # told in its place, when its turn comes
+            draft = parser.read(line)
+        if ours:
+            drafts.add(draft)
+        if draft is not None:
+            ledger.enter(line.number, draft.request.writes, draft.request.reads)
+    return total
+
+
+def _jobs(
+    lines: BinaryIO, part: Shard, parser: LineParser, drafts: Drafts
+) -> Iterator[Job | BadLine]:
+    ours = (line for line in read_lines(lines) if part.holds(line.index))
+    for line, draft in zip(ours, drafts, strict=True):
+        yield parser.job(line, draft)
+
+
+def _results(
+    jobs: Iterator[Job | BadLine], call: Call, batch_size: int | None, resume: bool
+) -> Iterator[Result]:
+    from comet_cli.batch.jobs import Sessions
+    from comet_cli.batch.memory import BatchSize
+    from comet_cli.batch.rendering import Renderer
+    from comet_cli.batch.running import run_jobs
+
     return run_jobs(
-        (parser.job(line) for line in read_lines(lines) if part.holds(line.index)),
+        jobs,
         sessions=Sessions(call.report.note),
         renderer=Renderer(BatchSize(batch_size), note=call.report.note),
         resume=resume,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import os
+import pickle
 import shlex
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -14,7 +17,8 @@ from comet_cli.batch.lists import Line, check_length
 from comet_cli.cli.checks import check_picture_outputs
 from comet_cli.cli.compose import compose
 from comet_cli.cli.console import takes_selections
-from comet_cli.errors import UsageError
+from comet_cli.cli.values import leave_values
+from comet_cli.errors import CometError, UsageError
 from comet_cli.formats.files import STANDARD, show
 from comet_cli.formats.strict_json import parse_json
 from comet_cli.inputs.compose_request import ComposeRequest, parse_request
@@ -24,6 +28,51 @@ if TYPE_CHECKING:
 
 SESSION = ("model", "device", "precision", "fresh")
 REQUEST = {field.name for field in dataclasses.fields(ComposeRequest)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Draft:
+    """A line of a batch, parsed: its composition, and how it is to be made."""
+
+    request: ComposeRequest
+    session: Mapping[str, Any]
+
+
+class Drafts:
+    """What the lines of a list say, in their order, kept on disk: any number of lines.
+
+    The file has no name, so that nobody else writes what is read from it again.
+    """
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._file = tempfile.TemporaryFile()
+        self._packed = gzip.GzipFile(fileobj=self._file, mode="wb", compresslevel=1)
+
+    def add(self, draft: Draft | None) -> None:
+        """Keep what the next line says; None where it says nothing.
+
+        Raises:
+            CometError: no room on the disk.
+        """
+        try:
+            pickle.dump(draft, self._packed)
+        except OSError as error:
+            raise CometError(
+                f"what the lines say cannot be kept: {error.strerror}; free some space in "
+                f"'{tempfile.gettempdir()}'"
+            ) from None
+
+    def __iter__(self) -> Iterator[Draft | None]:
+        """Yield what was kept; nothing can be added any more."""
+        self._packed.close()
+        self._file.seek(0)
+        with self._file, gzip.GzipFile(fileobj=self._file) as packed:
+            while True:
+                try:
+                    yield pickle.load(packed)
+                except EOFError:
+                    return
 
 
 class LineParser:
@@ -38,29 +87,37 @@ class LineParser:
         """
         app = typer.Typer(add_completion=False)
         app.command("compose")(compose)
-        self._command: Any = takes_selections(typer.main.get_command(app))
+        self._command: Any = takes_selections(leave_values(typer.main.get_command(app)))
         self._force = force
         self._session = session
 
-    def files(self, line: Line) -> tuple[Sequence[str], Sequence[str]]:
-        """Return what a line writes and reads.
+    def read(self, line: Line) -> Draft:
+        """Return what a line says.
 
         Raises:
             Exception: it is no composition.
         """
-        request = self._request(self._parse(line).params)
-        return request.writes, request.reads
+        context = self._parse(line)
+        params = context.params
+        given = {n for n in params if context.get_parameter_source(n).name == "COMMANDLINE"}
+        session = {n: params[n] if n in given else self._session.get(n) for n in SESSION}
+        return Draft(self._request(params), session)
 
-    def job(self, line: Line) -> Job | BadLine:
-        """Return the composition of a line, its files checked; or why it is none."""
+    def job(self, line: Line, draft: Draft | None) -> Job | BadLine:
+        """Return the composition of a line, its files checked; or why it is none.
+
+        Args:
+            line: the line.
+            draft: what it says, where it says anything.
+        """
         from comet_cli.batch.jobs import BadLine, Job
 
         output = None
         try:
-            context = self._parse(line)
-            params = context.params
-            output = str(params["output"])
-            request = self._request(params)
+            if draft is None:
+                output = str(self._parse(line).params["output"])
+                draft = self.read(line)
+            request, output = draft.request, draft.request.output
             check_picture_outputs(
                 request.paths,
                 force=request.force,
@@ -68,9 +125,7 @@ class LineParser:
                 reads=request.reads,
                 also_writes=[request.trace],
             )
-            given = {n for n in params if context.get_parameter_source(n).name == "COMMANDLINE"}
-            session = {n: params[n] if n in given else self._session[n] for n in SESSION}
-            return Job(line.number, request, **session)
+            return Job(line.number, request, **draft.session)
         except Exception as error:
             return BadLine(line.number, error, output)
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from comet_cli.cli.completion import complete_selections
 from comet_cli.cli.verb import REPORT, SESSION, Call, verb
-from comet_cli.formats.components import ComponentSet
 from comet_cli.formats.files import show
 from comet_cli.inputs.selection import parse_selections
-from comet_cli.verbs.nearest import Encode, find_nearest
+
+if TYPE_CHECKING:
+    from comet_cli.formats.components import ComponentSet
+    from comet_cli.verbs.nearest import Encode
 
 
 @verb(*SESSION, "literal", *REPORT)
@@ -37,6 +39,8 @@ def nearest(
 
     Example: comet nearest a.z:1 folder/*.z --top 5
     """
+    from comet_cli.verbs.nearest import find_nearest
+
     query, *candidates = parse_selections(selections, literal=call.literal)
     report = call.report
     found = find_nearest(

@@ -191,6 +191,14 @@ def start_of_text(typed: Typed, breaks: str = "") -> int:
     return at
 
 
+def complete_words() -> list[str]:
+    """Return the words after ``comet`` that are typed to their end, where completion is asked."""
+    try:
+        return list(split_line(os.environ.get("_COMET_LINE", "")).before[1:])
+    except Exception:  # as answer() will find
+        return []
+
+
 def answer(command: Callable[..., Any]) -> int:
     """Print what may follow on the command line that a script asks about; nothing else, ever.
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from comet_cli.energy.threads import fitting_threads
 from comet_cli.errors import CometError, DivergenceError
 from comet_cli.models.comet_model import CometModel
 from comet_cli.networks.base import QUADRATIC_REST, BoundEnergy
@@ -83,6 +85,27 @@ class Group:
             )
         return (energies if self.scales is None else energies * self.scales).sum(1)
 
+    @cached_property
+    def _summed(self) -> Callable[[Tensor], Tensor] | None:
+        """What gives the gradient without autograd, at the model's size; None if nothing does."""
+        if self.scales is None:
+            return None
+        with torch.no_grad():
+            return self.bound.summed(self.scales)
+
+    def gradient(self, x: Tensor) -> Tensor | None:
+        """Return ∇ of :meth:`energy` (B,3,R,R) without autograd; None where that cannot be."""
+        if self._summed is None:
+            return None
+        with torch.enable_grad():
+            canvas = x.detach().requires_grad_(True)
+            seen = self.view(canvas)
+        with torch.no_grad():
+            gradient = self._summed(seen)
+        if seen is canvas:  # no resize and no region
+            return gradient
+        return torch.autograd.grad(seen, canvas, gradient)[0]
+
     def curvature(self, x: Tensor) -> Tensor | None:
         """Return Σ_j |w| λ s Sᵀ m_j (B,1,R,R), S the resize; None where no m_j is known."""
         with torch.enable_grad():
@@ -123,6 +146,23 @@ class Composition:
         total = x.new_zeros(x.shape[0])
         for group in self._groups:
             total = total + group.energy(x)
+        return total
+
+    def gradient(self, x: Tensor) -> Tensor | None:
+        """Return ∇_x Σ_i w_i λ_i s_i E_i(x) (B,3,R,R), with autograd where it must be.
+
+        None where every energy needs autograd: it gives their values as well.
+        """
+        found = [group.gradient(x) for group in self._groups]
+        if all(gradient is None for gradient in found):
+            return None
+        total = torch.zeros_like(x)
+        for group, gradient in zip(self._groups, found, strict=True):
+            if gradient is None:
+                with torch.enable_grad():
+                    canvas = x.detach().requires_grad_(True)
+                    (gradient,) = torch.autograd.grad(group.energy(canvas).sum(), canvas)
+            total = total + gradient
         return total
 
     def curvature(self, x: Tensor) -> Tensor:
@@ -197,7 +237,8 @@ def compose(terms: Sequence[Term], *, size: int | None = None) -> Composition:
         # Copies of one model are one model; a model that was never saved has no hash.
         key = term.model.card.weights_sha256 or id(term.model)
         alike.setdefault((key, _bytes(term.region)), []).append(term)
-    return Composition([_bind(members, canvas) for members in alike.values()])
+    with fitting_threads([members[0].model for members in alike.values()], canvas):
+        return Composition([_bind(members, canvas) for members in alike.values()])
 
 
 def _bind(members: Sequence[Term], canvas: int) -> Group:
@@ -206,7 +247,7 @@ def _bind(members: Sequence[Term], canvas: int) -> Group:
     unit = model.card.render_step_size * (canvas / model.card.image_size) ** 2
     z = torch.stack([t.latents() for t in members], 1).to(model.device)
     return Group(
-        model.bind(z, [t.component for t in members]),
+        model.bind_each(z, [t.component for t in members]),
         torch.tensor([t.weight * unit for t in members], device=model.device),
         model.card.image_size,
         None if region is None else region.to(model.device, torch.float32),

@@ -47,17 +47,25 @@ class Tolerance:
 
 
 def preconditioned_gradient(
-    energy: Energy, x: Tensor, *, create_graph: bool = False
-) -> tuple[Tensor, Tensor]:
+    energy: Energy, x: Tensor, *, create_graph: bool = False, valued: bool = True
+) -> tuple[Tensor, Tensor | None]:
     """Return P⁻¹ ∇E(x) (B,3,R,R) of equation 2, and E(x) (B,); x must require a gradient.
 
     P is ``energy.curvature(x)`` where the energy has such a method (a positive diagonal
     (B,1|3,R,R) that majorises its Hessian) and 1 otherwise; either way the fixed points are those
-    of ∇E = 0.
+    of ∇E = 0. Where ``energy.gradient(x)`` gives the gradient, nothing is differentiated, and E(x)
+    is computed if it is ``valued`` only.
     """
-    with torch.enable_grad():
-        energies = energy(x)
-        (gradient,) = torch.autograd.grad(energies.sum(), x, create_graph=create_graph)
+    energies: Tensor | None = None
+    known = None if create_graph else getattr(energy, "gradient", None)
+    gradient = None if known is None else known(x)
+    if gradient is None:
+        with torch.enable_grad():
+            energies = energy(x)
+            (gradient,) = torch.autograd.grad(energies.sum(), x, create_graph=create_graph)
+    elif valued:
+        with torch.no_grad():
+            energies = energy(x)
     curvature = getattr(energy, "curvature", None)
     if curvature is not None:
         gradient = gradient / curvature(x)
@@ -77,7 +85,7 @@ def descent_step(
     """
     with torch.enable_grad():
         x = x.detach().requires_grad_(True)
-    gradient, _ = preconditioned_gradient(energy, x, create_graph=create_graph)
+    gradient, _ = preconditioned_gradient(energy, x, create_graph=create_graph, valued=False)
     return x - step_size * gradient
 
 
@@ -124,10 +132,14 @@ def descend(
     if callback is not None:
         callback(0, x)
     for n in range(1, num_steps + 1):
-        gradient, energies = preconditioned_gradient(energy, x.detach().requires_grad_(True))
-        settled = None if tolerance is None else tolerance(n - 1, energies)
-        if settled is not None and settled.all():
-            break
+        gradient, energies = preconditioned_gradient(
+            energy, x.detach().requires_grad_(True), valued=tolerance is not None
+        )
+        settled = None
+        if tolerance is not None and energies is not None:
+            settled = tolerance(n - 1, energies)
+            if settled.all():
+                break
         moved = update(n, x, gradient.detach())
         if not torch.isfinite(moved).all():
             raise DivergenceError(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from comet_cli.energy.composition import Composition, Term, canvas_size, compose
 from comet_cli.energy.descent import Callback, Tolerance, descend
+from comet_cli.energy.threads import fitting_threads
 from comet_cli.errors import CometError
 from comet_cli.models.card import PLAIN_STARTS, ModelCard
 
@@ -90,13 +91,14 @@ def render(
     else:
         x0 = init
     x0 = x0.to(live[0].model.device)
-    return descend(
-        energy,
-        x0,
-        solver=solver,
-        step_size=step_size,
-        num_steps=steps,
-        callback=callback,
-        tolerance=tolerance,
-        seed=seed,
-    )
+    with fitting_threads([t.model for t in live], canvas):
+        return descend(
+            energy,
+            x0,
+            solver=solver,
+            step_size=step_size,
+            num_steps=steps,
+            callback=callback,
+            tolerance=tolerance,
+            seed=seed,
+        )

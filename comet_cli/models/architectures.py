@@ -153,6 +153,8 @@ def empty_state(card: Card) -> dict[str, Tensor]:
     import torch
     from torch import nn
 
-    with torch.device("meta"):
+    from comet_cli.models.unfilled import Unfilled
+
+    with Unfilled(), torch.device("meta"):
         networks = {"encoder": build_encoder(card), "energy_network": build_energy_network(card)}
     return nn.ModuleDict(networks).state_dict()

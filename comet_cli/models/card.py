@@ -31,7 +31,7 @@ class ModelCard:
     Attributes:
         name: the model's name, as ``-m`` takes it.
         encoder: ``global`` or ``recurrent``.
-        attention: for the recurrent encoder, ``lstm`` (the authors' network) or ``colouring`` (ours:
+        attention: of the recurrent encoder, ``lstm`` (the authors' network) or ``colouring`` (ours:
             objects are found by learned embeddings); the global encoder has none.
         ground: component 0 takes the ground, the others an object each; needed by ``colouring``.
         energy: ``pooled-64``, ``pooled-128`` (the authors' networks) or ``quadratic`` (ours).

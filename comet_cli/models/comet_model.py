@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,13 +15,16 @@ from torch import Tensor, nn
 from comet_cli.errors import CometError
 from comet_cli.models.architectures import build_encoder, build_energy_network
 from comet_cli.models.card import ModelCard
+from comet_cli.models.decoded_latents import Decoded, DecodedLatents
 from comet_cli.models.device import pick_device
 from comet_cli.models.folder import read_checked, save_state, write_folder
 from comet_cli.models.hub_reference import PREFIX, origin_of, parse_reference
 from comet_cli.models.library import find
 from comet_cli.models.redraws import best_of_redraws
+from comet_cli.models.unfilled import Unfilled
 from comet_cli.networks.base import BoundEnergy, EnergyNetwork
 from comet_cli.networks.colouring_encoder import Colouring, ColouringEncoder
+from comet_cli.networks.layers import computes_low
 
 
 class Pretrained:
@@ -127,6 +132,7 @@ class CometModel(Pretrained, nn.Module):
         self.card = card
         self.encoder = build_encoder(card)
         self.energy_network = build_energy_network(card)
+        self._decoded = DecodedLatents()
 
     @property
     def device(self) -> torch.device:
@@ -203,6 +209,47 @@ class CometModel(Pretrained, nn.Module):
         network = cast(EnergyNetwork, self.energy_network)
         return network.bind(z, self.positional_flags(indices))
 
+    def bind_each(self, z: Tensor, components: Sequence[int | None]) -> BoundEnergy:
+        """Fix latents as :meth:`bind` does, each decoded by itself, and once while it is held.
+
+        So what a latent becomes does not depend, to the bit, on those beside it. Where a gradient
+        is to reach z or the weights, and where z alone does not say all of an energy: :meth:`bind`.
+
+        Args:
+            z: (B,J,D).
+            components: see :meth:`bind`.
+        """
+        weights = list(self.energy_network.parameters())
+        wanted = torch.is_grad_enabled() and any(t.requires_grad for t in (z, *weights))
+        if wanted or not z.numel():
+            return self.bind(z, components)
+        # Weights may be changed in place, moved, or shared with a model of another size.
+        state = (
+            *(id(self.energy_network), self.card.image_size, str(z.device), computes_low(z.device)),
+            *((t.data_ptr(), 0 if t.is_inference() else t._version) for t in weights),
+        )
+        flags = self.positional_flags(components)
+        held = z.detach().float().cpu().numpy()
+        made = []
+        for b, j in itertools.product(range(z.shape[0]), range(z.shape[1])):
+            one = self._decoded.of(
+                (state, held[b, j].tobytes(), flags[j]),
+                functools.partial(self._decode, z[b : b + 1, j : j + 1], components[j]),
+            )
+            if one is None:
+                return self.bind(z, components)
+            made.append(one)
+        (kind,) = {kind for kind, _ in made}
+        parts = zip(*(parts for _, parts in made), strict=True)
+        return kind(*(torch.cat(part, 1).unflatten(1, z.shape[:2])[0] for part in parts))
+
+    def _decode(self, z: Tensor, component: int | None) -> Decoded | None:
+        """Return the class and the parts of the energy of z (1,1,D)."""
+        with torch.inference_mode(False), torch.no_grad():
+            bound = self.bind(z, [component])
+            parts = bound.parts()
+            return None if parts is None else (type(bound), parts)
+
     def energy(
         self, x: Tensor, z: Tensor, components: Sequence[int | None] | None = None
     ) -> Tensor:
@@ -212,6 +259,9 @@ class CometModel(Pretrained, nn.Module):
     def gradients(self, x: Tensor, z: Tensor) -> Tensor:
         """Return ∇_x E(x, z_j), one picture a component: (B,J,3,R,R)."""
         bound = self.bind(z)
+        found = bound.gradients(x)
+        if found is not None:
+            return found.detach()
         with torch.enable_grad():
             x = x.detach().requires_grad_(True)
             energies = bound(x)
@@ -243,9 +293,9 @@ def load(name: str | Path, device: str = "auto") -> CometModel:
     hub = origin_of(folder, card.weights_sha256)
     if hub and folder.resolve().name == hub.revision:
         card = card.replace(name=str(hub))
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), Unfilled():
         model = CometModel(card)
-    model.load_state_dict(state)
+    model.load_state_dict(state, assign=True)
     return model.eval().requires_grad_(False).to(target)
 
 

@@ -32,6 +32,22 @@ class BoundEnergy(Protocol):
         """Return what a step from x (B,3,R,R) descends on: itself, unless it lags behind x."""
         return self
 
+    def gradients(self, x: Tensor) -> Tensor | None:
+        """Return ∇_x E_j (B,J,3,R,R) where that takes no autograd, else None."""
+        return None
+
+    def summed(self, scales: Tensor) -> Callable[[Tensor], Tensor] | None:
+        """Return x -> Σ_j s_j ∇_x E_j(x) (B,3,R,R) where that takes no autograd, else None.
+
+        Args:
+            scales: s (J,).
+        """
+        return None
+
+    def parts(self) -> tuple[Tensor, ...] | None:
+        """Return the tensors (B,J,…) that its class makes it of; None where z does not say all."""
+        return None
+
     def recombine(
         self, rows: Tensor, columns: Tensor, gather: Callable[[Tensor], Tensor] = as_it_is
     ) -> BoundEnergy:

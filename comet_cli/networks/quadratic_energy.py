@@ -41,6 +41,20 @@ class BoundQuadraticEnergy(BoundEnergy):
         """Return m (B,J,1,R,R), the diagonal of the Hessian (at a fixed light)."""
         return self.precision
 
+    def gradients(self, x: Tensor) -> Tensor:
+        """Return ∇_x E_j = m_j ⊙ (x − f_j) (B,J,3,R,R)."""
+        return self.precision * (x.unsqueeze(1) - self.mean_pictures(x))
+
+    def summed(self, scales: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return x -> a ⊙ x − c, with a = Σ_j s_j m_j and c = Σ_j s_j m_j f_j computed once."""
+        slope, pull = self._sums(scales)
+        return lambda x: slope * x - pull
+
+    def _sums(self, scales: Tensor) -> list[Tensor]:
+        """Return Σ_j s_j m_j (B,1,R,R), and Σ_j s_j m_j p_j (B,3,R,R) for the other parts p."""
+        weighted = self.precision * scales[:, None, None, None]
+        return [weighted.sum(1), *[(weighted * part).sum(1) for part in self.parts()[1:]]]
+
     def recombine(
         self, rows: Tensor, columns: Tensor, gather: Callable[[Tensor], Tensor] = as_it_is
     ) -> BoundQuadraticEnergy:
@@ -75,6 +89,11 @@ class BoundLightEnergy(BoundQuadraticEnergy):
         light = x.detach().mean((2, 3), keepdim=True).unsqueeze(1) - 0.5
         residual = x.unsqueeze(1) - self.mean - self.response * light
         return 0.5 * (self.precision * residual.square()).sum((2, 3, 4))
+
+    def summed(self, scales: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return x -> a ⊙ x − c − d ⊙ (mean(x) − ½), with d = Σ_j s_j m_j g_j."""
+        slope, pull, answer = self._sums(scales)
+        return lambda x: slope * x - pull - answer * (x.mean((2, 3), keepdim=True) - 0.5)
 
     def parts(self) -> tuple[Tensor, ...]:
         """Return what it was made of."""

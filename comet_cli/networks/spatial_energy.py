@@ -84,6 +84,14 @@ class BoundCoarseImageEnergy(BoundEnergy):
         """Return m (B,J,1,R,R), the diagonal of the Hessian at a fixed x̄."""
         return self.at(x).precision
 
+    def gradients(self, x: Tensor) -> Tensor:
+        """Return ∇_x E_j (B,J,3,R,R) at a fixed x̄."""
+        return self.at(x).gradients(x)
+
+    def summed(self, scales: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return x -> Σ_j s_j ∇_x E_j(x) at a fixed x̄."""
+        return lambda x: self.at(x).summed(scales)(x)
+
 
 def seen_pixels(x: Tensor) -> Tensor:
     """Return what an energy sees of pictures (B,3,R,R): (B,3,16,16)."""

@@ -17,11 +17,12 @@ from comet_cli.energy.solvers import SOLVERS
 from comet_cli.errors import CometError, DivergenceError
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
+from comet_cli.networks.base import BoundEnergy
 
 R = 4
 
 
-class Bound:
+class Bound(BoundEnergy):
     """A bound energy from two functions of (x, z)."""
 
     def __init__(self, model: ToyModel, z: Tensor) -> None:
@@ -55,9 +56,10 @@ class ToyModel:
             render_steps=steps,
             init=init,
             sees_image=False,
+            energy="toy",
         )
 
-    def bind(self, z: Tensor, components=None) -> Bound:
+    def bind_each(self, z: Tensor, components) -> Bound:
         return Bound(self, z)
 
 

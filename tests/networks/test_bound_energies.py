@@ -59,3 +59,22 @@ def test_what_a_step_descends_on_has_the_same_energy_and_curvature_there(kind: s
     assert (step is bound) == (kind != "spatial, sees the image")
     assert torch.equal(step(x), bound(x))
     torch.testing.assert_close(step.curvature(x), bound.curvature(x))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_without_autograd_are_those_of_autograd(kind: str) -> None:
+    made, x = model(kind), torch.rand(2, 3, 16, 16)
+    bound, scales = made.bind(torch.randn(2, 3, 4)), torch.tensor([1.0, -0.5, 2.0])
+    found, summed = bound.gradients(x), bound.summed(scales)
+    known = kind.startswith(("quadratic", "spatial")) and kind != "quadratic, sees the image"
+    assert (found is not None) == (summed is not None) == known
+    if known:
+        canvas = x.clone().requires_grad_(True)
+        energies = bound(canvas)
+        wanted = [
+            torch.autograd.grad(energies[:, j].sum(), canvas, retain_graph=True)[0]
+            for j in range(3)
+        ]
+        torch.testing.assert_close(found, torch.stack(wanted, 1))
+        total = sum(s * g for s, g in zip(scales, wanted, strict=True))
+        torch.testing.assert_close(summed(x), total, rtol=1e-4, atol=1e-4)
