@@ -100,14 +100,12 @@ def break_stick(
     among = slice(None) if candidates is None else candidates
     with torch.no_grad():
         own = embedding[:, among]
-        alike = None if draw else affinity(own, own, scale)
+        alike = own if draw else affinity(own, own, scale)  # drawn seeds need none
     for _ in range(objects):
         with torch.no_grad():
             left = scope[:, among]
-            if draw:
-                chosen = (left * draw(left)).argmax(-1)
-            else:
-                chosen = (left * (alike @ left[..., None])[..., 0]).argmax(-1)
+            worth = draw(left) if draw else (alike @ left[..., None])[..., 0]
+            chosen = (left * worth).argmax(-1)
             if candidates is not None:
                 chosen = candidates[chosen]
         alpha = affinity(embedding, embedding[batch, chosen][:, None], scale)[:, 0]
