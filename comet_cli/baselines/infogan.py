@@ -20,11 +20,12 @@ SIDE = 4  # of the innermost feature maps
 class InfoGAN(Baseline):
     """Codes c of D numbers in [-1, 1] that can be read off the generated picture.
 
-    The networks of its appendix C (CelebA), with a layer more for each doubling of the size: a
-    generator of transposed convolutions, and one convolutional trunk that the discriminator and Q,
-    which reads the codes, share. Q is a Gaussian of each code. A step minimises −log D(x) −
-    log(1 − D(G)) − λ·log Q(c|G) in the trunk's weights and −log D(G) − λ·log Q(c|G) in the
-    generator's (equation 6, with the usual generator loss), both from the same generated pictures.
+    The networks are after its appendix C (CelebA), with a layer more for each doubling of the size:
+    one convolutional trunk that the discriminator and Q, which reads the codes, share, and a
+    generator of transposed convolutions that mirrors it. Q is a Gaussian of each code. A step
+    minimises −log D(x) − log(1 − D(G)) − λ·log Q(c|G) in the trunk's weights and −log D(G) −
+    λ·log Q(c|G) in the generator's (equation 6, with the usual generator loss), both from the same
+    generated pictures.
     """
 
     def __init__(self, card: BaselineCard) -> None:

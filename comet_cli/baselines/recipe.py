@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from comet_cli.baselines.card import BaselineCard
-from comet_cli.errors import FileFormatError
 from comet_cli.formats.facts import check_keys, from_facts
-from comet_cli.training.recipe import TrainingRecipe, parse_recipe, read_recipe_text
+from comet_cli.training.recipe import (
+    TrainingRecipe,
+    parse_recipe,
+    parse_toml,
+    read_recipe_text,
+    sections,
+)
 from comet_cli.training.settings import DataSettings, TrainSettings
 
 SECTION = "baseline"
@@ -38,20 +42,10 @@ def parse_any_recipe(text: str, where: str = "recipe") -> TrainingRecipe | Basel
     Raises:
         FileFormatError: see :func:`comet_cli.training.recipe.parse_recipe`.
     """
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise FileFormatError(f"{where} is not TOML: {error}") from None
+    document = parse_toml(text, where)
     if SECTION not in document:
         return parse_recipe(text, where)
-    sections = (SECTION, "data", "train")
-    extra = sorted(set(document) - set(sections))
-    if extra:
-        raise FileFormatError(f"{where}: unknown section [{extra[0]}]")
-    for name in sections:
-        if not isinstance(document.get(name), dict):
-            raise FileFormatError(f"{where}: no section [{name}]")
-    facts, data, train = (document[name] for name in sections)
+    facts, data, train = sections(document, (SECTION, "data", "train"), where)
     check_keys(train, SETTINGS, ("iterations",), f"{where}, [train]")
     settings: dict[str, Any] = {"clip": math.inf, **train}
     return BaselineRecipe(

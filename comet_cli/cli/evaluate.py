@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from comet_cli.cli.checks import check_picture_outputs
 from comet_cli.cli.help import HelpGroup
 from comet_cli.cli.verb import Call, verb
+from comet_cli.errors import UsageError
+from comet_cli.formats.files import STANDARD
 
 app = typer.Typer(cls=HelpGroup, help="Measure a model on held-out pictures.", no_args_is_help=True)
 
@@ -36,7 +40,7 @@ def reconstruction(
 ) -> None:
     """Measure how closely all components together give a picture.
 
-    Prints the mean PSNR in dB, also at five times the steps.
+    Prints the mean PSNR in dB, also at five times the steps, and SSIM.
     """
     _measure("reconstruction", call, model, data, split, count)
 
@@ -54,7 +58,7 @@ def segmentation(
 
 
 @app.command()
-@verb("device", "as_json")
+@verb("device", "force", "as_json")
 def disentanglement(
     call: Call,
     model: ModelName,
@@ -62,22 +66,39 @@ def disentanglement(
     split: Split = "test",
     count: Count = None,
     factors: Factors = "",
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="FILE.png", help="Draw a sheet too.")
+    ] = None,
 ) -> None:
     """Measure how well the latents tell labelled factors apart.
 
     Prints the BetaVAE score, MIG and MCC of the paper's table 1, then DCI and InfoMEC; of several
     components their principal components are measured. The table says how well each factor can be
-    read off each component alone. Needs scikit-learn.
+    read off each component alone. The sheet shows that table, and pictures with one component of
+    the picture below. Needs scikit-learn.
     """
+    if output == STANDARD:
+        raise UsageError(
+            "the figures go to standard output, so the sheet needs a name: -o FILE.png"
+        )
+    if output is not None:
+        check_picture_outputs([output], force=call.force, as_json=call.as_json)
     from comet_cli.baselines.folder import load_any
-    from comet_cli.evaluation.measure import measure_latents_on, rounded
+    from comet_cli.evaluation.latent_sheet import SHOWN, latent_sheet
+    from comet_cli.evaluation.measure import load_pictures, measure_latents_on, rounded
+    from comet_cli.formats.images import write_png
 
     loaded = load_any(model, device=call.device)
     names = factors.split(",") if factors else None
     found = rounded(measure_latents_on(loaded, data, split=split, count=count, names=names))
     document = {"model": loaded.card.name, "data": data.name, **found}
     rows: dict[str, list[float]] = found["factors"]
-    titles = loaded.card.labels or [f"component {k}" for k in range(len(next(iter(rows.values()))))]
+    titles: list[str] = loaded.card.labels or [
+        f"component {k}" for k in range(len(next(iter(rows.values()))))
+    ]
+    if output is not None:
+        shown = load_pictures(loaded, data, split, SHOWN).images
+        write_png(latent_sheet(loaded, shown, rows, titles), output)
     call.report.show(document, "\n".join([*_lines(found), *_reading_table(titles, rows)]))
 
 
@@ -193,82 +214,54 @@ TableData = Annotated[
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")]
 
 
-@app.command()
-@verb("device", "quiet", "as_json")
-def table1(
-    call: Call,
-    folders: Folders,
-    data: TableData = None,
-    split: Split = "test",
-    count: Count = None,
-    markdown: Markdown = False,
-) -> None:
-    """Compare how well trained models tell factors apart.
+COMPARISONS = {
+    "table1": """Compare how well trained models tell factors apart.
 
     The paper's table 1: BetaVAE score, MIG and MCC, with DCI and InfoMEC beside them. A row is a
     training, or several that differ in their seed alone. What the paper reports and the budget of
     each row stand beside it. Figures are kept in the folders, as measured.json.
-    """
-    _table("table1", call, folders, data, split, count, markdown)
-
-
-@app.command()
-@verb("device", "quiet", "as_json")
-def table2(
-    call: Call,
-    folders: Folders,
-    data: TableData = None,
-    split: Split = "test",
-    count: Count = None,
-    markdown: Markdown = False,
-) -> None:
-    """Compare what makes components hold objects.
+    """,
+    "table2": """Compare what makes components hold objects.
 
     The paper's table 2: encoder, latent dimension and positional embedding, by the ARI of the
     components' gradients. Rows are as in table1.
-    """
-    _table("table2", call, folders, data, split, count, markdown)
-
-
-@app.command()
-@verb("device", "quiet", "as_json")
-def objects(
-    call: Call,
-    folders: Folders,
-    data: TableData = None,
-    split: Split = "test",
-    count: Count = None,
-    markdown: Markdown = False,
-) -> None:
-    """Compare how well trained models find objects.
+    """,
+    "objects": """Compare how well trained models find objects.
 
     Section 5.2 of the paper: ARI and mean segmentation covering of COMET and MONet. Rows are as in
     table1.
-    """
-    _table("objects", call, folders, data, split, count, markdown)
+    """,
+}
 
 
-def _table(
-    name: str,
-    call: Call,
-    folders: list[Path],
-    data: Path | None,
-    split: str,
-    count: int | None,
-    markdown: bool,
-) -> None:
-    from comet_cli.baselines import rows as writing
-    from comet_cli.baselines.tables import TABLES
+def _comparison(name: str, about: str) -> Callable[..., None]:
+    def compare(
+        call: Call,
+        folders: Folders,
+        data: TableData = None,
+        split: Split = "test",
+        count: Count = None,
+        markdown: Markdown = False,
+    ) -> None:
+        from comet_cli.baselines import rows as writing
+        from comet_cli.baselines.tables import TABLES
 
-    table = TABLES[name]
-    rows = writing.make_rows(
-        table,
-        folders,
-        data=data,
-        split=split,
-        count=count,
-        device=call.device,
-        note=call.report.note,
-    )
-    write = writing.markdown if markdown else writing.aligned
-    call.report.show(writing.document(table, rows), write(writing.cells(table, rows)))
+        table = TABLES[name]
+        rows = writing.make_rows(
+            table,
+            folders,
+            data=data,
+            split=split,
+            count=count,
+            device=call.device,
+            note=call.report.note,
+        )
+        write = writing.markdown if markdown else writing.aligned
+        call.report.show(writing.document(table, rows), write(writing.cells(table, rows)))
+
+    compare.__doc__ = about
+    return compare
+
+
+for _name, _about in COMPARISONS.items():
+    app.command(_name)(verb("device", "quiet", "as_json")(_comparison(_name, _about)))

@@ -12,8 +12,9 @@ import numpy as np
 
 from comet_cli.evaluation.latents import checked, halves, scikit_learn
 
-INACTIVE = 0.1  # of the largest range: InfoM and InfoC leave latents out that move less
-NEIGHBOURS = 3  # of the estimate of mutual information in InfoMEC
+# Of InfoMEC, as in its authors' code: latents that move less than this share of the largest range
+# are left out of InfoM and InfoC; neighbours of the estimate of mutual information.
+INACTIVE, NEIGHBOURS = 1 / 20, 10
 
 
 def dci(z: np.ndarray, factors: np.ndarray, *, seed: int = 0) -> dict[str, Any]:
@@ -136,9 +137,8 @@ def _explained(z: np.ndarray, values: np.ndarray) -> float:
     linear, metrics = scikit_learn("linear_model"), scikit_learn("metrics")
     classes = len(np.unique(values))
     model = linear.LogisticRegression(C=np.inf, class_weight="balanced", max_iter=2000, tol=1e-3)
-    weights = scikit_learn("utils.class_weight").compute_sample_weight("balanced", values)
     told = model.fit(z, values).predict_proba(z)
-    left = metrics.log_loss(values, told, sample_weight=weights)
+    left = metrics.log_loss(values, told)
     return float(1 - left / np.log(classes))
 
 

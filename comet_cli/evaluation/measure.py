@@ -59,7 +59,7 @@ def measure_on(
     Raises:
         CometError: no such pictures, or no masks where they are needed.
     """
-    pictures = _load(model, data, split, count)
+    pictures = load_pictures(model, data, split, count)
     if kind in ON_PICTURES:
         return rounded(ON_PICTURES[kind](model, pictures.images))
     if pictures.masks is None:
@@ -87,7 +87,7 @@ def measure_latents_on(
     Raises:
         CometError: no such pictures, or no labels that could be measured against.
     """
-    pictures = _load(model, data, split, count)
+    pictures = load_pictures(model, data, split, count)
 
     def encode(images: np.ndarray) -> np.ndarray:
         return encode_all(model, as_pictures(images)).float().cpu().numpy()
@@ -95,7 +95,8 @@ def measure_latents_on(
     return measure_disentanglement(encode, pictures, names)
 
 
-def _load(model: Measured, data: Path, split: str, count: int | None) -> LoadedPictures:
+def load_pictures(model: Measured, data: Path, split: str, count: int | None) -> LoadedPictures:
+    """Return pictures of a split at a model's size; see :func:`measure_on`."""
     chosen = None if split == "test" and not splits_in(data) else split
     return load_folder(data, split=chosen, size=model.card.image_size, limit=count)
 

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from comet_cli.energy.composition import Term
 from comet_cli.energy.render import render
 from comet_cli.evaluation.autoencoder import Measured
 from comet_cli.models.comet_model import CometModel
+
+WINDOW, SPREAD = 11, 1.5  # of SSIM, in pixels
 
 
 def as_pictures(images: np.ndarray) -> Tensor:
@@ -58,6 +61,28 @@ def psnr(y: Tensor, x: Tensor) -> Tensor:
     return -10 * torch.log10((y - x).square().mean((1, 2, 3)).clamp_min(1e-12))
 
 
+def ssim(y: Tensor, x: Tensor) -> Tensor:
+    """Return the structural similarity (B,) of pictures (B,3,R,R) in [0, 1] (Wang et al. 2004).
+
+    With their constants and their Gaussian window of 11 pixels (smaller in smaller pictures), the
+    mean over the places where it fits, and over channels.
+    """
+    size = min(WINDOW, y.shape[-1] - (y.shape[-1] + 1) % 2)
+    place = torch.arange(size, device=y.device) - size // 2
+    line = torch.exp(-place.square() / (2 * SPREAD**2))
+    window = torch.outer(line, line) / line.sum() ** 2
+
+    def mean(values: Tensor) -> Tensor:
+        return F.conv2d(values.flatten(0, 1)[:, None], window[None, None])
+
+    a, b = mean(y), mean(x)
+    variances = mean(y * y) - a * a + mean(x * x) - b * b
+    covariance = mean(x * y) - a * b
+    light = (2 * a * b + 0.01**2) / (a * a + b * b + 0.01**2)
+    alike = light * (2 * covariance + 0.03**2) / (variances + 0.03**2)
+    return alike.flatten(1).mean(1).unflatten(0, y.shape[:2]).mean(1)
+
+
 @dataclass(frozen=True)
 class ReconstructionFigures:
     """Reconstruction error over a set of pictures.
@@ -66,6 +91,7 @@ class ReconstructionFigures:
         count: pictures.
         psnr: mean over pictures of each one's PSNR, dB.
         psnr_std: standard deviation over pictures.
+        ssim: mean structural similarity.
         mse: mean square error, pictures in [0, 1].
         psnr_5n: mean PSNR at five times the recommended number of rendering steps; nan of a model
             that renders in no steps.
@@ -75,6 +101,7 @@ class ReconstructionFigures:
     count: int
     psnr: float
     psnr_std: float
+    ssim: float
     mse: float
     psnr_5n: float
     psnr_mean_image: float
@@ -108,6 +135,7 @@ def evaluate_reconstruction(
         count=len(x),
         psnr=float(values.mean()),
         psnr_std=float(values.std(unbiased=False)),
+        ssim=float(ssim(y, x).mean()),
         mse=float((y - x).square().mean()),
         psnr_5n=float(psnr(y5, x).mean()) if stepped else float("nan"),
         psnr_mean_image=float(psnr(mean_image, x).mean()),

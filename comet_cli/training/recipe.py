@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -91,6 +92,33 @@ def _train_settings(facts: dict[str, Any], where: str) -> TrainSettings:
     return from_facts(TrainSettings, {**others, "losses": losses}, where)
 
 
+def parse_toml(text: str, where: str) -> dict[str, Any]:
+    """Return what TOML says.
+
+    Raises:
+        FileFormatError: it is not TOML.
+    """
+    try:
+        return tomllib.loads(text.removeprefix("\ufeff"))
+    except tomllib.TOMLDecodeError as error:
+        raise FileFormatError(f"{where} is not TOML: {error}") from None
+
+
+def sections(document: dict[str, Any], names: Sequence[str], where: str) -> list[dict[str, Any]]:
+    """Return the sections of a recipe, in the order of their names.
+
+    Raises:
+        FileFormatError: there are others, or one is missing.
+    """
+    extra = sorted(set(document) - set(names))
+    if extra:
+        raise FileFormatError(f"{where}: unknown section [{extra[0]}]")
+    for name in names:
+        if not isinstance(document.get(name), dict):
+            raise FileFormatError(f"{where}: no section [{name}]")
+    return [document[name] for name in names]
+
+
 def parse_recipe(text: str, where: str = "recipe") -> TrainingRecipe:
     """Read a recipe.
 
@@ -101,17 +129,7 @@ def parse_recipe(text: str, where: str = "recipe") -> TrainingRecipe:
     Raises:
         FileFormatError: not TOML, an unknown or missing key, a value out of range.
     """
-    try:
-        document = tomllib.loads(text.removeprefix("\ufeff"))
-    except tomllib.TOMLDecodeError as error:
-        raise FileFormatError(f"{where} is not TOML: {error}") from None
-    extra = sorted(set(document) - set(SECTIONS))
-    if extra:
-        raise FileFormatError(f"{where}: unknown section [{extra[0]}]")
-    for name in SECTIONS:
-        if not isinstance(document.get(name), dict):
-            raise FileFormatError(f"{where}: no section [{name}]")
-    model, data, train = (document[name] for name in SECTIONS)
+    model, data, train = sections(parse_toml(text, where), SECTIONS, where)
     return TrainingRecipe(
         from_facts(ModelCard, _with_defaults(model), f"{where}, [model]"),
         from_facts(DataSettings, data, f"{where}, [data]"),

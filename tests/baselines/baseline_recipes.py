@@ -1,9 +1,13 @@
 """Pictures of one coloured square, recipes of tiny baselines."""
 
+from pathlib import Path
+
 import numpy as np
 
 from comet_cli.baselines.card import BaselineCard
 from comet_cli.baselines.recipe import BaselineRecipe, parse_any_recipe
+from comet_cli.data.dataset_folder import write_metadata, write_sample
+from comet_cli.worlds.generator import Sample
 
 SIZE = 16
 TINY = {
@@ -39,3 +43,17 @@ def squares(count: int, *, still: bool = False) -> np.ndarray:
         r, c = (5, 5) if still else draw.integers(SIZE - 6, size=2)
         image[r : r + 6, c : c + 6] = colours[draw.integers(4)]
     return images
+
+
+def labelled(folder: Path) -> Path:
+    """Write a data set of such pictures, with masks and two factors; return it."""
+    for split, count in (("train", 12), ("test", 24)):
+        (folder / split).mkdir(parents=True)
+        (folder / "masks" / f"{split}set").mkdir(parents=True)
+        entries = []
+        for n, image in enumerate(squares(count)):
+            mask = (image.max(-1) > 40).astype(np.uint8)
+            sample = Sample(image, mask, {"factors": {"half": n % 2, "third": n % 3}})
+            entries.append(write_sample(folder, split, n, 0, sample))
+        write_metadata(folder, split, entries)
+    return folder

@@ -6,17 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from baseline_recipes import squares, tiny_card, tiny_recipe
+from baseline_recipes import labelled, tiny_card, tiny_recipe
 
 from comet_cli.baselines.rows import Figure, Row, aligned, cells, make_rows, markdown, spread
 from comet_cli.baselines.tables import TABLES, name_of
 from comet_cli.baselines.trained import MEASURED, Trained, measured, read_trained
 from comet_cli.baselines.training import train_baseline
 from comet_cli.cli.app import main
-from comet_cli.data.dataset_folder import write_metadata, write_sample
 from comet_cli.errors import CometError, UsageError
 from comet_cli.models.card import ModelCard
-from comet_cli.worlds.generator import Sample
 
 POOLED = {
     "name": "pooled",
@@ -38,16 +36,7 @@ POOLED = {
 def place(tmp_path_factory) -> Path:
     """A labelled data set with masks, β-VAEs of two seeds and another β, and a MONet."""
     place = tmp_path_factory.mktemp("tables")
-    folder = place / "data"
-    for split, count in (("train", 12), ("test", 24)):
-        (folder / split).mkdir(parents=True)
-        (folder / "masks" / f"{split}set").mkdir(parents=True)
-        entries = []
-        for n, image in enumerate(squares(count)):
-            mask = (image.max(-1) > 40).astype(np.uint8)
-            sample = Sample(image, mask, {"factors": {"half": n % 2, "third": n % 3}})
-            entries.append(write_sample(folder, split, n, 0, sample))
-        write_metadata(folder, split, entries)
+    folder = labelled(place / "data")
     for name, kind, settings in (
         ("a", "beta-vae", {}),
         ("b", "beta-vae", {"seed": 1}),

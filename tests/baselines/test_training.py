@@ -6,19 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from baseline_recipes import SIZE, TINY, squares, tiny_recipe
+from baseline_recipes import SIZE, TINY, labelled, squares, tiny_recipe
 
 from comet_cli.baselines.card import read_card
 from comet_cli.baselines.folder import load_any
 from comet_cli.baselines.recipe import parse_any_recipe
 from comet_cli.baselines.training import fit, train_baseline
 from comet_cli.cli.app import main
-from comet_cli.data.dataset_folder import write_metadata, write_sample
 from comet_cli.errors import CometError, FileFormatError
 from comet_cli.evaluation.measure import measure, measure_latents_on
 from comet_cli.evaluation.reconstruction import as_pictures
 from comet_cli.training.recipe import TrainingRecipe
-from comet_cli.worlds.generator import Sample
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("baselines/*.toml"))
@@ -26,18 +24,7 @@ RECIPES = sorted((ROOT / "recipes").glob("baselines/*.toml"))
 
 @pytest.fixture
 def data(tmp_path) -> Path:
-    """A labelled data set with masks."""
-    folder = tmp_path / "data"
-    for split, count in (("train", 12), ("test", 24)):
-        (folder / split).mkdir(parents=True)
-        (folder / "masks" / f"{split}set").mkdir(parents=True)
-        entries = []
-        for n, image in enumerate(squares(count)):
-            mask = (image.max(-1) > 40).astype(np.uint8)
-            facts = {"factors": {"half": n % 2, "third": n % 3}}
-            entries.append(write_sample(folder, split, n, 0, Sample(image, mask, facts)))
-        write_metadata(folder, split, entries)
-    return folder
+    return labelled(tmp_path / "data")
 
 
 @pytest.mark.parametrize(

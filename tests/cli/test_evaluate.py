@@ -17,7 +17,7 @@ from comet_cli.models import comet_model
 from comet_cli.worlds.generator import Sample
 
 SIZE = 24  # of the model `quad`
-RECONSTRUCTION = {"count", "psnr", "psnr_std", "mse", "psnr_5n", "psnr_mean_image"}
+RECONSTRUCTION = {"count", "psnr", "psnr_std", "ssim", "mse", "psnr_5n", "psnr_mean_image"}
 SEGMENTATION = {
     "count", "ari", "ari_foreground", "mean_covering", "mean_covering_foreground",
     "ari_one_segment",
@@ -244,3 +244,18 @@ def test_disentanglement_of_a_set_without_labels_or_variety_is_one_sentence(eval
     Image.new("RGB", (30, 40)).save("plain/0.png")
     done = evaluate("disentanglement", "--data", "plain")
     assert done.code == 1 and "no grid of factors" in done.sentence
+
+
+def test_disentanglement_draws_a_sheet_and_replaces_nothing_unasked(evaluate):
+    make_set("many", {"test": 12})
+    label_set("many", ("test",))
+    arguments = ("disentanglement", "--data", "many")
+    assert evaluate(*arguments, "-o", "sheet.png").code == 0
+    before = Path("sheet.png").read_bytes()
+    assert Image.open("sheet.png").width > 400
+    done = evaluate(*arguments, "-o", "sheet.png")
+    assert done.code == 2 and "was not made by comet" in done.sentence
+    assert evaluate(*arguments, "-o", "sheet.png", "--force").code == 0
+    assert Path("sheet.png").read_bytes() == before
+    assert evaluate(*arguments, "-o", "-").code == 2
+    assert evaluate(*arguments, "-o", "sheet.jpg").code == 2

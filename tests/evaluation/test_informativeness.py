@@ -76,3 +76,21 @@ def test_latents_that_hardly_move_are_left_out_of_shares():
     small = infomec(np.concatenate([z, 0.01 * factors], 1), factors)
     assert small["compactness"] == pytest.approx(whole["compactness"], abs=0.02)
     assert infomec(np.concatenate([z, factors], 1), factors)["compactness"] < 0.5
+
+
+@pytest.mark.parametrize(
+    "seed, expected",
+    [
+        (0, (0.5930037407206639, 0.7118962701754712, 0.3537584515805262)),
+        (1, (0.4343790255787024, 0.602314987620931, 0.2733276222719908)),
+        (2, (0.4691688196925547, 0.660690923050906, 0.2835439122421827)),
+    ],
+)
+def test_infomec_is_what_its_authors_code_says_of_random_draws(seed, expected):
+    """The figures are those of `infomec.py` in kylehkhsu/latent_quantization, of this seed."""
+    draw = np.random.default_rng(seed)
+    factors = draw.integers(0, [3, 5, 4], size=(500, 3))
+    z = factors @ draw.normal(size=(3, 6)) + draw.normal(size=(500, 6))
+    found = infomec(z, factors)
+    measured = [found[name] for name in ("modularity", "explicitness", "compactness")]
+    assert measured == pytest.approx(expected, abs=2e-3)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from comet_cli.evaluation.reconstruction import evaluate_reconstruction, psnr, reconstruct
+from comet_cli.evaluation.reconstruction import evaluate_reconstruction, psnr, reconstruct, ssim
 
 
 def striped(count: int) -> np.ndarray:
@@ -31,6 +31,30 @@ def test_psnr_of_a_tenth_is_20_decibel_and_each_picture_has_its_own():
 def test_psnr_of_equal_pictures_is_finite():
     x = torch.rand(2, 3, 4, 4)
     assert psnr(x, x).tolist() == pytest.approx([120.0, 120.0])
+
+
+def test_ssim_of_even_pictures_by_hand():
+    """Without any contrast only the means count: (2ab + C₁) / (a² + b² + C₁)."""
+    x, y = torch.full((1, 3, 16, 16), 0.5), torch.full((1, 3, 16, 16), 0.25)
+    expected = (2 * 0.5 * 0.25 + 1e-4) / (0.5**2 + 0.25**2 + 1e-4)
+    assert ssim(y, x).tolist() == pytest.approx([expected], abs=1e-4)
+
+
+@pytest.mark.parametrize("size", [3, 8, 20])
+def test_ssim_is_1_of_equal_pictures_and_less_of_others(size):
+    x = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    assert ssim(x, x).tolist() == pytest.approx([1.0, 1.0])
+    found = ssim(torch.stack([x[0], 1 - x[1]]), x)
+    assert found[0] == pytest.approx(1.0) and found[1] < 0  # the inverse is anticorrelated
+
+
+def test_ssim_agrees_with_pytorch_msssim_on_random_draws():
+    other = pytest.importorskip("pytorch_msssim")
+    x, noise = torch.rand(2, 5, 3, 24, 24, generator=torch.Generator().manual_seed(1))
+    for weight in (0.0, 0.1, 0.7):
+        y = (1 - weight) * x + weight * noise
+        expected = other.ssim(y, x, data_range=1.0, size_average=False)
+        assert ssim(y, x).tolist() == pytest.approx(expected.tolist(), abs=1e-4)
 
 
 def test_reconstruction_sums_all_components(stripes):
