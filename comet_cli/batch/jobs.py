@@ -20,6 +20,7 @@ from comet_cli.formats.picture_recipe import (
     RecipeRow,
     RecipeTerm,
     Setting,
+    is_same,
     read_recipe,
 )
 from comet_cli.inputs.compose_request import ComposeRequest
@@ -215,7 +216,7 @@ def _plain(part: RecipeRow | RecipeTerm, known: set[str]) -> bool:
 
 
 def is_there(planned: Planned) -> bool:
-    """Say whether the output is there, whole, and made by exactly this recipe."""
+    """Say whether the output is there, whole, and made by this recipe."""
     request, recipe = planned.job.request, planned.recipe
     if not request.metadata or not os.path.isfile(request.output):
         return False
@@ -225,7 +226,7 @@ def is_there(planned: Planned) -> bool:
     except CometError:
         return False
     settings = {n: v for n, v in found.settings.items() if n not in FOUND - {*recipe.settings}}
-    if dataclasses.replace(found, settings=settings).to_json() != recipe.to_json():
+    if not is_same(dataclasses.replace(found, settings=settings), recipe):
         return False
     whole = data.endswith(END_OF_PNG) and is_unchanged(data)
     return whole and (request.trace is None or made_by_comet(request.trace))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from typing import Annotated
 
 import typer
@@ -67,5 +68,11 @@ def encode(
     kept = sum(result.reused for result in results)
     if kept:
         report.note(f"{kept} of {len(results)} already encoded; --fresh encodes them again")
+    chosen = Counter(r.components.model for r in results if r.components is not None)
+    if call.model == "auto" and len(chosen) > 1:
+        report.note(
+            f"{len(chosen)} models were chosen for {chosen.total()} pictures; for a series, take "
+            f"one for all: -m {chosen.most_common(1)[0][0]}"
+        )
     if all(result.error is not None for result in results):
         raise CometError(f"none of the {len(results)} pictures could be encoded")

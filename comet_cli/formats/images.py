@@ -18,13 +18,21 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from comet_cli.errors import FileFormatError
 from comet_cli.formats.channels import pillow_is_silent, remember_depth, to_channels
 from comet_cli.formats.files import read_input, show, write_output
+from comet_cli.formats.foreign import is_heif, prepare_heif, what_it_is
 from comet_cli.formats.picture_recipe import (
     PIXELS_KEYWORD,
     PictureRecipe,
     embed_recipe,
     pixels_hash,
 )
-from comet_cli.formats.png_entries import SIGNATURE, only_pixels, profile_in, read_text, stored_hash
+from comet_cli.formats.png_entries import (
+    SIGNATURE,
+    is_animated,
+    only_pixels,
+    profile_in,
+    read_text,
+    stored_hash,
+)
 
 FORMATS = (
     *("PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "DIB", "PPM"),
@@ -101,6 +109,8 @@ def _identify(data: bytes, where: str) -> Image.Image:
         Image.init()
         # A list, because some of Pillow's other readers start programs (EPS: Ghostscript).
         formats = [f for f in FORMATS if f in Image.OPEN]
+        if is_heif(data) and prepare_heif():
+            formats = ["HEIF"]
         with pillow_is_silent():
             image = Image.open(io.BytesIO(only_pixels(data)), formats=formats)
         if profile := profile_in(data):
@@ -108,6 +118,8 @@ def _identify(data: bytes, where: str) -> Image.Image:
     except Image.DecompressionBombError:
         raise FileFormatError(too_large) from None
     except UnidentifiedImageError:
+        if told := what_it_is(data):
+            raise FileFormatError(f"{where} {told}") from None
         if data.startswith((b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*", b"MM")):
             raise FileFormatError(f"{where} is a truncated or broken image") from None
         raise FileFormatError(
@@ -208,10 +220,11 @@ def decode_png(data: bytes, where: str = "the picture") -> np.ndarray:
 def is_unchanged(png: bytes) -> bool:
     """Say whether comet wrote a PNG and it still shows what comet drew."""
     try:
-        pixels, _, stored = (read_text(png, PIXELS_KEYWORD, "the picture") or b"").partition(b" ")
-        return bool(stored) and (
-            stored == stored_hash(png) or pixels == pixels_hash(decode_png(png))
-        )
+        kept = read_text(png, PIXELS_KEYWORD, "the picture") or b""
+        pixels, _, stored = kept.partition(b" ")
+        if stored == stored_hash(png):
+            return True
+        return bool(kept) and not is_animated(png) and pixels == pixels_hash(decode_png(png))
     except FileFormatError:
         return False
 

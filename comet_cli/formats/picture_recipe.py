@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ FORMAT = "comet-recipe"
 VERSION = 1
 KEYWORD = b"comet"
 PIXELS_KEYWORD = b"comet-pixels"
+ROUNDING = 1e-5  # of latents, in parts of their largest number
 MAX_WRITTEN_BYTES = 60 << 20  # Pillow reads at most 64 MiB of text
 VERBS = ("compose", "decompose", "gradients", "recombine")
 Setting = str | int | float | bool | None
@@ -241,6 +242,29 @@ def _parse_term(facts: dict[str, Any], models: int) -> RecipeTerm:
     label = _text(facts["label"], "a label")
     mask = _base64(facts.get("mask", ""), "a mask")
     return RecipeTerm(model, z, float(weight), component, label, mask)
+
+
+def is_same(a: PictureRecipe, b: PictureRecipe) -> bool:
+    """Say whether two recipes make one picture: they are equal but for the rounding of latents.
+
+    With another number of threads, the last bits of what an encoder gives are others.
+    """
+    latents = [[term.z for row in recipe.rows for term in row.terms] for recipe in (a, b)]
+    if [z.shape for z in latents[0]] != [z.shape for z in latents[1]]:
+        return False
+    near = all(
+        np.abs(x - y).max() <= ROUNDING * np.abs(y).max() for x, y in zip(*latents, strict=True)
+    )
+    return near and _without_latents(a).to_json() == _without_latents(b).to_json()
+
+
+def _without_latents(recipe: PictureRecipe) -> PictureRecipe:
+    blank = np.zeros(1, np.float32)
+    rows = [
+        replace(row, terms=tuple(replace(term, z=blank) for term in row.terms))
+        for row in recipe.rows
+    ]
+    return replace(recipe, rows=tuple(rows))
 
 
 def check_readable(recipe: PictureRecipe) -> None:

@@ -12,7 +12,13 @@ from comet_cli.formats.places import NOWHERE
 from comet_cli.version import __version__
 
 PACKAGES = ("torch", "numpy", "pillow", "safetensors", "huggingface-hub", "typer", "rich")
-EXTRAS = {"render": "mitsuba", "metrics": "scikit-learn", "tensorboard": "tensorboard"}
+EXTRAS = {
+    "render": "mitsuba",
+    "metrics": "scikit-learn",
+    "tensorboard": "tensorboard",
+    "video": "av",
+    "heic": "pillow-heif",
+}
 VARIABLES = (
     "COMET_HOME",
     "COMET_CACHE",

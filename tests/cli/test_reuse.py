@@ -136,11 +136,11 @@ def test_labels_and_names_come_from_the_card_and_the_picture(pictures):
 
 def test_encode_keeps_what_matches_and_fresh_does_it_again(pictures, inferred):
     pictures("encode", "a.png", "-m", "quad")
-    os.utime("a.z", (1, 1))
+    written = os.stat("a.z").st_ino
     inferred.clear()
     done = pictures("encode", "a.png", "b.png", "-m", "quad", "--json")
     assert [o["reused"] for o in done.json["outputs"]] == [True, False] and inferred == ["quad"]
-    assert os.stat("a.z").st_mtime == 1 and "1 of 2 already encoded" in done.sentence
+    assert os.stat("a.z").st_ino == written and "1 of 2 already encoded" in done.sentence
     data = Path("a.z").read_bytes()
     done = pictures("encode", "a.png", "-m", "quad", "--fresh")
     assert (done.out, done.err, len(inferred)) == ("a.z\n", "", 2)
@@ -200,3 +200,12 @@ def test_a_damaged_memory_of_choices_is_made_again(pictures, inferred):
         inferred.clear()
         assert pictures("encode", "a.png", "-o", "x.z").err.startswith(first.err)
         assert len(inferred) == 2 and memory.read_bytes() == whole
+
+
+def test_a_series_for_which_several_models_are_chosen_is_told(pictures, monkeypatch):
+    entries = iter(("quad", "pool"))
+    monkeypatch.setattr(Session, "_choose", lambda self, *rest: self.load(next(entries)))
+    done = pictures("encode", "a.png", "b.png")
+    assert "2 models were chosen for 2 pictures" in done.err and "all: -m quad" in done.err
+    entries = iter(("quad", "quad"))
+    assert "models were chosen" not in pictures("encode", "a.png", "b.png", "--fresh").err

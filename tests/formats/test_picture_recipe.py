@@ -19,6 +19,7 @@ from comet_cli.formats.picture_recipe import (
     RecipeTerm,
     embed_recipe,
     has_recipe,
+    is_same,
     read_recipe,
     recipe_text,
 )
@@ -183,3 +184,18 @@ def test_a_mask_survives_and_its_absence_leaves_the_text_as_it_was():
     found = read_recipe(embed_recipe(PLAIN, masked))
     assert found.rows[0].terms[0].mask == PLAIN and found.to_json() == masked.to_json()
     assert "mask" not in example().to_json()
+
+
+def test_recipes_are_the_same_but_for_the_rounding_of_latents():
+    row, term = example().rows[0], example().rows[0].terms[0]
+
+    def with_z(z, **changes):
+        terms = (replace(term, z=np.asarray(z, np.float32), **changes),)
+        return example(rows=(replace(row, terms=terms),))
+
+    one = with_z([1, -2, 3])
+    assert is_same(one, with_z([1, -2 * (1 + 2e-7), 3]))
+    assert not is_same(one, with_z([1, -2.001, 3]))
+    assert not is_same(one, with_z([1, -2]))
+    assert not is_same(one, with_z([1, -2, 3], weight=2.0))
+    assert not is_same(one, replace(one, settings={"seed": 1}))
