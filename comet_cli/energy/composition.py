@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from comet_cli.energy.threads import fitting_threads
+from comet_cli.energy.threads import decodes_lightly, one_thread
 from comet_cli.errors import CometError, DivergenceError
 from comet_cli.models.comet_model import CometModel
 from comet_cli.networks.base import QUADRATIC_REST, BoundEnergy
@@ -237,7 +237,7 @@ def compose(terms: Sequence[Term], *, size: int | None = None) -> Composition:
         # Copies of one model are one model; a model that was never saved has no hash.
         key = term.model.card.weights_sha256 or id(term.model)
         alike.setdefault((key, _bytes(term.region)), []).append(term)
-    with fitting_threads([members[0].model for members in alike.values()], canvas):
+    with one_thread(decodes_lightly([members[0].model for members in alike.values()], canvas)):
         return Composition([_bind(members, canvas) for members in alike.values()])
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from comet_cli.energy.composition import Composition, Term, canvas_size, compose
 from comet_cli.energy.descent import Callback, Tolerance, descend
-from comet_cli.energy.threads import fitting_threads
+from comet_cli.energy.threads import decodes_lightly, one_thread
 from comet_cli.errors import CometError
 from comet_cli.models.card import PLAIN_STARTS, ModelCard
 
@@ -91,7 +91,7 @@ def render(
     else:
         x0 = init
     x0 = x0.to(live[0].model.device)
-    with fitting_threads([t.model for t in live], canvas):
+    with one_thread(decodes_lightly([t.model for t in live], canvas)):
         return descend(
             energy,
             x0,

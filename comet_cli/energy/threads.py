@@ -13,22 +13,13 @@ LIGHT_SIZE = 128
 
 
 @contextlib.contextmanager
-def fitting_threads(models: Sequence[CometModel], size: int) -> Iterator[None]:
-    """Let a CPU use one thread where more would only wait for each other, else all.
+def one_thread(light: bool) -> Iterator[None]:
+    """Let the calling thread compute alone if the work is light, else with all threads.
 
-    That is where every energy is quadratic and sees z alone, and pictures have up to 128 pixels:
-    a latent is decoded in milliseconds, and a step is a few operations on a few thousand numbers.
-    The count of threads is the calling thread's own.
-
-    Args:
-        models: of the terms.
-        size: R of the canvas.
+    Of light work several threads would only wait for each other. How many threads torch uses is
+    each thread's own.
     """
     before = torch.get_num_threads()
-    light = size <= LIGHT_SIZE and all(
-        m.device.type == "cpu" and m.card.energy == "quadratic" and not m.card.sees_image
-        for m in models
-    )
     if not light or before == 1:
         yield
         return
@@ -37,3 +28,23 @@ def fitting_threads(models: Sequence[CometModel], size: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def decodes_lightly(models: Sequence[CometModel], size: int) -> bool:
+    """Say whether rendering is light on a CPU: energies that are quadratic and see z alone.
+
+    A latent is then decoded in milliseconds, and a step is a few operations on few numbers.
+
+    Args:
+        models: of the terms.
+        size: R of the canvas.
+    """
+    return size <= LIGHT_SIZE and all(
+        m.device.type == "cpu" and m.card.energy == "quadratic" and not m.card.sees_image
+        for m in models
+    )
+
+
+def encodes_lightly(model: CometModel) -> bool:
+    """Say whether one picture is encoded on a CPU by a small network."""
+    return model.device.type == "cpu" and model.card.image_size <= LIGHT_SIZE

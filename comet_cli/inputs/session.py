@@ -15,6 +15,7 @@ import torch.nn.functional as F
 
 from comet_cli.energy.composition import Term
 from comet_cli.energy.render import render
+from comet_cli.energy.threads import encodes_lightly, one_thread
 from comet_cli.errors import CometError, FileFormatError, UnknownModelError, UsageError
 from comet_cli.formats.components import ComponentSet, is_components, parse_components
 from comet_cli.formats.files import base_name, read_input, show
@@ -185,7 +186,18 @@ class Session:
         model: CometModel | None = None,
         also: Sequence[Path] = (),
     ) -> Opened:
-        """Infer the components of a picture.
+        """Infer the components of a picture; see :meth:`begin`."""
+        return self.begin(data, path, model=model, also=also)()
+
+    def begin(
+        self,
+        data: bytes,
+        path: str,
+        *,
+        model: CometModel | None = None,
+        also: Sequence[Path] = (),
+    ) -> Callable[[], Opened]:
+        """Do all that is to be done before the components of a picture are inferred.
 
         A ``.z`` beside the picture is read instead where it matches (:mod:`.reuse`); nothing
         but the time taken tells.
@@ -195,6 +207,9 @@ class Session:
             path: as typed.
             model: to encode it with; default the requested or the best one.
             also: further files that may hold its components.
+
+        Returns:
+            What infers them; any thread may call it.
         """
         where = f"'{show(path)}'"
         model = model or self.requested() or self._choose(data, where)
@@ -202,19 +217,21 @@ class Session:
         picture = load_image(data, card.image_size, where=where)
         sha256 = hashlib.sha256(data).hexdigest()
         z = None if self.fresh else self._latents_beside(card, sha256, path, also)
-        reused = z is not None
-        if z is None:
-            z = self.infer(model, picture)
-        components = ComponentSet(
-            z=z,
-            model=card.name,
-            model_sha256=card.weights_sha256,
-            image_size=card.image_size,
-            labels=card.names_of(len(z)),
-            source=base_name(path),
-            source_sha256=sha256,
-        )
-        return Opened(path, model, components, to_bytes(picture), reused=reused)
+
+        def finish() -> Opened:
+            found = self.infer(model, picture) if z is None else z
+            components = ComponentSet(
+                z=found,
+                model=card.name,
+                model_sha256=card.weights_sha256,
+                image_size=card.image_size,
+                labels=card.names_of(len(found)),
+                source=base_name(path),
+                source_sha256=sha256,
+            )
+            return Opened(path, model, components, to_bytes(picture), reused=z is not None)
+
+        return finish
 
     def _choose(self, data: bytes, where: str) -> CometModel:
         """Return the installed model that reconstructs a picture best."""
@@ -246,7 +263,7 @@ class Session:
     def infer(self, model: CometModel, picture: np.ndarray, *, redraws: bool = True) -> np.ndarray:
         """Return the latents (k,D) float32 that a model infers from a picture (3,R,R)."""
         x = torch.from_numpy(picture)[None].to(model.device)
-        with torch.no_grad(), self.arithmetic():
+        with one_thread(encodes_lightly(model)), torch.no_grad(), self.arithmetic():
             z = model.components_of(x, redraws=redraws)
         return z.float().cpu().numpy()
 

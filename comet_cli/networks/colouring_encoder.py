@@ -61,8 +61,11 @@ def affinity(embedding: Tensor, seed: Tensor, scale: Tensor) -> Tensor:
         (B,S,P) within [1e-4, 1 − 1e-4].
     """
     squares = seed.square().sum(-1)[:, :, None] + embedding.square().sum(-1)[:, None]
-    distance = (squares - 2 * seed @ embedding.transpose(1, 2)).clamp_min(0)
-    return torch.exp(-distance / scale).clamp(LEAST, 1 - LEAST)
+    product = 2 * seed @ embedding.transpose(1, 2)
+    if not torch.is_grad_enabled():  # the same, without half a dozen maps of every pair
+        distance = squares.sub_(product).clamp_min_(0)
+        return distance.neg_().div_(scale).exp_().clamp_(LEAST, 1 - LEAST)
+    return torch.exp(-(squares - product).clamp_min(0) / scale).clamp(LEAST, 1 - LEAST)
 
 
 def break_stick(

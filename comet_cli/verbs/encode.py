@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from comet_cli.errors import CometError, FileFormatError, Interrupted, UsageError
 from comet_cli.formats.components import ComponentSet, components_bytes, is_components
@@ -20,7 +24,7 @@ from comet_cli.formats.files import (
 )
 from comet_cli.formats.overwriting import check_outputs
 from comet_cli.inputs.face_alignment import align_faces, load_finder
-from comet_cli.inputs.session import Progress, Session
+from comet_cli.inputs.session import Opened, Progress, Session
 
 ALIGNMENTS = ("face",)
 
@@ -94,8 +98,8 @@ def encode_files(
     Everything that can be checked beforehand is, before any work. With several pictures, one that
     cannot be read does not stop the others. A ``.z`` that is there already, where it is to go or
     beside the picture, and matches (:mod:`comet_cli.inputs.reuse`), is what encoding would give, so
-    nothing is computed. Pictures are encoded one by one, because in a batch the last bits of their
-    latents would depend on the others.
+    nothing is computed. Pictures are encoded one by one, several at a time, because in a batch the
+    last bits of their latents would depend on the others.
 
     Args:
         sources: the pictures.
@@ -124,13 +128,28 @@ def encode_files(
     session.requested()
     prepare = _face_alignment(session) if align == "face" else None
     results: list[Encoded] = []
+    begun: deque[_Begun] = deque()
+    # Several pictures at a time, each by one thread, so that none changes the bytes of another.
+    workers = 1 if alone or session.device.type != "cpu" else torch.get_num_threads()
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+
+    def finish() -> None:
+        results.append(_finish(*begun.popleft(), alone=alone))
+        if told is not None:
+            told(results[-1])
+        if progress is not None:
+            progress(len(results), len(plan))
+
     try:
         for source, target in plan:
-            results.append(_encode_one(source, target, session, prepare, alone=alone))
-            if told is not None:
-                told(results[-1])
-            if progress is not None:
-                progress(len(results), len(plan))
+            ready = _begin(source, target, session, prepare)
+            if workers > 1 and not isinstance(ready, CometError):
+                ready = pool.submit(ready).result
+            begun.append((source, target, ready))
+            if len(begun) > (2 * workers if workers > 1 else 0):
+                finish()
+        while begun:
+            finish()
     except KeyboardInterrupt:
         if alone:
             raise
@@ -138,25 +157,36 @@ def encode_files(
             f"interrupted; {len(results)} of {len(plan)} pictures were encoded and their files are "
             "kept, the same command goes on with the others"
         ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
     return results
 
 
-def _encode_one(
-    source: str,
-    target: Path,
-    session: Session,
-    prepare: Callable[[bytes, str], bytes] | None,
-    *,
-    alone: bool,
-) -> Encoded:
+_Ready = Callable[[], Opened] | CometError
+_Begun = tuple[str, Path, _Ready]
+
+
+def _begin(
+    source: str, target: Path, session: Session, prepare: Callable[[bytes, str], bytes] | None
+) -> _Ready:
+    """Read a picture, and return what infers its components, or why they cannot be."""
     try:
         data = read_input(source)
         if is_components(data):
             raise FileFormatError(f"'{show(source)}' holds components already, expected an image")
         if prepare is not None:
             data = prepare(data, f"'{show(source)}'")
-        places = [] if str(target) == STANDARD else [target]
-        opened = session.encode(data, source, also=places)
+        return session.begin(data, source, also=[] if str(target) == STANDARD else [target])
+    except CometError as error:
+        return error
+
+
+def _finish(source: str, target: Path, ready: _Ready, *, alone: bool) -> Encoded:
+    """Wait for the components of a picture, and write them."""
+    try:
+        if isinstance(ready, CometError):
+            raise ready
+        opened = ready()
         _write(target, opened.components)
     except CometError as error:
         if alone:

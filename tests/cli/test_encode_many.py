@@ -1,0 +1,53 @@
+"""Many pictures are encoded several at a time, and nothing but time tells."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import picture
+
+from comet_cli.inputs.session import Session
+
+NAMES = [f"{n}.png" for n in range(7)]
+
+
+@pytest.fixture
+def three_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("model", ["quad", "pool"])
+def test_bytes_do_not_depend_on_the_pictures_beside_nor_on_threads(comet, three_threads, model):
+    for n, name in enumerate(NAMES):
+        picture(n).save(name)
+    Path("together").mkdir()
+    Path("alone").mkdir()
+    assert comet("encode", *NAMES, "-m", model, "-o", "together").code == 0
+    torch.set_num_threads(1)
+    for name in NAMES:
+        assert comet("encode", name, "-m", model, "-o", "alone").code == 0
+    for name in NAMES:
+        z = Path(name).with_suffix(".z")
+        assert (Path("together") / z).read_bytes() == (Path("alone") / z).read_bytes()
+
+
+def test_results_and_failures_are_told_in_order(comet, three_threads, monkeypatch):
+    for n, name in enumerate(NAMES):
+        picture(n).save(name)
+    Path("3.png").write_bytes(b"no picture")
+    threads = set()
+    infer = Session.infer
+
+    def noted(self, model, image, **more):
+        threads.add(torch.get_num_threads())
+        return infer(self, model, image, **more)
+
+    monkeypatch.setattr(Session, "infer", noted)
+    done = comet("encode", *NAMES, "-m", "quad", "--json")
+    assert done.code == 3 and threads == {1}
+    outputs = [entry["path"] for entry in done.json["outputs"]]
+    assert outputs == [f"{n}.z" for n in range(7) if n != 3]
+    assert [entry["source"] for entry in done.json["failed"]] == ["3.png"]
