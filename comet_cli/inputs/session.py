@@ -116,7 +116,8 @@ class Session:
         sha256 = ModelCard.read(self._folders[name]).weights_sha256
         if sha256 not in self._models:
             self._models[sha256] = comet_model.load(self._folders[name], str(self.device))
-            known_folders.remember(self._folders[name], sha256)
+            if not name.startswith(HUB_PREFIX):  # whose cache is found by the name
+                known_folders.remember(self._folders[name], sha256)
         return self._models[sha256]
 
     def requested(self) -> CometModel | None:

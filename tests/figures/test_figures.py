@@ -348,7 +348,7 @@ def test_labels_are_the_cards_own(home, examples, monkeypatch):
     session = PanelSession(device="cpu")
     named = [session.open(examples / f"{n}-1.png", n).labels for n in ("clevr", "tetris")]
     assert named[0][:3] == ("background", "object 1", "object 2")
-    assert named[1] == ("component 0", "component 1", "component 2")
+    assert named[1] == ("black", "block 1", "block 2", "block 3")
 
 
 def test_ground_and_light_are_what_objects_have_in_common(home):

