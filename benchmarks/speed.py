@@ -241,6 +241,30 @@ def start(runs: int) -> Iterator[Row]:
             yield waited(f"{case}, against an empty Python", work, nothing, runs)
 
 
+def loop(runs: int) -> Iterator[Row]:
+    """A shell loop, with the warm helper."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = components(folder)
+        kept = os.environ.get("XDG_RUNTIME_DIR")
+        os.environ["XDG_RUNTIME_DIR"] = name
+        try:
+            shell([*COMET, "warm", "start"], folder)()
+            try:
+                work = [
+                    shell([*COMET, "compose", f"{a}:0", f"{b}:1", "-o", f"{n}.png"], folder)
+                    for n, (a, b) in enumerate(itertools.islice(itertools.pairwise(files), 30))
+                ]
+                taken, _ = seconds_of(lambda: [once() for once in work])
+            finally:
+                shell([*COMET, "warm", "stop"], folder)()
+        finally:
+            os.environ.pop("XDG_RUNTIME_DIR")
+            if kept is not None:
+                os.environ["XDG_RUNTIME_DIR"] = kept
+        yield Row("comet compose in a shell loop, warm helper", taken / len(work), note="each")
+
+
 def batch(runs: int) -> Iterator[Row]:
     """Many compositions of few pictures."""
     with tempfile.TemporaryDirectory() as name:
@@ -272,7 +296,7 @@ def encode(runs: int) -> Iterator[Row]:
         )
 
 
-CASES = {f.__name__: f for f in (paper, training, compose, start, batch, encode)}
+CASES = {f.__name__: f for f in (paper, training, compose, start, loop, batch, encode)}
 
 
 def machine() -> str:

@@ -28,7 +28,7 @@ from comet_cli.inputs.session import Note, Opened, Session
 from comet_cli.verbs.compose import plan_composition, write_composition
 
 MAX_SESSIONS = 4
-MAX_OPEN = 64
+MAX_OPEN = 1024
 END_OF_PNG = b"\0\0\0\0IEND\xaeB`\x82"
 # What pictures that are rendered together may differ in, or have in common.
 TERM_FIELDS = {"model", "z", "weight", "component", "label"}

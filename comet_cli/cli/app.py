@@ -15,11 +15,12 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from comet_cli.cli import shells
+from comet_cli.cli import shells, warm_link
 from comet_cli.cli.completion import words
-from comet_cli.cli.console import print_result, run, takes_selections
+from comet_cli.cli.console import print_error, print_result, run, takes_selections
 from comet_cli.cli.help import HelpGroup
 from comet_cli.cli.values import leave_values
+from comet_cli.errors import CometError
 from comet_cli.version import __version__
 
 
@@ -47,6 +48,7 @@ VERBS = (
     Verb("batch", MANY),
     Verb("gallery", MANY),
     Verb("figure", MANY),
+    Verb("warm", MANY),
     Verb("train", MODELS),
     Verb("doctor", MODELS),
     Verb("models", MODELS),
@@ -150,6 +152,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         # Collecting cyclic garbage while torch is imported takes longer than our own start.
         gc.set_threshold(50_000, 20, 100)
+        try:
+            code = warm_link.hand_over(sys.argv[1:])
+        except CometError as error:
+            print_error(str(error))
+            return error.exit_code
+        if code is not None:
+            return code
     args = sys.argv[1:] if argv is None else list(argv)
     asked = not args and os.environ.get(shells.VARIABLE) in shells.SCRIPTS
     words = shells.complete_words() if asked else args

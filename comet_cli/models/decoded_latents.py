@@ -14,7 +14,7 @@ from torch import Tensor
 
 from comet_cli.networks.base import BoundEnergy
 
-MOST_BYTES = 256 << 20  # some 4,000 latents at 64 pixels
+MOST_BYTES = 640 << 20  # 5 components of 1,000 pictures of 64 pixels, and more
 Decoded = tuple[type[BoundEnergy], tuple[Tensor, ...]]
 
 

@@ -197,10 +197,9 @@ def recipe_name(text: str) -> str:
 
 
 def _optimizer(model: dict[str, Any]) -> str:
-    colours = model.get("attention") == "colouring"
-    if (colours or model["encoder"] == "global") and has_muon():
-        return "muon"
-    return "adamw" if colours else "adam"
+    if model.get("attention") == "colouring":  # with Muon and many components objects may not part
+        return "adamw"
+    return "muon" if model["encoder"] == "global" and has_muon() else "adam"
 
 
 def _rate(model: dict[str, Any]) -> float:
@@ -208,7 +207,7 @@ def _rate(model: dict[str, Any]) -> float:
 
 
 def has_muon() -> bool:
-    """Whether this torch has the optimizer that our networks are learned faster with."""
+    """Whether this torch has the optimizer that global components are learned faster with."""
     return hasattr(torch.optim, "Muon")
 
 

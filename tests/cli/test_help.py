@@ -13,7 +13,16 @@ from comet_cli.cli.app import VERBS, app, main
 CLI = Path(comet_cli.__file__).parent / "cli"
 SHARED = {
     *("__init__", "app", "batch_lines", "checks", "completion", "console", "help"),
-    *("models_text", "options", "shells", "terminal_preview", "values", "verb"),
+    *(
+        "models_text",
+        "options",
+        "shells",
+        "terminal_preview",
+        "values",
+        "verb",
+        "warm_helper",
+        "warm_link",
+    ),
 }
 
 
@@ -45,7 +54,7 @@ def test_verbs_stand_in_groups(capsys, monkeypatch):
         assert list(found[heading]) == [v.name for v in VERBS if v.heading == heading]
 
 
-@pytest.mark.parametrize("group", ["", "models", "data", "evaluate"])
+@pytest.mark.parametrize("group", ["", "models", "data", "evaluate", "warm"])
 def test_each_verb_has_one_whole_line(capsys, monkeypatch, group):
     text = help_of(capsys, monkeypatch, *group.split())
     assert "..." not in text.partition("Options:")[2] and "…" not in text
