@@ -16,8 +16,8 @@ from PIL import Image
 from comet_cli.errors import CometError, UsageError
 from comet_cli.formats.files import show
 from comet_cli.formats.images import encode_png, enlarge, to_bytes
-from comet_cli.formats.overwriting import TRACE_MARK
 from comet_cli.formats.picture_recipe import PictureRecipe, embed_recipe
+from comet_cli.formats.seal import OPEN, sealed
 from comet_cli.version import __version__
 
 FORMATS = {".apng": "PNG", ".png": "PNG", ".gif": "GIF", ".webp": "WEBP", ".mp4": "MP4"}
@@ -81,9 +81,9 @@ class Trace:
         frames = self.frames if np.array_equal(self.frames[-1], last) else [*self.frames, last]
         images = [Image.fromarray(enlarge(frame, SIDE)) for frame in frames]
         kind = FORMATS[Path(path).suffix.lower()]
-        mark = TRACE_MARK.decode() + " " + __version__
+        mark = f"comet-trace {__version__} {OPEN.decode()}"
         if kind == "MP4":
-            return _encode_video([np.asarray(image) for image in images], mark)
+            return sealed(_encode_video([np.asarray(image) for image in images], mark))
         options: dict[str, Any] = {}
         if kind == "GIF":
             options = {"comment": mark, "optimize": False}
@@ -102,7 +102,9 @@ class Trace:
             **options,
         )
         data = buffer.getvalue()
-        if kind != "PNG" or recipe is None:
+        if kind != "PNG":
+            return sealed(data)
+        if recipe is None:
             return data
         return embed_recipe(data, recipe, np.asarray(images[0]))
 

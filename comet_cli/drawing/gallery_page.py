@@ -14,9 +14,9 @@ from typing import Any
 from urllib.parse import quote
 
 from comet_cli.formats.files import show
+from comet_cli.formats.seal import OPEN, sealed
 from comet_cli.version import __version__
 
-MARK = b'<meta name="generator" content="comet gallery '
 SMALL = 160  # pictures up to this size are enlarged with sharp pixels
 MAX_TERMS = 48
 
@@ -50,17 +50,6 @@ def _text(text: str) -> str:
     return html.escape(show(text), quote=True)
 
 
-def is_page(path: str) -> bool:
-    """Say whether a file is a page that :func:`draw_page` made."""
-    if not os.path.isfile(path):
-        return False
-    try:
-        with open(path, "rb") as file:
-            return MARK in file.read(4096)
-    except OSError:
-        return False
-
-
 def draw_page(exhibits: Sequence[Exhibit], *, title: str, base: Sequence[str] | None = ()) -> bytes:
     """Return the page.
 
@@ -78,7 +67,7 @@ def draw_page(exhibits: Sequence[Exhibit], *, title: str, base: Sequence[str] | 
         "head",
         element("meta", charset="utf-8"),
         element("meta", http_equiv="Content-Security-Policy", content=policy),
-        element("meta", name="generator", content=f"comet gallery {__version__}"),
+        element("meta", name="generator", content=f"comet gallery {__version__} {OPEN.decode()}"),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("title", title),
         element("style", Markup(style)),
@@ -97,7 +86,7 @@ def draw_page(exhibits: Sequence[Exhibit], *, title: str, base: Sequence[str] | 
         element("script", Markup(script)),
     )
     page = f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
-    return page.encode("utf-8")
+    return sealed(page.encode("utf-8"))
 
 
 def _asset(name: str) -> str:

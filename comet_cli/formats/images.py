@@ -25,7 +25,14 @@ from comet_cli.formats.picture_recipe import (
     embed_recipe,
     pixels_hash,
 )
-from comet_cli.formats.png_entries import SIGNATURE, only_pixels, profile_in, read_text, stored_hash
+from comet_cli.formats.png_entries import (
+    SIGNATURE,
+    is_animated,
+    only_pixels,
+    profile_in,
+    read_text,
+    stored_hash,
+)
 
 FORMATS = (
     *("PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "DIB", "PPM"),
@@ -213,10 +220,11 @@ def decode_png(data: bytes, where: str = "the picture") -> np.ndarray:
 def is_unchanged(png: bytes) -> bool:
     """Say whether comet wrote a PNG and it still shows what comet drew."""
     try:
-        pixels, _, stored = (read_text(png, PIXELS_KEYWORD, "the picture") or b"").partition(b" ")
-        return bool(stored) and (
-            stored == stored_hash(png) or pixels == pixels_hash(decode_png(png))
-        )
+        kept = read_text(png, PIXELS_KEYWORD, "the picture") or b""
+        pixels, _, stored = kept.partition(b" ")
+        if stored == stored_hash(png):
+            return True
+        return bool(kept) and not is_animated(png) and pixels == pixels_hash(decode_png(png))
     except FileFormatError:
         return False
 

@@ -11,18 +11,18 @@ from pathlib import Path
 from comet_cli.errors import CometError, UsageError
 from comet_cli.formats.files import MAX_INPUT_BYTES, STANDARD, read_input, show
 
-TRACE_MARK = b"comet-trace"
 NPZ_MARK = "comet_version.npy"
 MAX_NAME_BYTES = 255
 _FOREIGN = "exists and was not made by comet"
 
 
 def made_by_comet(path: str | Path) -> bool:
-    """Say whether comet wrote a file: a ``.z``, a picture, a trace or an ``.npz``.
+    """Say whether comet wrote a file: ``.z``, picture, trace, page or ``.npz``.
 
-    A picture that was changed since, in an editor that keeps its recipe, is somebody's work.
+    What was changed since, say in an editor that keeps its recipe, is somebody's work.
     """
     from comet_cli.formats.components import is_components
+    from comet_cli.formats.seal import is_sealed
 
     try:
         with open(path, "rb") as file:
@@ -32,7 +32,9 @@ def made_by_comet(path: str | Path) -> bool:
 
                 return is_unchanged(head + file.read(MAX_INPUT_BYTES))
             if head.startswith((b"GIF8", b"RIFF")) or head[4:8] == b"ftyp":
-                return TRACE_MARK in head + file.read(MAX_INPUT_BYTES)
+                return is_sealed(head + file.read(MAX_INPUT_BYTES))
+            if head.startswith(b"<!DOCTYPE html>"):
+                return is_sealed(head + file.read(MAX_INPUT_BYTES))
             if head.startswith(b"PK"):
                 return NPZ_MARK in zipfile.ZipFile(file).namelist()
             return is_components(head)
@@ -40,13 +42,15 @@ def made_by_comet(path: str | Path) -> bool:
         return False
 
 
-def _carries_recipe(path: Path) -> bool:
+def _carries_mark(path: Path) -> bool:
     from comet_cli.formats.picture_recipe import has_recipe
+    from comet_cli.formats.seal import SEAL
 
     try:
-        return has_recipe(read_input(path))
+        data = read_input(path)
     except CometError:
         return False
+    return SEAL in data or has_recipe(data)
 
 
 def check_output(path: str | Path, *, force: bool = False, inputs: Iterable[str] = ()) -> None:
@@ -104,7 +108,7 @@ def _check(path: Path, force: bool, read: Collection[object], folders: set[Path]
             "choose another name"
         )
     if stat.S_ISREG(found.st_mode) and not force and not made_by_comet(path):
-        problem = "was changed after comet made it" if _carries_recipe(path) else _FOREIGN
+        problem = "was changed after comet made it" if _carries_mark(path) else _FOREIGN
         raise UsageError(
             f"'{show(path)}' {problem}; give --force to replace it, or choose another name"
         )

@@ -65,9 +65,14 @@ def stored_hash(png: bytes) -> bytes:
     """Return the hash of a PNG's pixels as they are stored, packed, as text."""
     found = hashlib.sha256()
     for kind, start, end in chunks(png):
-        if kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT"):
+        if kind in (b"IHDR", b"PLTE", b"IDAT", *_PIXELS):
             found.update(png[start - 4 : end])
     return found.hexdigest().encode()
+
+
+def is_animated(png: bytes) -> bool:
+    """Say whether a PNG has several frames."""
+    return any(kind == b"acTL" for kind, _, _ in chunks(png))
 
 
 def add_text(png: bytes, keyword: bytes, text: bytes) -> bytes:

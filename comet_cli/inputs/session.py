@@ -22,7 +22,7 @@ from comet_cli.formats.images import decode_png, from_bytes, image_facts, load_i
 from comet_cli.formats.picture_recipe import PictureRecipe, RecipeRow
 from comet_cli.inputs.auto_model import choose_model
 from comet_cli.inputs.reuse import matching_latents, path_beside
-from comet_cli.models import comet_model, library
+from comet_cli.models import comet_model, known_folders, library
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 from comet_cli.models.device import pick_device
@@ -115,6 +115,7 @@ class Session:
         sha256 = ModelCard.read(self._folders[name]).weights_sha256
         if sha256 not in self._models:
             self._models[sha256] = comet_model.load(self._folders[name], str(self.device))
+            known_folders.remember(self._folders[name], sha256)
         return self._models[sha256]
 
     def requested(self) -> CometModel | None:
@@ -140,6 +141,8 @@ class Session:
         for entry in entries:
             if entry.card.weights_sha256 == sha256:
                 return self.load(str(entry.folder))
+        if folder := known_folders.recall(sha256):
+            return self.load(str(folder))
         if name.startswith(HUB_PREFIX):
             self.note(f"{where} was made with '{show(name)}', which is taken from the Hub")
             model = self.load(name)

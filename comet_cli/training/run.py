@@ -16,7 +16,7 @@ from comet_cli.data.dataset_folder import read_description
 from comet_cli.errors import CometError, MissingExtraError
 from comet_cli.evaluation.measure import rounded
 from comet_cli.evaluation.swaps import evident_labels, measure_swaps
-from comet_cli.models import comet_model
+from comet_cli.models import comet_model, known_folders
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 from comet_cli.models.device import pick_device
@@ -200,9 +200,11 @@ def save_trained(
     )
     extra: dict[str, Any] = {"recipe.toml": recipe.text, "README.md": model_readme(card)}
     dtype = torch.float16 if half else None
-    return comet_model.save(
+    saved = comet_model.save(
         result.model, folder, card=card, extra=extra, overwrite=True, dtype=dtype
     )
+    known_folders.remember(folder, saved.weights_sha256)
+    return saved
 
 
 def swap_pairs(recipe: TrainingRecipe) -> Path | None:

@@ -162,7 +162,7 @@ def write_gallery(
     Raises:
         UsageError: no such folder, no pictures in it, or a page that may not be written.
     """
-    from comet_cli.drawing.gallery_page import draw_page, is_page
+    from comet_cli.drawing.gallery_page import draw_page
 
     root = Path(folder)
     if not root.is_dir():
@@ -173,7 +173,7 @@ def write_gallery(
         raise UsageError(
             f"the page '{show(target)}' must end in .html; write -o '{show(target)}.html'"
         )
-    check_output(target, force=force or is_page(target))
+    check_output(target, force=force)
     paths = list_pictures(root)
     if not paths:
         raise UsageError(f"there are no pictures in '{show(folder)}' ({', '.join(ENDINGS)})")

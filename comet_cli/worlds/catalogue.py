@@ -6,6 +6,7 @@ from comet_cli.errors import UsageError
 from comet_cli.formats.files import show
 from comet_cli.worlds.clevr.clevr import Clevr
 from comet_cli.worlds.clevr.clevr_lighting import ClevrLighting
+from comet_cli.worlds.clevr.clevr_table import ClevrTable
 from comet_cli.worlds.clevr.clevr_toy import ClevrToy
 from comet_cli.worlds.drive.drive import DriveReal, DriveVirtual
 from comet_cli.worlds.dsprites import DSprites
@@ -19,6 +20,7 @@ _KINDS: tuple[type[Generator], ...] = (
     Tetris,
     Clevr,
     ClevrLighting,
+    ClevrTable,
     ClevrToy,
     DSprites,
     Toon,

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -228,13 +229,27 @@ def test_model_in_a_folder_serves_its_components(encoded, models, monkeypatch, t
     assert encoded("compose", "a.z", "-o", "out.png").code == 2
     folder = str(models / "models" / "quad")
     assert encoded("compose", "a.z", "-o", "out.png", "-m", folder).code == 0
+    assert encoded("replay", "out.png").code == 0  # the folder of these weights is known by now
+    monkeypatch.setenv("COMET_CACHE", str(tmp_path / "forgotten"))
     assert encoded("replay", "out.png").code == 2
     assert encoded("replay", "out.png", "-m", folder).code == 0
 
 
-def test_a_broken_local_model_is_left_out_of_the_choice(pictures, models, monkeypatch, tmp_path):
-    import shutil
+def test_a_remembered_folder_that_holds_other_weights_is_not_taken(
+    encoded, models, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("COMET_HOME", str(tmp_path / "none"))
+    mine = tmp_path / "mine"
+    shutil.copytree(models / "models" / "quad", mine)
+    assert encoded("compose", "a.z", "-o", "out.png", "-m", str(mine)).code == 0
+    assert str(tmp_path).encode() not in Path("out.png").read_bytes()
+    assert encoded("compose", "a.z", "-o", "out.png").code == 0
+    shutil.rmtree(mine)
+    shutil.copytree(models / "models" / "pool", mine)
+    assert encoded("compose", "a.z", "-o", "out.png").code == 2
 
+
+def test_a_broken_local_model_is_left_out_of_the_choice(pictures, models, monkeypatch, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(models, home)
     (home / "models" / "pool" / "model.safetensors").write_bytes(b"damaged")

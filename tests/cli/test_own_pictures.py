@@ -123,3 +123,16 @@ def test_a_recipe_that_no_reader_takes_is_refused_before_any_work(made, monkeypa
         assert not Path("x.png").exists()
     done = made("compose", "a.z", "--init", "a.png", "--no-metadata", "--steps", "1", "-o", "x.png")
     assert done.code == 0
+
+
+@pytest.mark.parametrize("ending", ["gif", "webp", "apng", "mp4"])
+def test_a_trace_that_was_changed_is_somebodys_work(made, ending):
+    if ending == "mp4":
+        pytest.importorskip("av")
+    words = ("compose", "a.z", "--steps", "2", "-o", "out.png", "--trace", f"t.{ending}")
+    assert made(*words).code == 0 and made(*words).code == 0
+    data = bytearray(Path(f"t.{ending}").read_bytes())
+    data[len(data) // 2] ^= 1
+    Path(f"t.{ending}").write_bytes(data)
+    done = made(*words)
+    assert done.code == 2 and "was changed after comet made it" in done.err

@@ -255,6 +255,12 @@ def test_only_pages_of_comet_are_replaced(results):
     assert Path("own.html").read_text() == "mine"
     write_gallery(".", output="own.html", force=True)
     write_gallery(".", output="own.html")
+    made = Path("own.html").read_text()
+    Path("own.html").write_text(made.replace("</body>", "<p>my notes</p></body>"))
+    with pytest.raises(UsageError, match="'own.html' was changed after comet made it"):
+        write_gallery(".", output="own.html")
+    Path("own.html").write_text(made)
+    write_gallery(".", output="own.html")
     assert len(read("own.html").all("article")) == 9
 
 

@@ -8,7 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from comet_cli.worlds.clevr.scene import COLOURS, FACES, FIELD_OF_VIEW, Scene, Thing, face_mask
+from comet_cli.worlds.clevr.scene import (
+    COLOURS,
+    FACES,
+    FIELD_OF_VIEW,
+    TEXTURE,
+    Ground,
+    Scene,
+    Thing,
+    face_mask,
+)
 from comet_cli.worlds.clevr.toy_scene import Toy
 from comet_cli.worlds.clevr.toy_shapes import PAINTS
 from comet_cli.worlds.mitsuba import load_mitsuba, to_srgb
@@ -48,16 +57,19 @@ def render(scene: Scene, size: int, seed: int, samples: int = SAMPLES_PER_PIXEL)
         for number, thing in enumerate(scene.things, start=1)
         if thing.material == "metal" and thing.shape == "sphere"
     }
-    return to_srgb(_reduce(light, faces, mirrors))
+    return to_srgb(_reduce(light, faces, mirrors, ground_passes=1 if scene.ground else 4))
 
 
-def _reduce(light: np.ndarray, faces: np.ndarray, mirrors: set[int]) -> np.ndarray:
+def _reduce(
+    light: np.ndarray, faces: np.ndarray, mirrors: set[int], ground_passes: int
+) -> np.ndarray:
     """Average a fine picture down, smoothing the noise inside each face and never across edges.
 
     Args:
         light: (R f, R f, 3) linear radiance, f the factor of SUPERSAMPLING.
         faces: (R f, R f) as of `face_mask`.
         mirrors: numbers of the things whose reflections are finely drawn: smoothed less.
+        ground_passes: how often the ground is smoothed.
 
     Returns:
         (R, R, 3) linear radiance.
@@ -73,7 +85,7 @@ def _reduce(light: np.ndarray, faces: np.ndarray, mirrors: set[int]) -> np.ndarr
         part = inside[fine][..., None].astype(np.float32)
         share = weight = _block_mean(part)
         colour = _block_mean(light[fine] * part)
-        passes = 4 if face == 0 else 1 if face // FACES in mirrors else 2
+        passes = ground_passes if face == 0 else 1 if face // FACES in mirrors else 2
         for _ in range(passes):
             colour, weight = _blur(colour), _blur(weight)
         total[window] += share * colour / np.maximum(weight, 1e-9)
@@ -126,11 +138,7 @@ def _describe(mi: Any, scene: Scene, size: int) -> dict[str, Any]:
             "radiance": _rgb([scene.ambient / GROUND] * 3),
             "sampling_weight": 0.7,
         },
-        "ground": {
-            "type": "rectangle",
-            "to_world": transform().scale(1000),
-            "bsdf": {"type": "diffuse", "reflectance": _rgb([GROUND] * 3)},
-        },
+        "ground": _ground(mi, scene.ground),
     }
     for name, place in scene.lights.items():
         # A rectangle emits from its front only, which faces the scene. The fit was made with a
@@ -153,6 +161,25 @@ def _describe(mi: Any, scene: Scene, size: int) -> dict[str, Any]:
             _meshes(mi, thing, name) if isinstance(thing, Toy) else _shape(transform, thing, name)
         )
     return world
+
+
+def _ground(mi: Any, ground: Ground | None) -> dict[str, Any]:
+    """The plane that all stands on."""
+    transform = mi.ScalarTransform4f
+    place, reflectance = transform().scale(1000), _rgb([GROUND] * 3)
+    if ground is not None:
+        place = transform().rotate([0, 0, 1], ground.turn) @ place
+        reflectance = {
+            "type": "bitmap",
+            "bitmap": mi.Bitmap(ground.texture.astype(np.float32)),
+            "raw": True,
+            "to_uv": transform().scale(2000 / TEXTURE),
+        }
+    return {
+        "type": "rectangle",
+        "to_world": place,
+        "bsdf": {"type": "diffuse", "reflectance": reflectance},
+    }
 
 
 def _meshes(mi: Any, toy: Toy, name: str) -> dict[str, Any]:

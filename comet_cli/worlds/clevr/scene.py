@@ -44,6 +44,7 @@ LAMPS = {
 }
 # What the ground shows where no lamp reaches it, in linear light.
 AMBIENT = 0.137
+TEXTURE = 8.0  # edge of the square after which a ground's texture repeats
 
 # Smooth faces that a thing can have.
 FACES = 64
@@ -93,6 +94,19 @@ class Thing:
         return window, *_meet(self, np.asarray(camera), rays[window])
 
 
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """What the ground is covered with.
+
+    Attributes:
+        texture: (S,S,3) linear reflectance; repeats every TEXTURE units of the world.
+        turn: about the vertical axis, in degrees.
+    """
+
+    texture: np.ndarray
+    turn: float
+
+
 @dataclass(frozen=True)
 class Scene:
     """What is rendered: things on the ground, a camera and three lamps.
@@ -104,6 +118,7 @@ class Scene:
         lamps: lamp name to brightness (red, green, blue), linear; the default is CLEVR's.
         lamp_sizes: lamp name to the edge of its square.
         ambient: what the ground shows where no lamp reaches it, linear.
+        ground: its texture; None for CLEVR's even one.
     """
 
     things: tuple[Thing, ...]
@@ -114,6 +129,7 @@ class Scene:
         default_factory=lambda: dict.fromkeys(LIGHTS, LIGHT_SIZE)
     )
     ambient: float = AMBIENT
+    ground: Ground | None = None
 
 
 def camera_axes(camera: tuple[float, float, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
