@@ -33,7 +33,7 @@ END_OF_PNG = b"\0\0\0\0IEND\xaeB`\x82"
 # What pictures that are rendered together may differ in, or have in common.
 TERM_FIELDS = {"model", "z", "weight", "component", "label"}
 ROW_FIELDS = {"name", "terms", "picture"}
-SETTINGS = {"seed", "steps", "step_size", "size", "init", "solver", "device", "precision"}
+SETTINGS = {"seed", "steps", "step_size", "size", "init", "solver", "device", "precision", "scale"}
 # What only the rendering can tell, so that no plan holds it.
 FOUND = {"steps_taken"}
 

@@ -11,6 +11,7 @@ import torch
 
 from comet_cli.batch.jobs import Planned
 from comet_cli.batch.memory import BatchSize, is_out_of_memory
+from comet_cli.drawing.scale import scaled
 from comet_cli.energy.composition import Term
 from comet_cli.energy.render import render, start_picture
 from comet_cli.formats.images import to_bytes
@@ -50,7 +51,7 @@ def draw_together(recipes: Sequence[PictureRecipe], session: Session) -> list[np
             init=start,
             solver=str(recipes[0].settings.get("solver", "gd")),
         )
-    return [to_bytes(image) for image in images]
+    return [scaled(to_bytes(image), recipes[0]) for image in images]
 
 
 def _position(term: Term) -> tuple[str, int, float]:

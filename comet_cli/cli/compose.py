@@ -57,6 +57,7 @@ def compose(
         solver=solver,
         tolerance=tolerance,
         trace=trace,
+        scale=call.scale,
         literal=call.literal,
         metadata=not call.no_metadata,
         force=call.force,
@@ -70,7 +71,7 @@ def compose(
     )
     from comet_cli.verbs.compose import write_composition
 
-    with call.report.progress("descending") as progress:
+    with call.report.progress("descending", pieces=False) as progress:
         recipes = write_composition(request, call.session(), progress=progress)
     for path, recipe in zip(request.paths, recipes, strict=True):
         call.report.wrote(path, **recipe.settings)

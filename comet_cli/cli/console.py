@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from comet_cli.cli import streams
+from comet_cli.cli.progress import status_lines
 from comet_cli.errors import CometError, CometWarning, UsageError
 from comet_cli.formats.places import reason_of
 
@@ -91,10 +92,19 @@ class Report:
                 print_result(text)
 
     @contextlib.contextmanager
-    def progress(self, label: str) -> Iterator[Callable[[int, int], None] | None]:
-        """Yield a function of (done, total) that draws a bar; None where nobody would see it."""
-        if self.quiet or self.as_json or not sys.stderr.isatty():
+    def progress(
+        self, label: str, *, pieces: bool = True
+    ) -> Iterator[Callable[[int, int], None] | None]:
+        """Yield a function of (done, total) that draws a bar; None where nobody would see it.
+
+        Without a terminal, several pieces of work are told a line a minute; ``pieces`` is False
+        where it is called in the middle of one, which would be slower for it.
+        """
+        if self.quiet or self.as_json:
             yield None
+            return
+        if not sys.stderr.isatty():
+            yield status_lines(label, self.note) if pieces else None
             return
         from rich.console import Console
         from rich.progress import Progress

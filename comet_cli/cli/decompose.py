@@ -26,6 +26,7 @@ def decompose(call: Call, inputs: options.Selections, init: options.Start = "aut
             steps=call.steps,
             step_size=call.step_size,
             init=init,
+            scale=call.scale,
             metadata=not call.no_metadata,
             progress=progress,
         )

@@ -76,6 +76,7 @@ def gradients(
             map_kind=map_kind,
             with_overlay=overlay,
             seed=call.seed,
+            scale=call.scale,
             metadata=not call.no_metadata,
             force=call.force,
             progress=progress,

@@ -84,6 +84,15 @@ Start = Annotated[
         autocompletion=words("auto", "noise", "grey", "black"),
     ),
 ]
+Scale = Annotated[
+    str | None,
+    typer.Option(
+        "--scale",
+        metavar="N",
+        help="Enlarge what is rendered N times; N:pixels repeats pixels.",
+        show_default=False,
+    ),
+]
 Literal = Annotated[
     bool, typer.Option("--literal", help="Arguments are file names, not selections.")
 ]

@@ -60,6 +60,7 @@ def recombine(
             steps=call.steps,
             step_size=call.step_size,
             init=init,
+            scale=call.scale,
             metadata=not call.no_metadata,
             force=call.force,
             progress=progress,

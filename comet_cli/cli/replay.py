@@ -67,7 +67,7 @@ def _replay(call: Call, model: str, picture: str, target: str, *, alone: bool) -
 
     report = call.report
     about = "" if alone else f"'{show(picture)}': "
-    with report.progress("rendering") as progress:
+    with report.progress("rendering", pieces=False) as progress:
         result = replay_picture(
             picture,
             model=model,

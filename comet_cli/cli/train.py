@@ -14,6 +14,7 @@ import typer
 from comet_cli.cli import options
 from comet_cli.cli.completion import complete_models, words
 from comet_cli.cli.console import INTERRUPTED, Report
+from comet_cli.cli.progress import duration
 from comet_cli.errors import CometError, UsageError
 
 _RECIPE_OPTIONS: tuple[str, ...] = ("--data", "--preset", "--from", "--keep", "--name")
@@ -229,13 +230,3 @@ def progress_line(line: dict[str, Any]) -> str:
         told += f", held out {line['held_out_psnr']:.1f}"
     pace = f"{line['images_per_second']:g} images/s"
     return f"{told} dB  {pace}  {duration(line['seconds_left'])} left"
-
-
-def duration(seconds: float) -> str:
-    """Return a time in words that are as exact as an estimate is."""
-    if seconds < 90:
-        return f"{max(1, seconds):.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 120:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -30,6 +30,7 @@ _LAST = {
     "fresh": (options.Fresh, False),
     "device": (options.Device, "auto"),
     "precision": (options.Precision, "auto"),
+    "scale": (options.Scale, None),
     "literal": (options.Literal, False),
     "no_metadata": (options.NoMetadata, False),
     "force": (options.Force, False),
@@ -38,7 +39,7 @@ _LAST = {
 }
 REPORT = ("quiet", "as_json")
 SESSION = ("model", "fresh", "device", "precision")
-PICTURE = ("output", *SESSION, "seed", "literal", "no_metadata", "force", *REPORT)
+PICTURE = ("output", *SESSION, "seed", "scale", "literal", "no_metadata", "force", *REPORT)
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Call:
     fresh: bool = False
     device: str = "auto"
     precision: str = "auto"
+    scale: str | None = None
     literal: bool = False
     no_metadata: bool = False
     force: bool = False

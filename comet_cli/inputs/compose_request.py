@@ -29,6 +29,7 @@ class ComposeRequest:
         solver: a name in :data:`comet_cli.energy.solvers.SOLVERS`.
         tolerance: stop when the energy has settled (:class:`comet_cli.energy.descent.Tolerance`).
         trace: an ``.apng``, ``.gif``, ``.webp`` or ``.mp4`` for the descent as an animation.
+        scale: how the picture is enlarged (:mod:`comet_cli.drawing.scale`), or None.
         metadata: write the recipe into the picture.
         force: replace files that comet did not make.
     """
@@ -45,6 +46,7 @@ class ComposeRequest:
     solver: str = "gd"
     tolerance: float | None = None
     trace: str | None = None
+    scale: str | None = None
     metadata: bool = True
     force: bool = False
 
@@ -54,6 +56,9 @@ class ComposeRequest:
             raise UsageError("--seed and --seeds are both given; give one of them")
         if self.seeds and self.trace is not None:
             raise UsageError("--trace shows one descent, --seeds makes several; give one of them")
+
+        if self.scale is not None and self.trace is not None:
+            raise UsageError("--trace is enlarged as it is; leave --scale or --trace away")
 
     @property
     def every_seed(self) -> tuple[int, ...]:

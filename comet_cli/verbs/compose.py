@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from comet_cli.drawing.animations import Trace, check_trace
+from comet_cli.drawing.scale import check_scale, scale_setting
 from comet_cli.energy.descent import Callback
 from comet_cli.errors import Interrupted, SelectionError, UsageError
 from comet_cli.formats.files import check_inputs, read_input, show, write_output
@@ -107,6 +108,7 @@ def plan_composition(request: ComposeRequest, session: Session) -> PictureRecipe
     Raises:
         UsageError: settings out of range, nothing selected, files that do not exist.
     """
+    scale_setting(request.scale)
     for seed in request.every_seed:
         check_settings(
             seed=seed,
@@ -122,6 +124,7 @@ def plan_composition(request: ComposeRequest, session: Session) -> PictureRecipe
     size = request.size
     if size is None:
         size = max(session.model_of(m.name, m.sha256, "an input").card.image_size for m in models)
+    check_scale(request.scale, size)
     picture = b""
     if request.start is not None:
         # Eight bits a channel, so that the recipe holds exactly what was used.
@@ -134,6 +137,7 @@ def plan_composition(request: ComposeRequest, session: Session) -> PictureRecipe
         further["solver"] = request.solver
     if request.tolerance is not None:
         further["tolerance"] = float(request.tolerance)
+    further |= scale_setting(request.scale)
     recipe = compose_recipe(
         models,
         [t if r is None else replace(t, mask=draw_mask(r, size)) for t, r in ingredients],

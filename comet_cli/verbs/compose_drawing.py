@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from comet_cli.drawing.scale import scaled
 from comet_cli.drawing.sheets import Sheet, draw_sheet
 from comet_cli.energy.composition import Composition, compose
 from comet_cli.energy.descent import Callback, Tolerance
@@ -129,7 +130,7 @@ def finish_compositions(
             settings["steps_taken"] = tolerance.steps[0]
         elif taken is not None:
             settings["steps_taken"] = taken[n]
-        yield one, to_bytes(image[0]), replace(recipe, settings=settings)
+        yield one, scaled(to_bytes(image[0]), recipe), replace(recipe, settings=settings)
 
 
 def recipe_start(recipe: PictureRecipe, size: int) -> str | torch.Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from comet_cli.drawing.scale import scale_setting, scaled
 from comet_cli.drawing.sheets import Sheet, draw_sheet
 from comet_cli.energy.composition import Term
 from comet_cli.energy.render import default_start, render
@@ -30,6 +31,7 @@ def plan_decomposition(
     steps: int | None = None,
     step_size: float = 1.0,
     init: str = "auto",
+    scale: str | None = None,
 ) -> PictureRecipe:
     """Turn images and ``.z`` files (or selections) into the recipe of their sheet.
 
@@ -41,8 +43,10 @@ def plan_decomposition(
         step_size: multiplies every model's own λ.
         init: where single components start: ``grey``, ``noise``, or ``auto``: grey for quadratic
             models, whatever the card says for the others.
+        scale: how renderings are enlarged (:mod:`comet_cli.drawing.scale`).
     """
     check_settings(seed=seed, steps=steps, step_size=step_size)
+    scale_setting(scale)  # its mistakes, before any work
     if init not in START_CHOICES:
         raise UsageError(f"--init is '{init}', expected one of {', '.join(START_CHOICES)}")
     draft = RecipeDraft()
@@ -56,6 +60,7 @@ def plan_decomposition(
             "steps": steps,
             "step_size": float(step_size),
             "init": init,
+            **scale_setting(scale),
             **session.environment(),
         },
     )
@@ -107,7 +112,7 @@ def _draw_part(
         init = default_start([card], partial=True)
     with session.arithmetic():
         image = render(terms, seed=seed, num_steps=steps, step_size=step_size, init=init)
-    return to_bytes(image[0])
+    return scaled(to_bytes(image[0]), recipe)
 
 
 def _lay_out(recipe: PictureRecipe, pictures: list[list[np.ndarray]]) -> Sheet:

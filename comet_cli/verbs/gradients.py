@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from comet_cli.drawing.maps import MAPS, RULES, component_map, overlay
+from comet_cli.drawing.scale import scale_setting, scaled
 from comet_cli.drawing.sheets import Sheet, draw_sheet
 from comet_cli.energy.gradients import (
     POINTS,
@@ -42,6 +43,7 @@ def plan_gradients(
     map_kind: str = "signed",
     with_overlay: bool = False,
     seed: int = 0,
+    scale: str | None = None,
 ) -> PictureRecipe:
     """Encode images and return the recipe of their sheet of gradient maps.
 
@@ -50,6 +52,7 @@ def plan_gradients(
             picture's components.
     """
     check_settings(seed=seed)
+    scale_setting(scale)
     for name, value, choices in (("--at", at, POINTS), ("--map", map_kind, MAPS)):
         if value not in choices:
             raise UsageError(f"{name} is '{value}', expected one of {', '.join(choices)}")
@@ -75,6 +78,7 @@ def plan_gradients(
             "map": map_kind,
             "overlay": with_overlay,
             "seed": seed,
+            **scale_setting(scale),
             **session.environment(),
         },
     )
@@ -126,7 +130,8 @@ def draw_gradients(recipe: PictureRecipe, attributions: Sequence[Attribution]) -
         cells.append([pixels, *_maps(recipe, row, attribution)])
         if with_overlay:
             cells[-1] += [None] * (most - len(row.terms))
-            cells[-1].append(overlay(pixels, attribution.segments(), len(row.terms)))
+            strongest = overlay(pixels, attribution.segments(), len(row.terms))
+            cells[-1].append(scaled(strongest, recipe))
     return draw_sheet(
         Sheet(
             columns=["input", *component_columns(recipe, most)] + ["strongest"] * with_overlay,
@@ -140,12 +145,15 @@ def draw_gradients(recipe: PictureRecipe, attributions: Sequence[Attribution]) -
 def _maps(recipe: PictureRecipe, row: RecipeRow, attribution: Attribution) -> list[np.ndarray]:
     pixels = decode_png(row.picture, "an input in the recipe")
     return [
-        component_map(
-            recipe.choice("map", MAPS),
-            k,
-            gradient=attribution.gradients[k],
-            strength=attribution.strength[k],
-            pixels=pixels,
+        scaled(
+            component_map(
+                recipe.choice("map", MAPS),
+                k,
+                gradient=attribution.gradients[k],
+                strength=attribution.strength[k],
+                pixels=pixels,
+            ),
+            recipe,
         )
         for k in range(len(row.terms))
     ]
@@ -157,7 +165,8 @@ def _mask(recipe: PictureRecipe, attribution: Attribution, component: int) -> np
     else:
         threshold = recipe.setting("threshold", float, low=0, high=1)
         owned = component_mask(attribution.strength[component], threshold)
-    return np.where(owned[..., None], np.uint8(255), np.uint8(0)).repeat(3, 2)
+    mask = np.where(owned[..., None], np.uint8(255), np.uint8(0)).repeat(3, 2)
+    return scaled(mask, recipe, repeat=True)
 
 
 def gradients_npz(recipe: PictureRecipe, attributions: Sequence[Attribution]) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from comet_cli.drawing.scale import scale_setting
 from comet_cli.drawing.sheets import Sheet, draw_sheet
 from comet_cli.errors import UsageError
 from comet_cli.formats.files import check_distinct, show
@@ -40,6 +41,7 @@ def plan_recombination(
     steps: int | None = None,
     step_size: float = 1.0,
     init: str = "auto",
+    scale: str | None = None,
 ) -> PictureRecipe:
     """Turn images and ``.z`` files into the recipe of a grid.
 
@@ -56,12 +58,14 @@ def plan_recombination(
         steps: N; default the models' own recommendation.
         step_size: multiplies every model's own λ.
         init: ``noise``, ``grey``, ``black`` or ``auto``.
+        scale: how renderings are enlarged (:mod:`comet_cli.drawing.scale`).
 
     Raises:
         UsageError: settings or inputs that do not go together.
         SelectionError: components that an input does not have.
     """
     check_settings(seed=seed, steps=steps, step_size=step_size)
+    scale_setting(scale)  # its mistakes, before any work
     if init not in START_CHOICES:
         raise UsageError(f"--init is '{init}', expected one of {', '.join(START_CHOICES)}")
     layout = _layout(add=add, all_mixtures=all_mixtures, interpolate=interpolate)
@@ -83,6 +87,7 @@ def plan_recombination(
         "steps": steps,
         "step_size": float(step_size),
         "init": init,
+        **scale_setting(scale),
         **session.environment(),
     }
     if components is not None:
@@ -139,6 +144,7 @@ def cell_recipe(recipe: PictureRecipe, cell: Cell, session: Session) -> PictureR
         steps=steps,
         step_size=step_size,
         init=None if init == "auto" else init,
+        further={name: recipe.settings[name] for name in ("scale",) if name in recipe.settings},
     )
 
 

@@ -13,16 +13,8 @@ from comet_cli.cli.app import VERBS, app, main
 CLI = Path(comet_cli.__file__).parent / "cli"
 SHARED = {
     *("__init__", "app", "batch_lines", "checks", "completion", "console", "help"),
-    *(
-        "models_text",
-        "options",
-        "shells",
-        "terminal_preview",
-        "values",
-        "verb",
-        "warm_helper",
-        "warm_link",
-    ),
+    *("models_text", "options", "progress", "shells", "streams", "terminal_preview"),
+    *("values", "verb", "warm_helper", "warm_link"),
 }
 
 
