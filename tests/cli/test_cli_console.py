@@ -69,7 +69,7 @@ def test_interrupt_in_the_middle_of_a_verb(pictures, monkeypatch):
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Session, "encode", interrupt)
+    monkeypatch.setattr(Session, "infer", interrupt)
     done = pictures("encode", "a.png", "-m", "quad")
     assert (done.code, done.out, done.err) == (130, "", "comet: interrupted\n")
     done = pictures("encode", "a.png", "-m", "quad", "--json")

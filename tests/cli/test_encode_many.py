@@ -2,13 +2,20 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from conftest import picture
+from PIL import Image
 
 from comet_cli.inputs.session import Session
 
 NAMES = [f"{n}.png" for n in range(7)]
+
+
+def draw_pictures() -> None:
+    for n, name in enumerate(NAMES):
+        pixels = np.random.default_rng(n).integers(0, 256, (48, 40, 3), np.uint8)
+        Image.fromarray(pixels).save(name)
 
 
 @pytest.fixture
@@ -21,8 +28,7 @@ def three_threads():
 
 @pytest.mark.parametrize("model", ["quad", "pool"])
 def test_bytes_do_not_depend_on_the_pictures_beside_nor_on_threads(comet, three_threads, model):
-    for n, name in enumerate(NAMES):
-        picture(n).save(name)
+    draw_pictures()
     Path("together").mkdir()
     Path("alone").mkdir()
     assert comet("encode", *NAMES, "-m", model, "-o", "together").code == 0
@@ -35,8 +41,7 @@ def test_bytes_do_not_depend_on_the_pictures_beside_nor_on_threads(comet, three_
 
 
 def test_results_and_failures_are_told_in_order(comet, three_threads, monkeypatch):
-    for n, name in enumerate(NAMES):
-        picture(n).save(name)
+    draw_pictures()
     Path("3.png").write_bytes(b"no picture")
     threads = set()
     infer = Session.infer

@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import picture
 
 import comet_cli
 from comet_cli.cli import warm_helper, warm_link
@@ -43,9 +42,7 @@ def asked(helper, monkeypatch):
     return lambda: warm_link.ask("status")["commands"]
 
 
-def test_streams_files_and_exit_codes_are_those_without_it(comet, helper, asked):
-    picture(0).save("a.png")
-    picture(1).save("b.png")
+def test_streams_files_and_exit_codes_are_those_without_it(pictures, helper, asked):
     before = asked()
     commands = [
         ["encode", "a.png", "b.png", "-m", "quad", "--fresh"],
@@ -58,7 +55,7 @@ def test_streams_files_and_exit_codes_are_those_without_it(comet, helper, asked)
     ]
     made = ("a.z", "b.z", "ab.png", "grid.png", "pulls.png")
     for command in commands:
-        here = comet(*command)
+        here = pictures(*command)
         files = [Path(name).read_bytes() for name in made if Path(name).exists()]
         for name in made[2:]:
             Path(name).unlink(missing_ok=True)
@@ -69,10 +66,9 @@ def test_streams_files_and_exit_codes_are_those_without_it(comet, helper, asked)
     assert asked() == before + len(commands)
 
 
-def test_pipes_the_working_folder_and_the_umask_are_the_caller_s(comet, helper, asked):
-    picture(0).save("a.png")
-    assert comet("encode", "a.png", "-m", "quad").code == 0
-    assert comet("compose", "a.z:0-2", "-o", "whole.png").code == 0
+def test_pipes_the_working_folder_and_the_umask_are_the_caller_s(pictures, helper, asked):
+    assert pictures("encode", "a.png", "-m", "quad").code == 0
+    assert pictures("compose", "a.z:0-2", "-o", "whole.png").code == 0
     before = asked()
     piped = subprocess.run(
         [*PROGRAM, "compose", "-:0-2", "-o", "-"],
@@ -94,9 +90,8 @@ def test_pipes_the_working_folder_and_the_umask_are_the_caller_s(comet, helper, 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_work(comet, helper, asked, number):
-    picture(0).save("a.png")
-    assert comet("encode", "a.png", "-m", "pool").code == 0
+def test_a_signal_ends_the_work(pictures, helper, asked, number):
+    assert pictures("encode", "a.png", "-m", "pool").code == 0
     command = ["compose", "a.z", "--steps", "100000", "-o", "late.png"]
     process = subprocess.Popen([*PROGRAM, *command], env=helper, stderr=subprocess.PIPE, text=True)
     children = Path(f"/proc/{warm_link.ask('status')['process']}/task")
@@ -120,8 +115,7 @@ def wait_until(holds) -> None:
         time.sleep(0.05)
 
 
-def test_a_command_with_other_settings_works_without_it(comet, helper, asked):
-    picture(0).save("a.png")
+def test_a_command_with_other_settings_works_without_it(pictures, helper, asked):
     before = asked()
     other = {**helper, "OMP_NUM_THREADS": "7"}
     done = subprocess.run([*PROGRAM, "encode", "a.png", "-m", "quad"], env=other)
