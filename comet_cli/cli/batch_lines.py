@@ -6,6 +6,7 @@ import dataclasses
 import gzip
 import os
 import pickle
+import re
 import shlex
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,7 @@ from comet_cli.inputs.compose_request import ComposeRequest, parse_request
 if TYPE_CHECKING:
     from comet_cli.batch.jobs import BadLine, Job
 
+_BACKSLASH = "\ufdd0"  # stands for one that is kept; Unicode has no such character
 SESSION = ("model", "device", "precision", "fresh")
 REQUEST = {field.name for field in dataclasses.fields(ComposeRequest)}
 
@@ -181,10 +183,13 @@ class LineParser:
 
 
 def _split(text: str) -> list[str]:
-    """Split a line at spaces outside quotes; a backslash is a letter of a name, as on Windows."""
-    words = shlex.shlex(text, posix=True, punctuation_chars=False)
-    words.whitespace_split, words.commenters, words.escape = True, "", ""
-    return list(words)
+    """Split a line as a shell does, but for backslashes in names, as Windows writes them.
+
+    A backslash before a letter, a digit, ``.``, ``-`` or another backslash is one; before anything
+    else, such as a space, it takes away that character's meaning.
+    """
+    kept = re.sub(r"\\(?=[\w.\\-])", _BACKSLASH, text)
+    return [word.replace(_BACKSLASH, "\\") for word in shlex.split(kept)]
 
 
 def _words(key: str, value: Any) -> list[str]:

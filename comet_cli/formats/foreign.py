@@ -43,7 +43,7 @@ def what_it_is(data: bytes) -> str:
         if is_heif(data):
             return "is a HEIC picture, which needs a library: pip install pillow-heif"
         if data[8:12] in (b"avif", b"avis"):
-            return "is an AVIF picture, which needs a newer Pillow: pip install -U pillow"
+            return "is an AVIF picture, which needs a newer Pillow (11.3)"
         return f"is a video, {FRAMES}"
     head = data[:1024].lstrip().lower()
     if head.startswith(b"<svg") or (head.startswith(b"<?xml") and b"<svg" in head):

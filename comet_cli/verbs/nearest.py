@@ -109,7 +109,7 @@ def find_nearest(
             if path not in files:
                 files[path] = _read(path, encode, home)
         except CometError as error:
-            if told is not None and path not in failed:
+            if told is not None and path not in failed and len(candidates) > 1:
                 told(path, error)
             failed.setdefault(path, error)
             continue

@@ -53,8 +53,10 @@ def test_lists_of_windows_are_read(pictures, encoding):
 def test_lists_keep_backslashes(pictures):
     pictures("encode", "a.png", "-m", "quad")
     os.mkdir("out")
-    Path("list.txt").write_text('a.z -o out\\d.png --steps 1\na.z -o "e\\f g.png" --steps 1\n')
-    assert pictures("batch", "list.txt", "-q").out == "out\\d.png\ne\\f g.png\n"
+    lines = ("out\\d.png", '"e\\f g.png"', "it\\'s\\ one.png")
+    Path("list.txt").write_text("".join(f"a.z -o {line} --steps 1\n" for line in lines))
+    done = pictures("batch", "list.txt", "-q")
+    assert done.out == "out\\d.png\ne\\f g.png\nit's one.png\n"
     assert os.listdir("out") == [] and Path("e\\f g.png").exists()
 
 
