@@ -36,8 +36,8 @@ def start(
     """Start the helper.
 
     compose, encode, recombine and gradients use it from then on. It keeps torch in memory, so that
-    a command takes a fraction of a second. Results are the same.
-    Commands with other settings of threads, or another version of comet, work without it.
+    a command takes a fraction of a second. Results are the same. Commands with other settings of
+    threads, or another version of comet, work without it.
 
     Example: comet warm start
     """

@@ -93,13 +93,23 @@ def test_pipes_the_working_folder_and_the_umask_are_the_caller_s(pictures, helpe
 def test_a_signal_ends_the_work(pictures, helper, asked, number):
     assert pictures("encode", "a.png", "-m", "pool").code == 0
     command = ["compose", "a.z", "--steps", "100000", "-o", "late.png"]
-    process = subprocess.Popen([*PROGRAM, *command], env=helper, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*PROGRAM, *command],
+        env=helper,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Whoever runs the tests in the background ignores it, and so would this.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     children = Path(f"/proc/{warm_link.ask('status')['process']}/task")
     children = children / children.parent.name / "children"
-    wait_until(lambda: children.read_text().split())
-    time.sleep(0.3)
-    process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    try:
+        wait_until(lambda: children.read_text().split())
+        time.sleep(0.3)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
     if number == signal.SIGINT:
         assert process.returncode == 130 and said == "comet: interrupted\n"
     else:
