@@ -37,6 +37,7 @@ class BaselineResult:
     seconds: float
     finished: bool
     interrupted: bool
+    unsaved: str = ""
 
 
 def train_baseline(

@@ -6,37 +6,47 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from comet_cli.formats.files import read_input
 from comet_cli.formats.overwriting import check_outputs
 from comet_cli.inputs.session import Session
 
 
-def test_paths_and_errors_appear_when_they_happen(pictures, monkeypatch, capsys):
+@pytest.fixture
+def one_at_a_time():
+    """With one thread no picture is begun before the one before it is done."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_paths_and_errors_appear_when_they_happen(pictures, one_at_a_time, monkeypatch, capsys):
     Path("bad.png").write_text("no picture")
     seen = []
-    encode = Session.encode
+    begin = Session.begin
 
     def watched(self, data, path, **options):
         seen.append((path, capsys.readouterr()))
-        return encode(self, data, path, **options)
+        return begin(self, data, path, **options)
 
-    monkeypatch.setattr(Session, "encode", watched)
+    monkeypatch.setattr(Session, "begin", watched)
     pictures("encode", "a.png", "bad.png", "b.png", "-m", "quad")
     by_path = {path: printed for path, printed in seen}
     assert by_path["bad.png"].out == "a.z\n" and by_path["bad.png"].err == ""
     assert "'bad.png' is not an image" in by_path["b.png"].err
 
 
-def test_an_interrupt_names_what_was_encoded(pictures, monkeypatch):
-    encode = Session.encode
+def test_an_interrupt_names_what_was_encoded(pictures, one_at_a_time, monkeypatch):
+    begin = Session.begin
 
     def interrupted(self, data, path, **options):
         if path == "b.png":
             raise KeyboardInterrupt
-        return encode(self, data, path, **options)
+        return begin(self, data, path, **options)
 
-    monkeypatch.setattr(Session, "encode", interrupted)
+    monkeypatch.setattr(Session, "begin", interrupted)
     done = pictures("encode", "a.png", "b.png", "-m", "quad")
     assert done.code == 130 and done.out == "a.z\n"
     assert "1 of 2 pictures were encoded" in done.err
