@@ -75,7 +75,7 @@ def train_recipe(
     recipe = path if isinstance(path, TrainingRecipe) else read_recipe(path)
     first = distributed.rank() == 0
     # The folder may be on the first machine only.
-    begun = distributed.from_first([look(folder)] if first else [])[0]
+    begun = distributed.from_first(look(folder))
     if begun.recipe:
         check_recipe(recipe, begun.recipe, folder, force=force)
     memory = Memory(begun.pictures, force=force)

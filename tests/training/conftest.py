@@ -80,6 +80,13 @@ def quadratic(quadratic_toml: Write) -> Callable[..., TrainingRecipe]:
 
 
 @pytest.fixture
+def spatial(quadratic: Callable[..., TrainingRecipe]) -> Callable[..., TrainingRecipe]:
+    """As `quadratic`, with an encoder that draws nothing while it is trained."""
+    facts = {"encoder": "global", "spatial": True, "ground": False}
+    return lambda **rest: quadratic(model=facts, **rest)
+
+
+@pytest.fixture
 def pooled() -> Callable[..., TrainingRecipe]:
     return lambda model=None, **rest: parse_recipe(write({**POOLED, **(model or {})}, **rest))
 

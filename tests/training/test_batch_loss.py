@@ -26,8 +26,8 @@ def test_loss_on_all_iterates_is_the_sum_and_on_the_last_the_last_ones(images, p
     assert len(set(by_steps)) == 3
 
 
-def test_penalties_are_added_with_their_weights(images, quadratic):
-    recipe = quadratic()
+def test_penalties_are_added_with_their_weights(images, spatial):
+    recipe = spatial()
     torch.manual_seed(0)
     model, x = CometModel(recipe.card), as_pictures(images[:4])
     plain, error = training_loss(model, x, TrainSettings(1), 0)
@@ -49,9 +49,9 @@ def test_penalties_on_confidence_need_an_energy_that_has_one(images, quadratic, 
         training_loss(CometModel(recipe.card), as_pictures(images[:2]), settings, 0)
 
 
-def test_dependence_is_added_with_its_weight(images, quadratic):
+def test_dependence_is_added_with_its_weight(images, spatial):
     torch.manual_seed(0)
-    model, x = CometModel(quadratic().card), as_pictures(images[:8])
+    model, x = CometModel(spatial().card), as_pictures(images[:8])
     dependence = losses.dependence_loss(model.encode(x)).item()
     _, error = training_loss(model, x, TrainSettings(1), 0)
     loss, _ = training_loss(model, x, TrainSettings(1, losses={"dependence": 2.0}), 0)
@@ -59,9 +59,9 @@ def test_dependence_is_added_with_its_weight(images, quadratic):
     assert abs(dependence) > 1e-3
 
 
-def test_penalties_are_off_at_first_and_grow(images, quadratic):
+def test_penalties_are_off_at_first_and_grow(images, spatial):
     torch.manual_seed(0)
-    model, x = CometModel(quadratic().card), as_pictures(images[:4])
+    model, x = CometModel(spatial().card), as_pictures(images[:4])
     area = losses.area_loss(model.bind(model.encode(x)).curvature(x)).item()
 
     def added(iteration: int) -> float:
@@ -176,10 +176,10 @@ def test_every_parameter_is_trained_through_the_descent(images, quadratic, poole
     for name, parameter in model.named_parameters():
         if name == "energy_network.to_energy.bias":
             continue  # a constant in the energy moves no picture
+        if name.startswith(("encoder.whole.", "encoder.edge")):
+            continue  # for pictures that are larger than the convolutions' grid
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
-        # Shifting a clustering feature shifts points and centres alike.
-        if name != "encoder.embedding.bias":
-            assert parameter.grad.abs().max() > 0, name
+        assert parameter.grad.abs().max() > 0, name
 
 
 def test_training_with_the_loss_on_the_last_step_needs_no_graph_of_the_earlier(

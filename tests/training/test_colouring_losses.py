@@ -148,7 +148,7 @@ def test_the_recipe_weighs_each_loss():
 
 
 def test_only_an_encoder_that_colours_has_these_losses(quadratic):
-    recipe = quadratic(train={"mixture": 1.0})
+    recipe = quadratic(model={"attention": "lstm"}, train={"mixture": 1.0})
     with pytest.raises(CometError, match="mixture is for colouring attention"):
         training_loss(CometModel(recipe.card), torch.rand(2, 3, 16, 16), recipe.train, 0)
 

@@ -36,8 +36,9 @@ def test_the_log_has_a_line_every_so_often_and_goes_on(tmp_path, images, quadrat
     assert last["iteration"] == 8 and "held_out_psnr" not in last
 
 
-def test_train_psnr_is_of_the_mean_error_since_the_last_line(tmp_path, images, quadratic):
-    recipe = quadratic(train={"iterations": 2, "log_every": 2, "learning_rate": 1e-12})
+def test_train_psnr_is_of_the_mean_error_since_the_last_line(tmp_path, images, spatial):
+    train_by = {"iterations": 2, "log_every": 2, "learning_rate": 1e-12}
+    recipe = spatial(train=train_by)
     lines = []
     result = train(recipe, images, tmp_path, report=lines.append)
     errors = [

@@ -255,8 +255,9 @@ def test_gradients_are_clipped_to_the_norm_asked_for(tmp_path, images, quadratic
     assert torch.cat(moments).norm().item() == pytest.approx(1e-4, rel=1e-2)
 
 
-def test_a_tiny_quadratic_model_learns_a_trivial_data_set(tmp_path, images, quadratic):
-    recipe = quadratic(train={"iterations": 100, "batch": 8, "ema": 0.9, "log_every": 100})
+def test_a_tiny_quadratic_model_learns_a_trivial_data_set(tmp_path, images, spatial):
+    facts = {"iterations": 160, "batch": 8, "ema": 0.9, "log_every": 160}
+    recipe = spatial(train=facts)
     before = train(recipe, images, new_folder(tmp_path, "before"), max_seconds=0).model
     held_out = images[40:]
     result = train(recipe, images[:40], tmp_path)

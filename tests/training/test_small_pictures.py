@@ -40,4 +40,4 @@ def test_the_first_iterations_see_small_pictures(model, quadratic):
 
 def test_networks_of_one_size_are_refused_in_a_sentence(quadratic):
     with pytest.raises(CometError, match="small_iterations is for the colouring attention"):
-        at_half_size(CometModel(quadratic().card))
+        at_half_size(CometModel(quadratic(model={"attention": "lstm"}).card))
