@@ -44,6 +44,7 @@ from comet_cli.training.settings import TrainSettings
 from comet_cli.version import __version__
 from comet_cli.worlds.catalogue import make_generator
 
+BEGIN, END = "<!-- speed -->", "<!-- end of speed -->"
 MODEL = "clevr-toy"
 COMET = [sys.executable, "-m", "comet_cli"]
 BATCH, PICTURES, ENCODED = 2000, 40, 1000
@@ -319,6 +320,7 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", choices=[[], *CASES], default=[])
     parser.add_argument("--runs", type=int, default=3, help="pairs of each case that takes little")
     parser.add_argument("--threads", type=int, help="of torch; default one a core")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="replace the table in it")
     parser.add_argument("--processor", action="store_true", help="count processor time")
     options = parser.parse_args()
     if options.processor:
@@ -329,16 +331,22 @@ def main() -> None:
         os.environ["OMP_NUM_THREADS"] = str(options.threads)
     root = str(Path(__file__).resolve().parents[1])
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    print(f"{machine()}\n")
-    print("| case | seconds | compared with | ratio | difference |")
-    print("| --- | --- | --- | --- | --- |")
+    lines = [f"{machine()}\n", "| case | seconds | compared with | ratio | difference |"]
+    lines.append("| --- | --- | --- | --- | --- |")
+    print("\n".join(lines))
     for row in itertools.chain.from_iterable(
         CASES[name](options.runs) for name in options.cases or CASES
     ):
         other = "" if row.other is None else f"{row.other:.3f} s"
         ratio = row.note or ("" if row.ratio is None else f"{row.ratio:.2f}")
         difference = "" if row.difference is None else f"{row.difference:.1e}"
-        print(f"| {row.case} | {row.seconds:.3f} | {other} | {ratio} | {difference} |", flush=True)
+        lines.append(f"| {row.case} | {row.seconds:.3f} | {other} | {ratio} | {difference} |")
+        print(lines[-1], flush=True)
+    if options.write:
+        head, _, rest = options.write.read_text("utf-8").partition(BEGIN)
+        tail = rest.partition(END)[2]
+        table = "\n".join(lines)
+        options.write.write_text(f"{head}{BEGIN}\n{table}\n{END}{tail}", "utf-8")
 
 
 if __name__ == "__main__":
