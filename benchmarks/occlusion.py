@@ -24,7 +24,6 @@ def main() -> None:
     parser.add_argument("--world", default="clevr")
     parser.add_argument("--pairs", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--sharpness", type=float, default=4.0)
     asked = parser.parse_args()
     model = comet_model.load(asked.model)
     generator = make_generator(asked.world, model.card.image_size, (2, 2))
@@ -33,7 +32,7 @@ def main() -> None:
     generator.prepare()
     pairs = [draw_pair(generator, asked.seed, index) for index in range(asked.pairs)]
     print(f"{'composed by':12} {'pairs':>5} {'PSNR of the overlap':>20} {'nearer is seen':>15}")
-    for name, seen in compare(model, pairs, sharpness=asked.sharpness).items():
+    for name, seen in compare(model, pairs).items():
         print(f"{name:12} {seen.pairs:>5} {seen.psnr:>17.1f} dB {seen.nearer:>15.3f}")
 
 

@@ -86,26 +86,24 @@ def draw_pair(generator: Clevr, seed: int, index: int) -> Pair:
     return Pair(np.stack([first, second]), together, overlap, nearer)
 
 
-def compare(model: CometModel, pairs: list[Pair], *, sharpness: float = 1.0) -> dict[str, Seen]:
+def compare(model: CometModel, pairs: list[Pair]) -> dict[str, Seen]:
     """Compose each pair's objects, by descent and by masks.
 
     Args:
         model: one whose encoder colours.
         pairs: as drawn.
-        sharpness: exponent of the precisions in the composition ``sharp``.
 
     Returns:
         ``energies``: descent on the sum of both pictures' components. ``masks``: the components'
         means under the attention of their own pictures, divided by its sum (as MONet composes,
-        whose masks belong to pictures). ``sharp``: means under precisions to the power
-        ``sharpness``.
+        whose masks belong to pictures).
 
     Raises:
         CometError: the model's encoder has no attention.
     """
     if not model.card.colours:
         raise CometError(f"'{model.card.name}' has no attention to compose by")
-    shown: dict[str, list[Tensor]] = {"energies": [], "masks": [], "sharp": []}
+    shown: dict[str, list[Tensor]] = {"energies": [], "masks": []}
     used: list[Pair] = []
     for pair in pairs:
         found = [model.find(as_pictures(picture[None]).to(model.device)) for picture in pair.alone]
@@ -123,12 +121,8 @@ def compare(model: CometModel, pairs: list[Pair], *, sharpness: float = 1.0) -> 
             # Where an object of either picture is, the ground is not.
             attention[0] = attention[0] * found[1].attention[0, 0]
             assert isinstance(bound, BoundQuadraticEnergy)
-            for name, weights in (
-                ("masks", attention),
-                ("sharp", (bound.precision[0] / bound.precision[0].amax(0)) ** sharpness),
-            ):
-                mean = bound.mean_pictures(as_pictures(pair.alone[:1]))[0]
-                shown[name].append(((weights * mean).sum(0) / weights.sum(0)).clamp(0, 1).cpu())
+            mean = bound.mean_pictures(as_pictures(pair.alone[:1]).to(model.device))[0]
+            shown["masks"].append(((attention * mean).sum(0) / attention.sum(0)).clamp(0, 1).cpu())
     return {name: measure(pictures, used) for name, pictures in shown.items()}
 
 
