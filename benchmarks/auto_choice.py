@@ -16,7 +16,6 @@ from pathlib import Path
 
 from comet_cli.data.make import make_dataset
 from comet_cli.formats.files import read_input
-from comet_cli.inputs.auto_model import choose_model
 from comet_cli.inputs.session import Session
 from comet_cli.worlds.catalogue import make_generator
 
@@ -43,7 +42,7 @@ def choices(dataset: str, folder: Path, count: int, seed: int, session: Session)
         jobs=os.cpu_count() or 1,
     )
     pictures = sorted((folder / "test").glob("*.png"))
-    return [choose_model(session, read_input(path), path.name).card.name for path in pictures]
+    return [session.encode(read_input(path), path.name).model.card.name for path in pictures]
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""``-m auto``: the model that reconstructs a picture best, remembered a picture.
+"""``-m auto``: the model that a picture is most likely one of, remembered a picture.
 
 What was found is kept in the cache folder under the hash of all that it follows from (the picture,
 the weights of every installed model, the arithmetic, the version of comet), so that a picture is
@@ -20,10 +20,12 @@ from comet_cli.formats.cache import cache_home
 from comet_cli.formats.files import write_output
 from comet_cli.formats.images import image_size, load_image
 from comet_cli.models import library
+from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 from comet_cli.version import __version__
 
 MAX_CHOICE_BYTES = 1 << 20
+ALIKE = 10**0.075  # mean square errors within three quarters of a decibel
 
 # The mean squared error of a model's reconstruction of a picture's file, beside that picture.
 Judge = Callable[[CometModel, bytes, torch.Tensor], float]
@@ -70,9 +72,39 @@ def choose_model(
             _remember(memory, errors)
     ranked = sorted((error, name) for name, error in errors.items())
     found = ", ".join(f"{name} {-10 * math.log10(max(e, 1e-10)):.1f} dB" for e, name in ranked)
-    best = next(entry for entry in entries if entry.name == ranked[0][1])
-    note(f"model '{best.name}' reconstructs {where} best ({found})")
+    usual = {entry.name: usual_error(entry.card) for entry in entries}
+    name = closest(errors, usual)
+    best = next(entry for entry in entries if entry.name == name)
+    how = (
+        "best" if name == ranked[0][1] else "about as well as any, and better than it usually does"
+    )
+    note(f"model '{best.name}' reconstructs {where} {how} ({found})")
     return load(str(best.folder))
+
+
+def closest(errors: Mapping[str, float], usual: Mapping[str, float | None]) -> str:
+    """Return the name of the model that a picture is most likely one of.
+
+    The one with the least error; of several that differ by less than three quarters of a decibel,
+    the one that is best beside the errors that it usually makes, where all their cards tell them.
+
+    Args:
+        errors: mean square error of the picture, by model.
+        usual: the same of pictures that a model was made for; None where nothing tells.
+    """
+    least = min(errors.values())
+    near = [name for name, error in sorted(errors.items()) if error <= ALIKE * least]
+    beside = {name: usual.get(name) for name in near}
+    if any(value is None for value in beside.values()):
+        return min(near, key=lambda name: errors[name])
+    return min(near, key=lambda name: errors[name] / (beside[name] or 1.0))
+
+
+def usual_error(card: ModelCard) -> float | None:
+    """Return the mean square error that a card's PSNR stands for, None where it has none."""
+    reconstruction = card.figures.get("reconstruction")
+    psnr = reconstruction.get("psnr") if isinstance(reconstruction, Mapping) else None
+    return None if not isinstance(psnr, int | float) else float(10 ** (-psnr / 10))
 
 
 def _judge_all(

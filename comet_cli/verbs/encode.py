@@ -153,8 +153,9 @@ def encode_files(
     except KeyboardInterrupt:
         if alone:
             raise
+        done = sum(result.error is None for result in results)
         raise Interrupted(
-            f"interrupted; {len(results)} of {len(plan)} pictures were encoded and their files are "
+            f"interrupted; {done} of {len(plan)} pictures were encoded and their files are "
             "kept, the same command goes on with the others"
         ) from None
     finally:
