@@ -94,10 +94,10 @@ def closest(errors: Mapping[str, float], usual: Mapping[str, float | None]) -> s
     """
     least = min(errors.values())
     near = [name for name, error in sorted(errors.items()) if error <= ALIKE * least]
-    beside = {name: usual.get(name) for name in near}
-    if any(value is None for value in beside.values()):
+    scales = {name: usual.get(name) or 0.0 for name in near}
+    if not all(scales.values()):
         return min(near, key=lambda name: errors[name])
-    return min(near, key=lambda name: errors[name] / (beside[name] or 1.0))
+    return min(near, key=lambda name: errors[name] / scales[name])
 
 
 def usual_error(card: ModelCard) -> float | None:

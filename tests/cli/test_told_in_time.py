@@ -127,7 +127,7 @@ def test_a_working_folder_that_is_gone_is_one_sentence(pictures, tmp_path, monke
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    for command in ("doctor", "models list", "inspect /x.z", "compose /x.z -o /tmp/y.png"):
+    for command in ("doctor", "models list", "inspect /x.z", "compose /x.z -o /y.png"):
         done = pictures(*command.split())
         assert done.code == 2 and "the working folder does not exist any more" in done.err
 

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from comet_cli.evaluation.occlusion import Pair, draw_pair, measure
+from comet_cli.errors import CometError
+from comet_cli.evaluation.occlusion import Pair, compare, draw_pair, measure
+from comet_cli.models import comet_model
 from comet_cli.worlds.clevr.clevr import Clevr
 
 
@@ -37,6 +39,19 @@ def test_only_the_overlap_counts(red_before_green):
 def test_a_mixture_goes_to_what_it_is_more_like(red_before_green):
     seen = measure([picture(0.6, 0.4), picture(0.4, 0.6)], [red_before_green] * 2)
     assert seen.nearer == 0.5 and seen.pairs == 2
+
+
+def test_energies_and_masks_are_compared_on_the_pairs_whose_objects_are_found():
+    pytest.importorskip("mitsuba")
+    model = comet_model.load("clevr", device="cpu")
+    seen = compare(model, [draw_pair(Clevr(64, (2, 2)), 5, index) for index in range(2)])
+    assert set(seen) == {"energies", "masks"}
+    assert all(figures.pairs == 2 and figures.psnr > 12 for figures in seen.values())
+
+
+def test_a_model_without_attention_is_refused():
+    with pytest.raises(CometError, match="'faces' has no attention to compose by"):
+        compare(comet_model.load("faces", device="cpu"), [])
 
 
 def test_no_pairs_are_no_figure():
