@@ -134,6 +134,8 @@ def write_output(path: str | Path, data: bytes | memoryview) -> None:
     except FileNotFoundError:
         raise UsageError(f"the output folder '{show(Path(path).parent)}' does not exist") from None
     except OSError as error:
+        if str(path) == STANDARD:  # of which some may have been written
+            raise CometError(f"standard output cannot be written: {error.strerror}") from None
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise CometError(
                 f"no space left for '{show(path)}' ({len(data)} bytes); nothing was written, "

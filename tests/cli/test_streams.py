@@ -54,6 +54,7 @@ def test_closed_streams_are_silence(shell):
         "compose a.z --steps 1 -o x.png",
         "compose a.z --steps 1 -o x.png --json",
         "batch list.txt",
+        "compose a.z --steps 1 -o -",
         "models list",
         "doctor",
     ],
@@ -62,7 +63,8 @@ def test_a_full_standard_output_is_one_sentence(shell, command):
     done = shell(f"comet {command} > /dev/full")
     assert done.returncode == 1
     sentences = [line for line in done.stderr.decode().splitlines() if "space left" in line]
-    assert len(sentences) == 1 and sentences[0].startswith("comet: "), done.stderr
+    told = "comet: standard output cannot be written: "
+    assert len(sentences) == 1 and sentences[0].startswith(told), done.stderr
     assert b"Traceback" not in done.stderr and b"Exception" not in done.stderr
 
 
