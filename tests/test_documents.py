@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted(["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
 # Facts of a card that a training writes and a recipe does not set.
 WRITTEN = {
-    *("weights_sha256", "recipe", "iterations", "train_seconds"),
+    *("weights_sha256", "recipe", "iterations", "train_seconds", "started_from"),
     *("defaults_from", "figures", "comet_version"),
 }
 # Settings of [model] whose default follows from others.

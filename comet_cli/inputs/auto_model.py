@@ -43,6 +43,8 @@ def choose_model(
 ) -> CometModel:
     """Return the installed model that reconstructs a picture best.
 
+    Of those that are offered, if any is: models made to compare with are for who names them.
+
     Args:
         data: the picture's file.
         where: named in messages.
@@ -55,7 +57,8 @@ def choose_model(
     Raises:
         UnknownModelError: no model is installed, or none can be loaded.
     """
-    entries = library.list_models()
+    installed = library.list_models()
+    entries = [entry for entry in installed if entry.card.offered] or installed
     if not entries:
         raise UnknownModelError(
             f"no model is installed (looked in {library.shipped_root()} and "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,19 @@ PLAIN_STARTS = {"grey": 0.5, "black": 0.0}
 STARTS = ("noise", *PLAIN_STARTS)
 # Facts of an encoder that was made by hand and is no more; other models' older cards hold them too.
 RETIRED = ("parts", "restarts", "restart_above")
+# What is known of the model that a training started from.
+START_FACTS: dict[str, tuple[type, ...]] = {
+    "name": (str,),
+    "weights_sha256": (str,),
+    "iterations": (int,),
+    "train_seconds": (int, float),
+}
+
+
+def _is_start(facts: Mapping[str, Any]) -> bool:
+    return set(facts) == set(START_FACTS) and all(
+        isinstance(facts[name], kind) for name, kind in START_FACTS.items()
+    )
 
 
 @dataclass(frozen=True)
@@ -57,7 +70,11 @@ class ModelCard:
         labels: K names or []; of an encoder that colours two or [], see :meth:`names_of`.
         description: one line.
         intended_use, limits: what the model is for; what it cannot do, and whom it may serve badly.
-        dataset, licence, recipe, iterations, train_seconds: where the weights come from.
+        offered: whether ``-m auto`` tries this model; one made to compare with need not be.
+        dataset, licence, recipe: where the weights come from.
+        iterations, train_seconds: what led to the weights in all, that of ``started_from`` too.
+        started_from: the model that training started from, if any: its ``name``,
+            ``weights_sha256``, ``iterations`` and ``train_seconds`` (:data:`START_FACTS`).
         defaults_from: for imported models, the facts that the checkpoint lacked.
         figures: measured figures, name -> value or nested tables.
         comet_version: version that wrote the card.
@@ -83,6 +100,7 @@ class ModelCard:
     sees_image: bool = False
     spatial: bool = False
     responds: bool = False
+    offered: bool = True
     weights_sha256: str = ""
     labels: list[str] = field(default_factory=list)
     description: str = ""
@@ -93,6 +111,7 @@ class ModelCard:
     recipe: str = ""
     iterations: int = 0
     train_seconds: float = 0.0
+    started_from: dict[str, Any] = field(default_factory=dict)
     defaults_from: list[str] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
     comet_version: str = ""
@@ -136,6 +155,10 @@ class ModelCard:
                     for s in (self.step_size, self.render_step_size)
                 ),
                 "step_size and render_step_size must be positive numbers",
+            ),
+            (
+                not self.started_from or _is_start(self.started_from),
+                f"started_from must be empty or hold {', '.join(START_FACTS)}",
             ),
             (
                 len(self.labels) in (0, 2 if self.colours else self.components),

@@ -36,6 +36,10 @@ def model_readme(card: ModelCard, reference: str = "") -> str:
     if card.defaults_from:
         assumed = f"Not in the checkpoint, so defaults: {', '.join(card.defaults_from)}.\n\n"
     duration = f"{card.iterations} iterations, {card.train_seconds / 60:.0f} minutes"
+    if card.started_from:
+        before = card.started_from
+        duration += f", of these {before['iterations']} of `{before['name']}`"
+        duration += f" (weights {before['weights_sha256'][:12]}), which it started from"
     return f"""---
 license: {card.licence.lower() or "other"}
 library_name: comet-cli

@@ -30,7 +30,7 @@ from comet_cli.training.loop import TrainingResult, train
 from comet_cli.training.objective import training_loss
 from comet_cli.training.recipe import TrainingRecipe, read_recipe
 from comet_cli.training.small_pictures import at_half_size
-from comet_cli.training.starting import start_weights
+from comet_cli.training.starting import start_weights, started_from
 
 # Of the card's swap accuracy; `comet evaluate swaps` takes its time.
 SWAP_PAIRS, PROBE_ITERATIONS = 200, 800
@@ -191,11 +191,13 @@ def save_trained(
         figures["swaps"] = rounded(swaps)
         if not recipe.card.colours:  # whose components are named by what they are from the start
             labels = labels or evident_labels(swaps, recipe.card.components)
+    before = started_from(recipe)
     card = dataclasses.replace(
         recipe.card,
         labels=labels,
-        iterations=result.iteration,
-        train_seconds=round(result.seconds, 1),
+        iterations=result.iteration + before.get("iterations", 0),
+        train_seconds=round(result.seconds + before.get("train_seconds", 0.0), 1),
+        started_from=before,
         recipe="recipe.toml",
         figures=figures,
     )

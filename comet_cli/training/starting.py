@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from comet_cli.errors import CometError
-from comet_cli.models import comet_model
-from comet_cli.models.card import ModelCard
+from comet_cli.models import comet_model, library
+from comet_cli.models.card import START_FACTS, ModelCard
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training.recipe import TrainingRecipe
 
@@ -39,6 +40,14 @@ def start_weights(recipe: TrainingRecipe) -> dict[str, Tensor]:
             )
         model.load_state_dict(weights)
     return {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+
+def started_from(recipe: TrainingRecipe) -> dict[str, Any]:
+    """Return what a card says of the model that a training starts from, {} of random weights."""
+    if not recipe.train.start_from:
+        return {}
+    card = ModelCard.read(library.find(recipe.train.start_from))
+    return {name: getattr(card, name) for name in START_FACTS}
 
 
 def keeps_layout(old: ModelCard, new: ModelCard) -> bool:

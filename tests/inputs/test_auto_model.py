@@ -1,7 +1,13 @@
 """Which model a picture is encoded with where none is named."""
 
-from comet_cli.inputs.auto_model import closest, usual_error
+import numpy as np
+import pytest
+from PIL import Image
+
+from comet_cli.inputs.auto_model import choose_model, closest, usual_error
+from comet_cli.models import comet_model
 from comet_cli.models.card import ModelCard
+from comet_cli.models.comet_model import CometModel
 
 
 def decibels(**values):
@@ -30,12 +36,41 @@ def test_equal_models_are_told_apart_by_name():
     assert closest(decibels(b=30.0, a=30.0), decibels(a=30.0, b=30.0)) == "a"
 
 
-def test_usual_is_what_the_card_says(tmp_path):
-    card = ModelCard(
-        name="m", encoder="global", energy="pooled-64", filter_dim=8, components=1, latent_dim=8,
-        image_size=32, positional=[False], step_size=1.0, num_steps=1, render_step_size=1.0,
-        render_steps=1,
-    )  # fmt: skip
+CARD = ModelCard(
+    name="m", encoder="global", energy="pooled-64", filter_dim=8, components=1, latent_dim=8,
+    image_size=32, positional=[False], step_size=1.0, num_steps=1, render_step_size=1.0,
+    render_steps=1,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("offered, judged", [({"b"}, ["b"]), ({"a", "b"}, ["a", "b"])])
+def test_models_that_are_not_offered_are_for_who_names_them(
+    tmp_path, monkeypatch, offered, judged
+):
+    monkeypatch.setenv("COMET_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("comet_cli.models.library.shipped_root", lambda: tmp_path / "none")
+    for name in ("a", "b"):
+        card = CARD.replace(name=name, offered=name in offered)
+        comet_model.save(CometModel(card), tmp_path / "models" / name, card=card)
+    path = tmp_path / "picture.png"
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(path)
+    seen = []
+    chosen = choose_model(
+        path.read_bytes(),
+        "picture",
+        load=lambda folder: comet_model.load(folder, device="cpu"),
+        judge=lambda model, data, x: seen.append(model.card.name) or 1.0,
+        note=lambda text: None,
+        environment={},
+        fresh=True,
+    )
+    assert chosen.card.name == judged[0]
+    assert seen == (judged if len(judged) > 1 else [])
+
+
+def test_usual_is_what_the_card_says():
+    card = CARD
     assert usual_error(card) is None
     assert usual_error(card.replace(figures={"reconstruction": {"psnr": 20.0}})) == 0.01
     assert usual_error(card.replace(figures={"reconstruction": 3})) is None

@@ -99,6 +99,26 @@ def test_fine_tuning_starts_from_the_weights_of_a_model_folder(tmp_path, recipe_
     assert moved.weights_sha256 != first.weights_sha256
 
 
+def test_a_card_counts_what_led_to_the_weights_in_all(tmp_path, recipe_file):
+    first, _ = train_recipe(recipe_file(), tmp_path / "first", device="cpu")
+    assert first.started_from == {} and first.iterations == 4
+    path = recipe_file(train={"start_from": str(tmp_path / "first"), "iterations": 3})
+    second, result = train_recipe(path, tmp_path / "second", device="cpu")
+    assert second.started_from == {
+        "name": first.name,
+        "weights_sha256": first.weights_sha256,
+        "iterations": 4,
+        "train_seconds": first.train_seconds,
+    }
+    assert second.iterations == 7
+    assert second.train_seconds == round(first.train_seconds + result.seconds, 1)
+    text = (tmp_path / "second" / "README.md").read_text()
+    assert f"7 iterations, 0 minutes, of these 4 of `{first.name}`" in text
+    assert first.weights_sha256[:12] in text
+    with pytest.raises(FileFormatError, match="started_from must be empty or hold name"):
+        second.replace(started_from={"name": "first"})
+
+
 @pytest.mark.parametrize("facts", [{"filter_dim": 4}, {"filter_dim": 16}, {"latent_dim": 5}])
 def test_fine_tuning_of_another_architecture_is_refused(tmp_path, recipe_file, facts):
     train_recipe(recipe_file(), tmp_path / "first", max_seconds=0, device="cpu")
