@@ -44,9 +44,7 @@ CARD = ModelCard(
 
 
 @pytest.mark.parametrize("offered, judged", [({"b"}, ["b"]), ({"a", "b"}, ["a", "b"])])
-def test_models_that_are_not_offered_are_for_who_names_them(
-    tmp_path, monkeypatch, offered, judged
-):
+def test_models_that_are_not_offered_are_for_who_names_them(tmp_path, monkeypatch, offered, judged):
     monkeypatch.setenv("COMET_HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("comet_cli.models.library.shipped_root", lambda: tmp_path / "none")
