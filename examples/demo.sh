@@ -37,10 +37,10 @@ comet compose "$here"/face-c.z:0,2,3 "$here"/face-d.z:1 -o "$out"/face.png
 comet compose "$here"/face-a.z -o "$out"/face-a.png
 comet recombine "$out"/face-a.png "$here"/toon-2.png -m faces-toon -o "$out"/toon-swaps.png
 
-# A room: its components are the place of the camera, its height, the lamp, and the strength of its light.
+# A room: the camera, the strength of the light, and the lamp in two parts; with labels the lamp is one component.
 # Roads: the scene, the haze and the colour of the light, between the look of a camera and that of a game.
-comet encode "$here"/room-1.png "$here"/room-2.png -m room -o "$out"
 comet recombine "$here"/room-1.png "$here"/room-2.png -m room -o "$out"/room-swaps.png
+comet encode "$here"/room-1.png "$here"/room-2.png -m room-labelled -o "$out"
 comet compose "$out"/room-1.z "$out"/room-2.z:light -o "$out"/two-lamps.png
 comet recombine "$here"/drive-real-1.png "$here"/drive-virtual-1.png -m drive -o "$out"/drive-swaps.png
 
