@@ -11,6 +11,16 @@ from comet_cli.formats.files import check_distinct, check_inputs, show
 from comet_cli.formats.overwriting import check_outputs
 
 
+def check_page(path: str | None) -> None:
+    """Check the name of an HTML page, if there is to be one.
+
+    Raises:
+        UsageError: it does not end in ``.html``.
+    """
+    if path is not None and Path(path).suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"the page '{show(path)}' must end in .html; write '{show(path)}.html'")
+
+
 def check_picture_outputs(
     outputs: Sequence[str],
     *,

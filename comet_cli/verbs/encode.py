@@ -172,7 +172,7 @@ def encode_files(
             _check_frames_folder(source, folder, force=force)
     session.requested()
     prepare = _face_alignment(session) if align == "face" else None
-    session.choose_for_all(sources)
+    session.choose_for_all(sources, progress)
     results: list[Encoded] = []
     begun: deque[_Begun] = deque()
     # Several pictures at a time, each by one thread, so that none changes the bytes of another.
