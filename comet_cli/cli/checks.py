@@ -11,6 +11,16 @@ from comet_cli.formats.files import check_distinct, check_inputs, show
 from comet_cli.formats.overwriting import check_outputs
 
 
+def check_page(path: str | None) -> None:
+    """Check the name of an HTML page, if there is to be one.
+
+    Raises:
+        UsageError: it does not end in ``.html``.
+    """
+    if path is not None and Path(path).suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"the page '{show(path)}' must end in .html; write '{show(path)}.html'")
+
+
 def check_picture_outputs(
     outputs: Sequence[str],
     *,
@@ -19,6 +29,7 @@ def check_picture_outputs(
     reads: Sequence[str] = (),
     also_writes: Sequence[str | None] = (),
     together: bool = True,
+    animated: bool = False,
 ) -> None:
     """Check the inputs and the outputs of a verb.
 
@@ -29,6 +40,7 @@ def check_picture_outputs(
         reads: the inputs.
         also_writes: further outputs, or None.
         together: see :func:`comet_cli.formats.files.check_inputs`.
+        animated: the outputs are animations, whose names are checked already.
 
     Raises:
         UsageError: inputs that do not exist, an output that is not a name for a PNG, or that may
@@ -39,7 +51,7 @@ def check_picture_outputs(
         check_stdout(output, as_json)
         path = Path(output)
         is_png = output == "-" or path.suffix.lower() == ".png"
-        if not is_png and (path.is_file() or not path.exists()):
+        if not is_png and not animated and (path.is_file() or not path.exists()):
             raise UsageError(
                 f"pictures are written as PNG, and '{show(output)}' is no name for one; "
                 f"write -o '{show(path.with_suffix('.png'))}'"

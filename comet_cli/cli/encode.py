@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from typing import Annotated
 
 import typer
 
 from comet_cli.cli import options
 from comet_cli.cli.console import check_stdout
-from comet_cli.cli.verb import REPORT, SESSION, Call, verb
+from comet_cli.cli.verb import REPORT, SERIES, Call, verb
 from comet_cli.errors import CometError, UsageError
 from comet_cli.formats.files import STANDARD
 
 
-@verb(*SESSION, "force", *REPORT)
+@verb(*SERIES, "force", *REPORT)
 def encode(
     call: Call,
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Pictures; - for stdin.")],
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGE...", help="Pictures, videos; - for stdin.")
+    ],
     output: Annotated[
         str | None,
         typer.Option(
@@ -33,6 +34,7 @@ def encode(
 ) -> None:
     """Take pictures apart: face.png into face.z.
 
+    A video or animation becomes a folder with a .z for each frame: dance.gif, dance/dance-00001.z …
     A .z that is there and matches its picture is kept.
     Example: comet encode face.png scene.jpg -o components/
     """
@@ -55,10 +57,11 @@ def encode(
             facts["components"] = len(result.components)
             report.wrote(result.output, **facts, reused=result.reused)
 
+    session = call.session()
     with report.progress("encoding") as progress:
         results = encode_files(
             images,
-            call.session(),
+            session,
             output=output,
             align=align,
             force=call.force,
@@ -68,11 +71,6 @@ def encode(
     kept = sum(result.reused for result in results)
     if kept:
         report.note(f"{kept} of {len(results)} already encoded; --fresh encodes them again")
-    chosen = Counter(r.components.model for r in results if r.components is not None)
-    if call.model == "auto" and len(chosen) > 1:
-        report.note(
-            f"{len(chosen)} models were chosen for {chosen.total()} pictures; for a series, take "
-            f"one for all: -m {chosen.most_common(1)[0][0]}"
-        )
+    session.tell_choices()
     if all(result.error is not None for result in results):
         raise CometError(f"none of the {len(results)} pictures could be encoded")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from comet_cli.cli.console import check_stdout
 from comet_cli.cli.verb import REPORT, Call, verb
+
+if TYPE_CHECKING:
+    from comet_cli.drawing.gallery_page import Exhibit
 
 
 @verb("force", *REPORT)
@@ -38,11 +41,13 @@ def gallery(
     check_stdout(output, call.as_json)
     from comet_cli.verbs.gallery import write_gallery
 
+    def tell(exhibit: Exhibit) -> None:
+        if exhibit.error:
+            call.report.failed(exhibit.error, path=exhibit.path)
+
     with call.report.progress("gallery") as progress:
         made = write_gallery(
-            folder, output=output, title=title, force=call.force, progress=progress
+            folder, output=output, title=title, force=call.force, progress=progress, told=tell
         )
     recipes = sum(e.recipe is not None for e in made.exhibits)
     call.report.wrote(made.output, pictures=len(made.exhibits), recipes=recipes)
-    for exhibit in made.failed:
-        call.report.failed(exhibit.error, path=exhibit.path)

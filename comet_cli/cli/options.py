@@ -102,6 +102,9 @@ NoMetadata = Annotated[
 Force = Annotated[
     bool, typer.Option("--force", "-f", help="Replace files that comet did not make.")
 ]
+OneModel = Annotated[
+    bool, typer.Option("--one-model", help="With auto: one model for all pictures of this call.")
+]
 Fresh = Annotated[
     bool,
     typer.Option("--fresh", help="Ignore cached components and encode again."),

@@ -7,15 +7,28 @@ from typing import Annotated
 import typer
 
 from comet_cli.cli import options
+from comet_cli.cli.checks import check_page, check_picture_outputs
 from comet_cli.cli.terminal_preview import check_preview, show_preview
 from comet_cli.cli.verb import PICTURE, Call, verb
+from comet_cli.errors import UsageError
 from comet_cli.inputs.selection import parse_selections
 
 
-@verb(*PICTURE, "steps", "step_size")
+@verb(*(name for name in PICTURE if name != "output"), "steps", "step_size")
 def recombine(
     call: Call,
     inputs: options.Selections,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE", help="PNG to write; - for stdout."),
+    ] = None,
+    html: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also, or only, a page: click which component comes from which picture.",
+        ),
+    ] = None,
     components: options.Components = None,
     add: Annotated[
         bool, typer.Option("--add", help="Instead: add one component after the other.")
@@ -40,17 +53,36 @@ def recombine(
     Under each cell stands the selection that comet compose makes it from.
     Example: comet recombine a.png b.png -o swaps.png --components 0,2
     """
+    for option, given in (
+        ("--add", add),
+        ("--all", all_mixtures),
+        ("--interpolate", interpolate is not None),
+        ("--each", each is not None),
+        ("--preview", preview),
+    ):
+        if given and output is None:
+            raise UsageError(f"{option} is about the grid, which needs a place: -o grid.png")
+    if output is None and html is None:
+        raise UsageError("there is nothing to write; give -o grid.png, or --html page.html")
+    check_page(html)
     if preview:
-        check_preview(call.output)
+        check_preview(output or "")
     selections = parse_selections(inputs, literal=call.literal)
-    call.check_picture(s.path for s in selections)
+    check_picture_outputs(
+        [] if output is None else [output],
+        force=call.force,
+        as_json=call.as_json,
+        reads=[s.path for s in selections],
+        also_writes=[html],
+    )
     from comet_cli.verbs.recombine import cell_paths, write_recombination
 
     with call.report.progress("rendering") as progress:
         recipe = write_recombination(
             selections,
-            call.output,
+            output,
             call.session(),
+            html=html,
             add=add,
             all_mixtures=all_mixtures,
             interpolate=interpolate,
@@ -65,8 +97,11 @@ def recombine(
             force=call.force,
             progress=progress,
         )
-    call.report.wrote(call.output, **recipe.settings)
+    if output is not None:
+        call.report.wrote(output, **recipe.settings)
+    if html is not None:
+        call.report.wrote(html, **recipe.settings)
     for cell, path in [] if each is None else cell_paths(recipe, each):
         call.report.wrote(path, selection=cell.selection)
     if preview:
-        show_preview([call.output], call.report)
+        show_preview([output or ""], call.report)

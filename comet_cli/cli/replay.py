@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from comet_cli.cli.checks import check_picture_outputs
 from comet_cli.cli.verb import REPORT, Call, verb
 from comet_cli.errors import CometError, UsageError
-from comet_cli.formats.files import check_inputs, show
+from comet_cli.formats.files import check_inputs, show, write_output
 
 
 @verb("device", "precision", "no_metadata", "force", *REPORT)
@@ -62,7 +63,6 @@ def replay(
 
 
 def _replay(call: Call, model: str, picture: str, target: str, *, alone: bool) -> None:
-    from comet_cli.formats.images import write_png
     from comet_cli.verbs.replay import replay_picture
 
     report = call.report
@@ -76,7 +76,7 @@ def _replay(call: Call, model: str, picture: str, target: str, *, alone: bool) -
             note=report.note,
             progress=progress,
         )
-    write_png(result.pixels, target, None if call.no_metadata else result.recipe)
+    write_output(target, result.png(metadata=not call.no_metadata))
     for change in result.changes:
         report.note(about + change)
     report.note(about + result.verdict())
@@ -98,5 +98,6 @@ def replayed_path(path: str, output: str | None) -> str:
         return output
     if path == "-":
         raise UsageError("a picture from standard input needs an output: -o out.png")
-    stem = path[:-4] if path.lower().endswith(".png") else path
+    root, ending = os.path.splitext(path)
+    stem = root if ending.lower() in (".png", ".apng") else path
     return f"{stem}-replay.png"

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from comet_cli.cli.completion import complete_selections
-from comet_cli.cli.verb import REPORT, SESSION, Call, verb
+from comet_cli.cli.verb import REPORT, SERIES, Call, verb
 from comet_cli.errors import CometError
 from comet_cli.formats.files import show
 
 
-@verb(*SESSION, "literal", *REPORT)
+@verb(*SERIES, "literal", *REPORT)
 def score(
     call: Call,
     arguments: Annotated[

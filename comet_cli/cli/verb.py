@@ -27,6 +27,7 @@ _FIRST = {
 }
 _LAST = {
     "model": (options.Model, "auto"),
+    "one_model": (options.OneModel, False),
     "fresh": (options.Fresh, False),
     "device": (options.Device, "auto"),
     "precision": (options.Precision, "auto"),
@@ -39,7 +40,8 @@ _LAST = {
 }
 REPORT = ("quiet", "as_json")
 SESSION = ("model", "fresh", "device", "precision")
-PICTURE = ("output", *SESSION, "seed", "scale", "literal", "no_metadata", "force", *REPORT)
+SERIES = ("one_model", *SESSION)
+PICTURE = ("output", *SERIES, "seed", "scale", "literal", "no_metadata", "force", *REPORT)
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Call:
     steps: int | None = None
     step_size: float = 1.0
     model: str = "auto"
+    one_model: bool = False
     fresh: bool = False
     device: str = "auto"
     precision: str = "auto"
@@ -71,6 +74,7 @@ class Call:
             device=self.device,
             precision=self.precision,
             fresh=self.fresh,
+            one_model=self.one_model,
             note=self.report.note,
         )
 

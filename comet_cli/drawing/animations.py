@@ -1,11 +1,12 @@
-"""Animations of a descent: every picture on the way, as an animated PNG, GIF, WebP or MP4.
+"""Animations, as an animated PNG, GIF, WebP or MP4: of frames, or of a descent.
 
-The last frame is the picture itself, to the bit, except in a GIF, which holds 256 colours a frame.
+Every frame is what was rendered, to the bit, except in a GIF, which holds 256 colours a frame.
 """
 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,11 @@ MAX_FRAMES = 120
 
 
 def check_trace(path: str) -> None:
+    """Check that a trace can be written under this name; see :func:`check_animation`."""
+    check_animation(path, "trace")
+
+
+def check_animation(path: str, what: str = "animation") -> None:
     """Check that an animation can be written under this name.
 
     Raises:
@@ -36,7 +42,7 @@ def check_trace(path: str) -> None:
     """
     if Path(path).suffix.lower() not in FORMATS:
         raise UsageError(
-            f"the trace '{show(path)}' must end in one of {', '.join(sorted(FORMATS))}"
+            f"the {what} '{show(path)}' must end in one of {', '.join(sorted(FORMATS))}"
         )
     if FORMATS[Path(path).suffix.lower()] == "MP4":
         _video_library()
@@ -79,50 +85,74 @@ class Trace:
             recipe: embedded in an animated PNG.
         """
         frames = self.frames if np.array_equal(self.frames[-1], last) else [*self.frames, last]
-        images = [Image.fromarray(enlarge(frame, SIDE)) for frame in frames]
-        kind = FORMATS[Path(path).suffix.lower()]
-        mark = f"comet-trace {__version__} {OPEN.decode()}"
-        if kind == "MP4":
-            return sealed(_encode_video([np.asarray(image) for image in images], mark))
-        options: dict[str, Any] = {}
-        if kind == "GIF":
-            options = {"comment": mark, "optimize": False}
-        elif kind == "WEBP":
-            options = {"xmp": mark.encode(), "lossless": True}
-        if len(images) == 1:
-            return encode_png(np.asarray(images[0]), recipe)
-        buffer = io.BytesIO()
-        images[0].save(
-            buffer,
-            kind,
-            save_all=True,
-            append_images=images[1:],
-            duration=[FRAME_MS] * (len(images) - 1) + [LAST_MS],
-            loop=0,
-            **options,
-        )
-        data = buffer.getvalue()
-        if kind != "PNG":
-            return sealed(data)
-        if recipe is None:
-            return data
-        return embed_recipe(data, recipe, np.asarray(images[0]))
+        enlarged = [enlarge(frame, SIDE) for frame in frames]
+        times = [FRAME_MS] * (len(frames) - 1) + [LAST_MS]
+        return encode_animation(path, enlarged, times, recipe)
 
 
-def _encode_video(frames: list[np.ndarray], mark: str) -> bytes:
+def encode_animation(
+    path: str,
+    frames: Sequence[np.ndarray],
+    times: Sequence[int],
+    recipe: PictureRecipe | None = None,
+) -> bytes:
+    """Return an animation's file, in the format that the path's ending asks for.
+
+    Args:
+        path: where it will go.
+        frames: (H,W,3) uint8 each.
+        times: how long each is shown, in milliseconds.
+        recipe: embedded in an animated PNG.
+    """
+    kind = FORMATS[Path(path).suffix.lower()]
+    mark = f"comet-trace {__version__} {OPEN.decode()}"
+    if kind == "MP4":
+        return sealed(_encode_video(frames, times, mark))
+    if len(frames) == 1 and kind == "PNG":
+        return encode_png(frames[0], recipe)
+    options: dict[str, Any] = {}
+    if kind == "GIF":
+        options = {"comment": mark, "optimize": False}
+    elif kind == "WEBP":
+        options = {"xmp": mark.encode(), "lossless": True}
+    images = [Image.fromarray(frame) for frame in frames]
+    buffer = io.BytesIO()
+    images[0].save(
+        buffer,
+        kind,
+        save_all=True,
+        append_images=images[1:],
+        duration=list(times),
+        loop=0,
+        **options,
+    )
+    data = buffer.getvalue()
+    if kind != "PNG":
+        return sealed(data)
+    if recipe is None:
+        return data
+    return embed_recipe(data, recipe, frames[0])
+
+
+def _encode_video(frames: Sequence[np.ndarray], times: Sequence[int], mark: str) -> bytes:
     """Return H.264 in its lossless RGB profile, which every frame survives unchanged."""
     av = _video_library()
     buffer = io.BytesIO()
-    side = frames[0].shape[0]
-    # A track of one duration a frame: the last one is repeated for as long as it is to stand.
-    held = [*frames, *[frames[-1]] * (LAST_MS // FRAME_MS - 1)]
+    height, width = frames[0].shape[:2]
+    # A track of one duration a frame: one that stands longer is repeated, and the parts that a
+    # time is rounded by are carried over to the next.
+    even = max(times) - min(times) <= 1
+    pace = float(np.mean(times)) if even else max(min(times), sum(times) / (20 * len(times)))
+    shown = np.rint(np.cumsum([0, *times]) / pace).astype(int)
     with av.open(buffer, "w", format="mp4") as video:
         video.metadata["comment"] = mark
-        stream = video.add_stream("libx264rgb", rate=Fraction(1000, FRAME_MS))
-        stream.width = stream.height = side
+        rate = Fraction(pace / 1000).limit_denominator(100_000)
+        stream = video.add_stream("libx264rgb", rate=1 / rate)
+        stream.width, stream.height = width, height
         stream.pix_fmt = "rgb24"
         stream.options = {"qp": "0", "preset": "medium"}
-        for frame in held:
-            video.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        for frame, begin, end in zip(frames, shown, shown[1:], strict=False):
+            for _ in range(max(1, end - begin)):
+                video.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         video.mux(stream.encode())
     return buffer.getvalue()

@@ -1,4 +1,3 @@
-"use strict";
 // Texts of files reach the page as text nodes only: what is shown again is cloned, never parsed.
 (() => {
   const byId = (id) => document.getElementById(id);
@@ -18,26 +17,10 @@
     say(`${shown} of ${cards.length} shown`);
   });
 
-  // The clipboard's own interface asks for permission, and some browsers keep it from file://.
-  async function copy(text) {
-    try {
-      await navigator.clipboard.writeText(text);
-      return true;
-    } catch {
-      const area = document.createElement("textarea");
-      area.value = text;
-      document.body.append(area);
-      area.select();
-      const done = document.execCommand("copy");
-      area.remove();
-      return done;
-    }
-  }
-
   for (const button of document.querySelectorAll(".copy")) {
     button.addEventListener("click", async () => {
       const command = button.previousElementSibling.textContent;
-      const done = await copy(command);
+      const done = await copyText(command);
       button.focus();
       say(done ? `Copied: ${command}` : "Copying is not allowed here; select the command instead.");
     });

@@ -3,51 +3,18 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import html
 import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from comet_cli.formats.files import show
-from comet_cli.formats.seal import OPEN, sealed
+from comet_cli.drawing.html import Markup, copied, draw_document, element
 from comet_cli.version import __version__
 
 SMALL = 160  # pictures up to this size are enlarged with sharp pixels
 MAX_TERMS = 48
-
-
-class Markup(str):
-    """Text that is HTML already; whatever is not gets escaped."""
-
-
-def element(name: str, /, *children: str, **attributes: str | bool) -> Markup:
-    """Return an element.
-
-    Args:
-        name: of the tag.
-        children: escaped, unless they are :class:`Markup`.
-        attributes: escaped; ``class_`` is class, ``aria_label`` is aria-label; True has no value.
-    """
-    words = [name]
-    for key, value in attributes.items():
-        if value is not False:
-            key = key.rstrip("_").replace("_", "-")
-            words.append(key if value is True else f'{key}="{_text(str(value))}"')
-    opened = f"<{' '.join(words)}>"
-    if name in ("img", "input", "meta"):
-        return Markup(opened)
-    inner = "".join(c if isinstance(c, Markup) else _text(c) for c in children)
-    return Markup(f"{opened}{inner}</{name}>")
-
-
-def _text(text: str) -> str:
-    """Return text for HTML: escaped, and control and bidirectional characters made visible."""
-    return html.escape(show(text), quote=True)
 
 
 def draw_page(exhibits: Sequence[Exhibit], *, title: str, base: Sequence[str] | None = ()) -> bytes:
@@ -58,23 +25,8 @@ def draw_page(exhibits: Sequence[Exhibit], *, title: str, base: Sequence[str] | 
         title: its heading.
         base: folders that lead from the page to the pictures; None: they are not linked.
     """
-    style, script = (_asset(name) for name in ("gallery.css", "gallery.js"))
-    policy = (
-        f"default-src 'none'; img-src data:; style-src {_digest(style)}; "
-        f"script-src {_digest(script)}; base-uri 'none'; form-action 'none'"
-    )
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=policy),
-        element("meta", name="generator", content=f"comet gallery {__version__} {OPEN.decode()}"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", title),
-        element("style", Markup(style)),
-    )
     cards = [_card(e, n, base) for n, e in enumerate(exhibits, 1)]
-    body = element(
-        "body",
+    return draw_document(
         _header(exhibits, title),
         element("main", element("ul", *cards, class_="grid", id="grid")),
         _dialog(),
@@ -83,18 +35,11 @@ def draw_page(exhibits: Sequence[Exhibit], *, title: str, base: Sequence[str] | 
             element("p", "Commands are for a shell in the folder of the pictures."),
             element("p", f"comet {__version__}"),
         ),
-        element("script", Markup(script)),
+        title=title,
+        verb="gallery",
+        styles=("gallery.css",),
+        scripts=("copy.js", "gallery.js"),
     )
-    page = f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
-    return sealed(page.encode("utf-8"))
-
-
-def _asset(name: str) -> str:
-    return Path(__file__).with_name(name).read_text("utf-8")
-
-
-def _digest(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _header(exhibits: Sequence[Exhibit], title: str) -> Markup:
@@ -212,19 +157,7 @@ def _commands(path: str) -> list[Markup]:
         return [element("p", "No commands: the name holds control characters.", class_="error")]
     argument = shlex.quote(f"./{path}" if path.startswith("-") else path)
     return [
-        element(
-            "p",
-            element("code", f"comet {verb} {argument}"),
-            element(
-                "button",
-                "Copy",
-                type="button",
-                class_="copy",
-                aria_label=f"Copy the command comet {verb}",
-                hidden=True,
-            ),
-            class_="command",
-        )
+        copied(f"comet {verb} {argument}", f"Copy the command comet {verb}")
         for verb in ("replay", "inspect")
     ]
 

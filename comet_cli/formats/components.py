@@ -22,6 +22,7 @@ VERSION = 1
 MAX_HEADER_BYTES = 1 << 20
 MAX_COMPONENTS = 4096
 MAX_LATENT_DIM = 1 << 16
+MAX_SECONDS = 1e6
 _KEYS = {
     "format",
     "version",
@@ -33,6 +34,7 @@ _KEYS = {
     "source_sha256",
     "comet_version",
 }
+_FURTHER = {"seconds"}  # written where they say something
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -49,6 +51,7 @@ class ComponentSet:
         source: base name of the picture, or "".
         source_sha256: hash of the picture's file, of what ``--align`` cut out of it, or "".
         comet_version: version that inferred them.
+        seconds: how long the picture is shown, where it is a frame of an animation; else 0.
     """
 
     z: np.ndarray
@@ -59,6 +62,7 @@ class ComponentSet:
     source: str = ""
     source_sha256: str = ""
     comet_version: str = field(default=__version__)
+    seconds: float = 0.0
 
     def __post_init__(self) -> None:
         """Check every fact.
@@ -108,6 +112,10 @@ class ComponentSet:
                 type(self.image_size) is int and 1 <= self.image_size <= MAX_LATENT_DIM,
                 "image_size must be a positive integer",
             ),
+            (
+                type(self.seconds) is float and 0 <= self.seconds <= MAX_SECONDS,
+                f"seconds must be a number from 0 to {MAX_SECONDS}",
+            ),
             (len(self.labels) in (0, len(self.z)), f"labels must be none or {len(self.z)}"),
             (len(set(self.labels)) == len(self.labels), "labels must differ from each other"),
             (
@@ -131,6 +139,7 @@ class ComponentSet:
 
     def facts(self) -> dict[str, Any]:
         """Return the metadata as the file holds it."""
+        further = {"seconds": self.seconds} if self.seconds else {}
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -141,6 +150,7 @@ class ComponentSet:
             "source": self.source,
             "source_sha256": self.source_sha256,
             "comet_version": self.comet_version,
+            **further,
         }
 
 
@@ -244,7 +254,7 @@ def _parse_facts(metadata: Any, where: str) -> dict[str, Any]:
             f"{where} has components version {show(str(facts.get('version')))}, "
             f"this comet ({__version__}) reads version {VERSION}; update comet"
         )
-    unknown, missing = sorted(set(facts) - _KEYS), sorted(_KEYS - set(facts))
+    unknown, missing = sorted(set(facts) - _KEYS - _FURTHER), sorted(_KEYS - set(facts))
     if unknown:
         raise FileFormatError(f"{where} has unknown keys: {show(', '.join(unknown))}")
     if missing:

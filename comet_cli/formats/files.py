@@ -144,6 +144,18 @@ def write_output(path: str | Path, data: bytes | memoryview) -> None:
         raise CometError(f"'{show(path)}' cannot be written: {error.strerror}") from None
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, unless it is there; the one that it is made in must be.
+
+    Raises:
+        CometError: it cannot be made.
+    """
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise CometError(f"the folder '{show(path)}' cannot be made: {error.strerror}") from None
+
+
 def mark_kept(path: str | Path) -> None:
     """Give a file that is kept as it is the present time: for ``make`` it was made now."""
     with contextlib.suppress(OSError):

@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+AVIF_BRANDS = (b"avif", b"avis")
+RAW_BRANDS = (b"crx ",)
+VIDEOS = (b"\x1aE\xdf\xa3", b"OggS", b"FLV\1", b"\x30\x26\xb2\x75", b"\0\0\1\xba")
 CONVERT = "which comet does not read; convert it to PNG"
-FRAMES = "and comet reads pictures; save its frames as pictures first"
+FRAMES = "expected a picture; comet encode takes its frames apart"
 # The bytes a file begins with, what it is, and what helps.
 BEGINNINGS = (
     (b"%PDF", "a PDF document", CONVERT),
@@ -16,7 +19,6 @@ BEGINNINGS = (
     (b"\xff\x0a", "a JPEG XL picture", CONVERT),
     (b"\0\0\0\x0cJXL ", "a JPEG XL picture", CONVERT),
     (b"FUJIFILMCCD-RAW", "a camera's raw file", CONVERT),
-    (b"\x1aE\xdf\xa3", "a video", FRAMES),
     (b"PK\x03\x04", "an archive", "unpack it first"),
     (b"\x1f\x8b", "a packed file", "unpack it first"),
 )
@@ -25,6 +27,18 @@ BEGINNINGS = (
 def is_heif(data: bytes) -> bool:
     """Say whether bytes are a phone's HEIC photo, or another HEIF picture."""
     return data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS
+
+
+def is_video(data: bytes) -> bool:
+    """Say whether a file begins as a video does (MP4, MOV, Matroska, AVI, Ogg, FLV, ASF, MPEG)."""
+    if data[4:8] == b"ftyp":
+        return not is_heif(data) and data[8:12] not in (*AVIF_BRANDS, *RAW_BRANDS)
+    if data[:4] == b"RIFF":
+        return data[8:12] == b"AVI "
+    if data[4:8] in (b"moov", b"mdat", b"wide"):
+        return True
+    packets = len(data) > 376 and all(data[n] == 0x47 for n in (0, 188, 376))
+    return (packets and not data.startswith(b"GIF8")) or data.startswith(VIDEOS)
 
 
 def prepare_heif() -> bool:
@@ -42,8 +56,11 @@ def what_it_is(data: bytes) -> str:
     if data[4:8] == b"ftyp":
         if is_heif(data):
             return "is a HEIC picture, which needs a library: pip install pillow-heif"
-        if data[8:12] in (b"avif", b"avis"):
+        if data[8:12] in AVIF_BRANDS:
             return "is an AVIF picture, which needs a newer Pillow (11.3)"
+        if data[8:12] in RAW_BRANDS:
+            return f"is a camera's raw file, {CONVERT}"
+    if is_video(data):
         return f"is a video, {FRAMES}"
     head = data[:1024].lstrip().lower()
     if head.startswith(b"<svg") or (head.startswith(b"<?xml") and b"<svg" in head):

@@ -80,7 +80,7 @@ def load_whole(data: bytes, where: str = "the image", *, at_least: int = 0) -> I
 
 def image_size(data: bytes, where: str = "the image") -> int:
     """Return the side of the middle square of an image file, without decoding it."""
-    return min(_identify(data, where).size)
+    return min(identify(data, where).size)
 
 
 def image_facts(data: bytes, where: str = "the image") -> dict[str, str | int]:
@@ -89,7 +89,7 @@ def image_facts(data: bytes, where: str = "the image") -> dict[str, str | int]:
     Raises:
         FileFormatError: not an image.
     """
-    image = _identify(data, where)
+    image = identify(data, where)
     return {
         "format": image.format or "",
         "width": image.width,
@@ -98,7 +98,12 @@ def image_facts(data: bytes, where: str = "the image") -> dict[str, str | int]:
     }
 
 
-def _identify(data: bytes, where: str) -> Image.Image:
+def identify(data: bytes, where: str) -> Image.Image:
+    """Return an image file as Pillow has it before it decodes any pixel.
+
+    Raises:
+        FileFormatError: not an image, or of more than 179 million pixels.
+    """
     too_large = (
         f"{where} has more than {MAX_PIXELS // 1_000_000} million pixels, too many to decode; "
         "scale it down first"
@@ -134,7 +139,7 @@ def _identify(data: bytes, where: str) -> Image.Image:
 
 def _open(data: bytes, where: str, at_least: int = 0) -> Image.Image:
     """Decode an image and rotate it by its EXIF entry."""
-    image = _identify(data, where)
+    image = identify(data, where)
     try:
         with pillow_is_silent():
             if at_least:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -32,8 +32,8 @@ Judge = Callable[[CometModel, bytes, torch.Tensor], float]
 
 
 def choose_model(
-    data: bytes,
-    where: str,
+    pictures: Iterable[tuple[bytes, str]],
+    what: str,
     *,
     load: Callable[[str], CometModel],
     judge: Judge,
@@ -41,13 +41,13 @@ def choose_model(
     environment: Mapping[str, str],
     fresh: bool = False,
 ) -> CometModel:
-    """Return the installed model that reconstructs a picture best.
+    """Return the installed model that reconstructs a picture, or all of a series, best.
 
     Of those that are offered, if any is: models made to compare with are for who names them.
 
     Args:
-        data: the picture's file.
-        where: named in messages.
+        pictures: each one's file, and what messages call it.
+        what: all of them, in messages.
         load: loads the model of a folder.
         judge: says how well a model reconstructs the picture.
         note: told the choice.
@@ -56,6 +56,7 @@ def choose_model(
 
     Raises:
         UnknownModelError: no model is installed, or none can be loaded.
+        FileFormatError: the only picture cannot be read; of a series, no picture can.
     """
     installed = library.list_models()
     entries = [entry for entry in installed if entry.card.offered] or installed
@@ -65,14 +66,29 @@ def choose_model(
             f"{library.local_root()}); give a model folder with -m"
         )
     if len(entries) == 1:
-        note(f"model '{entries[0].name}' (the only one installed) encodes {where}")
+        note(f"model '{entries[0].name}' (the only one installed) encodes {what}")
         return load(str(entries[0].folder))
-    memory = _memory(data, entries, environment)
-    errors = {} if fresh else _recall(memory, entries)
-    if not errors:
-        errors = _judge_all(data, where, entries, load, judge, note)
-        if len(errors) == len(entries):  # a model that was left out may be mended
-            _remember(memory, errors)
+    left_out: dict[str, None] = {}
+    found_errors: list[dict[str, float]] = []
+    broken: FileFormatError | None = None
+    for data, where in pictures:
+        memory = _memory(data, entries, environment)
+        one = {} if fresh else _recall(memory, entries)
+        if not one:
+            try:
+                one = _judge_all(data, where, entries, load, judge, left_out)
+            except FileFormatError as error:  # of a series, it fails when its turn comes
+                broken = error
+                continue
+            if len(one) == len(entries):  # a model that was left out may be mended
+                _remember(memory, one)
+        found_errors.append(one)
+    for sentence in left_out:
+        note(sentence)
+    if not found_errors:
+        raise broken or FileFormatError(f"there is no picture among {what}")
+    judged = set.intersection(*map(set, found_errors))
+    errors = {n: sum(one[n] for one in found_errors) / len(found_errors) for n in judged}
     ranked = sorted((error, name) for name, error in errors.items())
     found = ", ".join(f"{name} {-10 * math.log10(max(e, 1e-10)):.1f} dB" for e, name in ranked)
     usual = {entry.name: usual_error(entry.card) for entry in entries}
@@ -81,7 +97,7 @@ def choose_model(
     how = (
         "best" if name == ranked[0][1] else "about as well as any, and better than it usually does"
     )
-    note(f"model '{best.name}' reconstructs {where} {how} ({found})")
+    note(f"model '{best.name}' reconstructs {what} {how} ({found})")
     return load(str(best.folder))
 
 
@@ -116,7 +132,7 @@ def _judge_all(
     entries: Sequence[library.ModelEntry],
     load: Callable[[str], CometModel],
     judge: Judge,
-    note: Callable[[str], None],
+    left_out: dict[str, None],
 ) -> dict[str, float]:
     """Return the mean squared error of each model's reconstruction, by the model's name."""
     # All candidates are judged at one size, or the smallest would have the easiest task.
@@ -127,7 +143,7 @@ def _judge_all(
         try:
             model = load(str(entry.folder))
         except FileFormatError as error:
-            note(f"model '{entry.name}' is left out: {error}")
+            left_out[f"model '{entry.name}' is left out: {error}"] = None
             continue
         errors[entry.name] = judge(model, data, target)
     if not errors:

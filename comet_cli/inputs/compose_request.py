@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from comet_cli.errors import UsageError
+from comet_cli.formats.files import show
 from comet_cli.inputs.modifiers import Argument, parse_argument
 from comet_cli.inputs.seed_lists import parse_seeds, seed_paths
 from comet_cli.models.card import STARTS
@@ -28,6 +31,7 @@ class ComposeRequest:
         init: ``noise``, ``grey``, ``black``, or an image file to start from.
         solver: a name in :data:`comet_cli.energy.solvers.SOLVERS`.
         tolerance: stop when the energy has settled (:class:`comet_cli.energy.descent.Tolerance`).
+        fps: frames a second of an animation; None for as long as its frames say.
         trace: an ``.apng``, ``.gif``, ``.webp`` or ``.mp4`` for the descent as an animation.
         scale: how the picture is enlarged (:mod:`comet_cli.drawing.scale`), or None.
         metadata: write the recipe into the picture.
@@ -45,6 +49,7 @@ class ComposeRequest:
     init: str | None = None
     solver: str = "gd"
     tolerance: float | None = None
+    fps: float | None = None
     trace: str | None = None
     scale: str | None = None
     metadata: bool = True
@@ -56,9 +61,18 @@ class ComposeRequest:
             raise UsageError("--seed and --seeds are both given; give one of them")
         if self.seeds and self.trace is not None:
             raise UsageError("--trace shows one descent, --seeds makes several; give one of them")
-
         if self.scale is not None and self.trace is not None:
             raise UsageError("--trace is enlarged as it is; leave --scale or --trace away")
+        for option, given in (("--seeds", self.seeds), ("--trace", self.trace is not None)):
+            if given and self.folders:
+                raise UsageError(
+                    f"'{show(self.folders[0])}' is a folder, which makes an animation, and "
+                    f"{option} goes with one picture; give one of them"
+                )
+        if self.fps is not None and not self.folders:
+            raise UsageError("--fps is for an animation, and no folder of .z files is given")
+        if self.fps is not None and not 0.01 <= self.fps <= 1000:
+            raise UsageError(f"--fps is {self.fps:g}, expected 0.01 to 1000 frames a second")
 
     @property
     def every_seed(self) -> tuple[int, ...]:
@@ -80,13 +94,69 @@ class ComposeRequest:
         """The image file that the descent starts from, or None."""
         return None if self.init is None or self.init in STARTS else self.init
 
+    @cached_property
+    def folders(self) -> tuple[str, ...]:
+        """The folders among the selections: each file in them makes a frame of an animation."""
+        paths = [selection.path for a in self.arguments for selection in a.selections]
+        return tuple(path for path in dict.fromkeys(paths) if os.path.isdir(path))
+
+    @cached_property
+    def every_frame(self) -> list[tuple[str, ...]]:
+        """The file of each folder, a frame each.
+
+        Raises:
+            UsageError: a folder without ``.z`` files, or folders of different lengths.
+        """
+        listed = {folder: list_frames(folder) for folder in self.folders}
+        counts = {folder: len(files) for folder, files in listed.items()}
+        if len(set(counts.values())) > 1:
+            said = " and ".join(f"'{show(folder)}' holds {n}" for folder, n in counts.items())
+            raise UsageError(f"folders that make one animation hold as many .z files: {said}")
+        return list(zip(*listed.values(), strict=True))
+
+    def each_frame(self) -> Iterator[ComposeRequest]:
+        """Yield the request of each frame alone."""
+        for files in self.every_frame:
+            place = dict(zip(self.folders, files, strict=True))
+            yield replace(
+                self, fps=None, arguments=tuple(_placed(a, place) for a in self.arguments)
+            )
+
     @property
     def reads(self) -> tuple[str, ...]:
         """Every file that is read, each once."""
         found = [selection.path for a in self.arguments for selection in a.selections]
         found += [a.mask for a in self.arguments if a.mask is not None]
         found += [] if self.start is None else [self.start]
+        if self.folders:
+            found = [path for path in found if path not in self.folders]
+            found += [path for files in self.every_frame for path in files]
         return tuple(dict.fromkeys(found))
+
+
+def list_frames(folder: str) -> list[str]:
+    """Return the ``.z`` files of a folder, in the shell's order.
+
+    Raises:
+        UsageError: there are none.
+    """
+    found = sorted(os.path.join(folder, name) for name in os.listdir(folder) if _is_frame(name))
+    if not found:
+        raise UsageError(
+            f"the folder '{show(folder)}' holds no .z; comet encode makes such a folder of a video "
+            "or an animated picture"
+        )
+    return found
+
+
+def _is_frame(name: str) -> bool:
+    return name.endswith(".z") and not name.startswith(".")
+
+
+def _placed(argument: Argument, place: Mapping[str, str]) -> Argument:
+    """Return an argument with files in the places of folders."""
+    first, *second = (replace(s, path=place.get(s.path, s.path)) for s in argument.selections)
+    return replace(argument, first=first, second=second[0] if second else None)
 
 
 def parse_request(

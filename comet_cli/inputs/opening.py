@@ -55,11 +55,16 @@ class RecipeDraft:
 
 
 def open_selections(
-    session: Session, selections: Sequence[Selection]
+    session: Session, selections: Sequence[Selection], *, opened: dict[str, Opened] | None = None
 ) -> list[tuple[Opened, list[tuple[int, float]]]]:
     """Open the files of selections, which are looked for before any work.
 
     A file that several selections speak of is opened, and encoded, once.
+
+    Args:
+        session: the models.
+        selections: what to open.
+        opened: what is open already, by path; what is opened here is added.
 
     Returns:
         The input and its selected (component, weight) pairs, a selection each.
@@ -72,11 +77,13 @@ def open_selections(
         if selection.note:
             session.note(selection.note)
     check_inputs(dict.fromkeys(s.path for s in selections))
-    opened: dict[str, Opened] = {}
+    opened = {} if opened is None else opened
+    session.choose_for_all([s.path for s in selections if s.path not in opened])
     found = []
     for selection in selections:
         if selection.path not in opened:
             opened[selection.path] = session.open(selection.path)
         source = opened[selection.path]
         found.append((source, selection.pick(len(source.components), source.components.labels)))
+    session.tell_choices()
     return found

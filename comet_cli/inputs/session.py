@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from comet_cli.energy.render import render
 from comet_cli.energy.threads import encodes_lightly, one_thread
 from comet_cli.errors import CometError, FileFormatError, UnknownModelError, UsageError
 from comet_cli.formats.components import ComponentSet, is_components, parse_components
-from comet_cli.formats.files import base_name, read_input, show
+from comet_cli.formats.files import STANDARD, base_name, read_input, show
+from comet_cli.formats.frames import Frame, has_frames, look_through, tell_first
 from comet_cli.formats.images import decode_png, from_bytes, image_facts, load_image, to_bytes
 from comet_cli.formats.picture_recipe import PictureRecipe, RecipeRow
 from comet_cli.inputs.auto_model import choose_model
@@ -74,6 +76,7 @@ class Session:
         device: str = "auto",
         precision: str = "auto",
         fresh: bool = False,
+        one_model: bool = False,
         note: Note | None = None,
     ) -> None:
         """Open nothing yet.
@@ -84,6 +87,7 @@ class Session:
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``.
             precision: ``auto`` (float32), ``float32`` or ``bfloat16`` (autocast).
             fresh: encode pictures whose ``.z`` is there already, and choose their model anew.
+            one_model: instead of ``auto`` for each picture, choose one model for all of them.
             note: told what was chosen.
 
         Raises:
@@ -94,10 +98,14 @@ class Session:
         self.device = pick_device(device)
         self.precision = "float32" if precision == "auto" else precision
         self.fresh = fresh
+        self.one_model = one_model
         self.note: Note = note or (lambda sentence: None)
         self._requested = model
         self._folders: dict[str, Path] = {}
         self._models: dict[str, CometModel] = {}
+        self._series: CometModel | None = None
+        self._chosen: dict[str, str] = {}  # what auto took, by picture
+        self._choices_told = False
 
     @contextlib.contextmanager
     def arithmetic(self) -> Iterator[None]:
@@ -121,8 +129,8 @@ class Session:
         return self._models[sha256]
 
     def requested(self) -> CometModel | None:
-        """Return the model given with ``-m``, None for ``auto``."""
-        return None if self._requested == AUTO else self.load(self._requested)
+        """Return the model given with ``-m`` or chosen for all, None for ``auto``."""
+        return self._series if self._requested == AUTO else self.load(self._requested)
 
     def model_of(self, name: str, sha256: str, where: str) -> CometModel:
         """Return the model that made some components.
@@ -197,6 +205,7 @@ class Session:
         *,
         model: CometModel | None = None,
         also: Sequence[Path] = (),
+        frame: Frame | None = None,
     ) -> Callable[[], Opened]:
         """Do all that is to be done before the components of a picture are inferred.
 
@@ -208,16 +217,27 @@ class Session:
             path: as typed.
             model: to encode it with; default the requested or the best one.
             also: further files that may hold its components.
+            frame: of which ``data`` is the picture, or what was cut out of it.
 
         Returns:
             What infers them; any thread may call it.
         """
         where = f"'{show(path)}'"
-        model = model or self.requested() or self._choose(data, where)
+        if model is None and (model := self.requested()) is None:
+            model = self.choose([(data, where)], where)
+            self._chosen[path] = model.card.name
         card = model.card
+        if frame is None:
+            tell_first(data, where)
         picture = load_image(data, card.image_size, where=where)
         sha256 = hashlib.sha256(data).hexdigest()
-        z = None if self.fresh else self._latents_beside(card, sha256, path, also)
+        z = (
+            None
+            if self.fresh
+            else self._latents_beside(
+                card, sha256, None if frame is not None else path_beside(path), path, also
+            )
+        )
 
         def finish() -> Opened:
             found = self.infer(model, picture) if z is None else z
@@ -229,22 +249,63 @@ class Session:
                 labels=card.names_of(len(found)),
                 source=base_name(path),
                 source_sha256=sha256,
+                seconds=0.0 if frame is None else frame.seconds,
             )
             return Opened(path, model, components, to_bytes(picture), reused=z is not None)
 
         return finish
 
-    def _choose(self, data: bytes, where: str) -> CometModel:
-        """Return the installed model that reconstructs a picture best."""
+    def choose(self, pictures: Iterable[tuple[bytes, str]], what: str) -> CometModel:
+        """Return the installed model that reconstructs a picture, or all of a series, best.
+
+        Args:
+            pictures: each one's file, and what messages call it.
+            what: all of them, in messages.
+        """
         return choose_model(
-            data,
-            where,
+            pictures,
+            what,
             load=self.load,
             judge=self._judge,
             note=self.note,
             environment=self.environment(),
             fresh=self.fresh,
         )
+
+    def choose_for_all(self, paths: Sequence[str], progress: Progress | None = None) -> None:
+        """With ``one_model``, take from now on the model that reconstructs all pictures best.
+
+        Args:
+            paths: the inputs; those that hold components choose nothing. Of a video or an animated
+                picture, some frames are looked at.
+            progress: called with (done, total) pictures.
+
+        Raises:
+            UsageError: a picture from standard input, which can be read once only.
+        """
+        if not self.one_model or self.requested() is not None:
+            return
+        distinct = list(dict.fromkeys(paths))
+        if STANDARD in distinct and len(distinct) > 1:
+            raise UsageError(
+                "--one-model reads every picture twice, and standard input ('-') can be read once "
+                "only; save it to a file first"
+            )
+        pictures = [path for path in distinct if not _holds_components(path)]
+        if len(pictures) > 1:
+            what = f"the {len(pictures)} pictures"
+            with contextlib.suppress(FileFormatError):  # of every picture, when its turn comes
+                self._series = self.choose(_samples(pictures, progress), what)
+
+    def tell_choices(self) -> None:
+        """Tell where ``auto`` took different models for the pictures of one command."""
+        chosen = Counter(self._chosen.values())
+        if len(chosen) > 1 and not self._choices_told:
+            self._choices_told = True
+            self.note(
+                f"{len(chosen)} models were chosen for {chosen.total()} pictures; "
+                "for a series, --one-model chooses one for all of them"
+            )
 
     def _judge(self, model: CometModel, data: bytes, target: torch.Tensor) -> float:
         """Return the mean squared error of a model's reconstruction beside ``target`` (3,S,S)."""
@@ -269,9 +330,13 @@ class Session:
         return z.float().cpu().numpy()
 
     def _latents_beside(
-        self, card: ModelCard, sha256: str, path: str, also: Sequence[Path]
+        self,
+        card: ModelCard,
+        sha256: str,
+        beside: Path | None,
+        path: str,
+        also: Sequence[Path],
     ) -> np.ndarray | None:
-        beside = path_beside(path)
         places = [*also, *([] if beside is None else [beside])]
         z, others = matching_latents(dict.fromkeys(places), card, sha256, precision=self.precision)
         if beside in others and beside not in also:  # else it is about to be replaced
@@ -301,6 +366,29 @@ class Session:
             name = t.label or str(t.component)
             terms.append(Term(model, z, t.weight, t.component, name, region))
         return terms
+
+
+def _holds_components(path: str) -> bool:
+    """Say whether a file holds components; what cannot be read fails when it is opened."""
+    try:
+        with open(path, "rb") as file:
+            return path.endswith(".z") or is_components(file.read(1 << 16))
+    except (OSError, ValueError):
+        return True
+
+
+def _samples(paths: Sequence[str], progress: Progress | None) -> Iterator[tuple[bytes, str]]:
+    """Yield the files of pictures, and some frames of those that have several."""
+    for n, path in enumerate(paths):
+        where = f"'{show(path)}'"
+        with contextlib.suppress(CometError):  # it fails when its turn comes
+            if has_frames(path):
+                found = look_through(read_input(path), where)
+                yield from ((frame.picture, where) for frame in found.samples)
+            else:
+                yield read_input(path), where
+        if progress is not None:
+            progress(n + 1, len(paths))
 
 
 def _region(mask: bytes, where: str) -> torch.Tensor:

@@ -13,6 +13,7 @@ from comet_cli.drawing.scale import check_scale, scale_setting
 from comet_cli.energy.descent import Callback
 from comet_cli.errors import Interrupted, SelectionError, UsageError
 from comet_cli.formats.files import check_inputs, read_input, show, write_output
+from comet_cli.formats.frames import tell_first
 from comet_cli.formats.images import encode_png, load_image, to_bytes, write_png
 from comet_cli.formats.picture_recipe import (
     ModelReference,
@@ -24,7 +25,7 @@ from comet_cli.formats.picture_recipe import (
 from comet_cli.inputs.compose_request import ComposeRequest
 from comet_cli.inputs.modifiers import Argument, Region
 from comet_cli.inputs.opening import RecipeDraft, open_selections
-from comet_cli.inputs.session import Progress, Session
+from comet_cli.inputs.session import Opened, Progress, Session
 from comet_cli.verbs.compose_drawing import counting, finish_compositions, finish_sheet
 from comet_cli.verbs.compose_recipe import blend, check_settings, compose_recipe, descent_settings
 
@@ -102,8 +103,15 @@ def _write_files(
     return recipes
 
 
-def plan_composition(request: ComposeRequest, session: Session) -> PictureRecipe:
+def plan_composition(
+    request: ComposeRequest, session: Session, *, opened: dict[str, Opened] | None = None
+) -> PictureRecipe:
     """Return the recipe of a composition's picture; encodes pictures, but renders nothing.
+
+    Args:
+        request: what is put together.
+        session: the models.
+        opened: see :func:`comet_cli.inputs.opening.open_selections`.
 
     Raises:
         UsageError: settings out of range, nothing selected, files that do not exist.
@@ -120,7 +128,7 @@ def plan_composition(request: ComposeRequest, session: Session) -> PictureRecipe
         )
     if request.start is not None:
         check_inputs([request.start])
-    models, ingredients = open_ingredients(request.arguments, session)
+    models, ingredients = open_ingredients(request.arguments, session, opened)
     size = request.size
     if size is None:
         size = max(session.model_of(m.name, m.sha256, "an input").card.image_size for m in models)
@@ -129,6 +137,7 @@ def plan_composition(request: ComposeRequest, session: Session) -> PictureRecipe
     if request.start is not None:
         # Eight bits a channel, so that the recipe holds exactly what was used.
         data = read_input(request.start)
+        tell_first(data, f"'{show(request.start)}'")
         picture = encode_png(to_bytes(load_image(data, size, where=f"'{show(request.start)}'")))
     further: dict[str, Setting] = {}
     if request.seeds:
@@ -156,9 +165,9 @@ def plan_composition(request: ComposeRequest, session: Session) -> PictureRecipe
 
 
 def open_ingredients(
-    arguments: Sequence[Argument], session: Session
+    arguments: Sequence[Argument], session: Session, opened: dict[str, Opened] | None = None
 ) -> tuple[list[ModelReference], list[Ingredient]]:
-    """Open the files of ``compose``'s arguments.
+    """Open the files of ``compose``'s arguments; see :func:`.inputs.opening.open_selections`.
 
     Returns:
         The models, and the terms whose weight is not 0, each with its region.
@@ -168,14 +177,15 @@ def open_ingredients(
         UsageError, FileFormatError: files that are not there, or not what they should be.
     """
     check_inputs(dict.fromkeys(a.mask for a in arguments if a.mask is not None))
-    opened = iter(open_selections(session, [s for a in arguments for s in a.selections]))
+    selections = [s for a in arguments for s in a.selections]
+    found_in = iter(open_selections(session, selections, opened=opened))
     draft = RecipeDraft()
     found: list[Ingredient] = []
     for argument in arguments:
-        source, picked = next(opened)
+        source, picked = next(found_in)
         terms = [draft.term(source, k, w) for k, w in picked]
         if argument.second is not None:
-            source, picked = next(opened)
+            source, picked = next(found_in)
             others = [draft.term(source, k, w) for k, w in picked]
             if len(others) != len(terms):
                 first, second = (show(s.text) for s in argument.selections)
@@ -197,7 +207,9 @@ def draw_mask(region: Region, size: int) -> bytes:
         UsageError: a rectangle that leaves the canvas, or a mask that is black everywhere.
     """
     if region.path is not None:
-        picture = load_image(read_input(region.path), size, where=f"'{show(region.path)}'")
+        data = read_input(region.path)
+        tell_first(data, f"'{show(region.path)}'")
+        picture = load_image(data, size, where=f"'{show(region.path)}'")
         # Eight bits, so that the recipe holds exactly what was used.
         grey = to_bytes(np.repeat(picture.mean(0, keepdims=True), 3, 0))
         if not grey.any():

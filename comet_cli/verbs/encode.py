@@ -1,10 +1,11 @@
-"""``comet encode``: pictures to ``.z`` files."""
+"""``comet encode``: pictures, and the frames of videos and animations, to ``.z`` files."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,14 @@ from comet_cli.formats.files import (
     STANDARD,
     check_distinct,
     check_inputs,
+    make_folder,
     mark_kept,
     read_input,
     show,
     write_output,
 )
-from comet_cli.formats.overwriting import check_outputs
+from comet_cli.formats.frames import has_frames, look_through, read_frames
+from comet_cli.formats.overwriting import check_output, check_outputs
 from comet_cli.inputs.face_alignment import align_faces, load_finder
 from comet_cli.inputs.session import Opened, Progress, Session
 
@@ -83,6 +86,33 @@ def encoded_path(source: str, output: str | None, *, alone: bool) -> Path:
     return Path(output)
 
 
+def frames_folder(source: str, output: str | None) -> Path:
+    """Return the folder that the frames of a video or an animated picture go to.
+
+    Args:
+        source: the file.
+        output: what ``-o`` said: an existing folder, in which one is made; None for beside it.
+
+    Raises:
+        UsageError: an output that is no existing folder.
+    """
+    name = Path(source).stem
+    if output is None:
+        folder = Path(source).with_name(name)
+        return folder if folder != Path(source) else folder.with_name(f"{name}-frames")
+    if not os.path.isdir(output):
+        raise UsageError(
+            f"'{show(source)}' has several frames, each of which becomes a .z; give an existing "
+            "folder, in which a folder is made for them: -o DIR/"
+        )
+    return Path(output) / name
+
+
+def frame_path(folder: Path, source: str, number: int) -> Path:
+    """Return where the components of a frame go, counted from 1: the shell's order is theirs."""
+    return folder / f"{Path(source).stem}-{number:05}.z"
+
+
 def encode_files(
     sources: Sequence[str],
     session: Session,
@@ -101,10 +131,13 @@ def encode_files(
     nothing is computed. Pictures are encoded one by one, several at a time, because in a batch the
     last bits of their latents would depend on the others.
 
+    Each frame of a video or an animated picture (:mod:`comet_cli.formats.frames`) is encoded like a
+    picture, all by one model, into a folder of its own.
+
     Args:
         sources: the pictures.
         session: opens models.
-        output: see :func:`encoded_path`.
+        output: see :func:`encoded_path` and :func:`frames_folder`.
         align: ``face`` to crop and rotate each photo to its largest face; None to encode the
             pictures as they are.
         force: replace files that comet did not make.
@@ -122,27 +155,48 @@ def encode_files(
         raise UsageError(f"unknown alignment '{show(align)}'; use {', '.join(ALIGNMENTS)}")
     alone = len(sources) == 1
     check_inputs(sources, together=alone)
-    plan = [(source, encoded_path(source, output, alone=alone)) for source in sources]
+    moving = {source for source in sources if has_frames(source)}
+    plan = [
+        (
+            source,
+            frames_folder(source, output)
+            if source in moving
+            else encoded_path(source, output, alone=alone),
+        )
+        for source in sources
+    ]
     check_distinct(plan)
-    check_outputs([target for _, target in plan], force=force, inputs=sources)
+    check_outputs([t for s, t in plan if s not in moving], force=force, inputs=sources)
+    for source, folder in plan:
+        if source in moving:
+            _check_frames_folder(source, folder, force=force)
     session.requested()
     prepare = _face_alignment(session) if align == "face" else None
+    session.choose_for_all(sources, progress)
     results: list[Encoded] = []
     begun: deque[_Begun] = deque()
     # Several pictures at a time, each by one thread, so that none changes the bytes of another.
-    workers = 1 if alone or session.device.type != "cpu" else torch.get_num_threads()
+    several = not alone or bool(moving)
+    workers = torch.get_num_threads() if several and session.device.type == "cpu" else 1
     pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+    counts = {source: 1 for source in sources}
 
     def finish() -> None:
         results.append(_finish(*begun.popleft(), alone=alone))
         if told is not None:
             told(results[-1])
         if progress is not None:
-            progress(len(results), len(plan))
+            progress(len(results), max(len(results), sum(counts.values())))
+
+    def pieces() -> Iterator[_Begun]:
+        for source, target in plan:
+            if source in moving:
+                yield from _begin_frames(source, target, session, prepare, counts)
+            else:
+                yield source, target, _begin(source, target, session, prepare)
 
     try:
-        for source, target in plan:
-            ready = _begin(source, target, session, prepare)
+        for source, target, ready in pieces():
             if workers > 1 and not isinstance(ready, CometError):
                 ready = pool.submit(ready).result
             begun.append((source, target, ready))
@@ -151,12 +205,12 @@ def encode_files(
         while begun:
             finish()
     except KeyboardInterrupt:
-        if alone:
+        if not several:
             raise
         done = sum(result.error is None for result in results)
         raise Interrupted(
-            f"interrupted; {done} of {len(plan)} pictures were encoded and their files are "
-            "kept, the same command goes on with the others"
+            f"interrupted; {done} of {max(len(results), sum(counts.values()))} pictures were "
+            "encoded and their files are kept, the same command goes on with the others"
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
@@ -165,11 +219,41 @@ def encode_files(
 
 _Ready = Callable[[], Opened] | CometError
 _Begun = tuple[str, Path, _Ready]
+_Prepare = Callable[[bytes, str], bytes]
 
 
-def _begin(
-    source: str, target: Path, session: Session, prepare: Callable[[bytes, str], bytes] | None
-) -> _Ready:
+def _check_frames_folder(source: str, folder: Path, *, force: bool) -> None:
+    """Check, before any work, that a folder takes the frames of a file and will hold no others.
+
+    Raises:
+        UsageError: a file is there, or ``.z`` files of something else.
+    """
+    if not os.path.lexists(folder):
+        check_output(folder)  # the folder that it is made in
+        return
+    if not os.path.isdir(folder):
+        raise UsageError(
+            f"the frames of '{show(source)}' go to a folder '{show(folder)}', and a file is called "
+            "so; give another folder: -o DIR/"
+        )
+    ours = re.compile(re.escape(Path(source).stem) + r"-\d{5}\.z")
+    there = sorted(path for path in folder.iterdir() if path.suffix == ".z")
+    others = [path.name for path in there if not ours.fullmatch(path.name)]
+    if others:
+        raise UsageError(_holds_others(source, folder, others))
+    check_outputs([frame_path(folder, source, 1), *there], force=force, inputs=[source])
+
+
+def _holds_others(source: str, folder: Path, names: Sequence[str]) -> str:
+    more = f" and {len(names) - 1} more .z" if len(names) > 1 else ""
+    return (
+        f"'{show(folder)}' holds '{show(names[0])}'{more}, which "
+        f"{'are no frames' if more else 'is no frame'} of '{show(source)}'; move them away, or "
+        "give another folder: -o DIR/"
+    )
+
+
+def _begin(source: str, target: Path, session: Session, prepare: _Prepare | None) -> _Ready:
     """Read a picture, and return what infers its components, or why they cannot be."""
     try:
         data = read_input(source)
@@ -180,6 +264,55 @@ def _begin(
         return session.begin(data, source, also=[] if str(target) == STANDARD else [target])
     except CometError as error:
         return error
+
+
+def _begin_frames(
+    source: str,
+    folder: Path,
+    session: Session,
+    prepare: _Prepare | None,
+    counts: dict[str, int],
+) -> Iterator[_Begun]:
+    """Yield what infers the components of each frame; a file that is broken fails as a whole.
+
+    Args:
+        source: the video or the animated picture.
+        folder: where its frames go; made here.
+        session: the models.
+        prepare: see :func:`_begin`.
+        counts: told how many frames there are.
+    """
+    where = f"'{show(source)}'"
+    try:
+        data = read_input(source)
+        found = look_through(data, where)
+        counts[source] = found.count
+        kept = {frame_path(folder, source, n) for n in range(1, found.count + 1)}
+        there = sorted(folder.glob("*.z")) if folder.is_dir() else []
+        if others := [path.name for path in there if path not in kept]:
+            raise UsageError(_holds_others(source, folder, others))
+        model = session.requested()
+        if model is None:
+            pictures = [
+                prepare(frame.picture, where) if prepare else frame.picture
+                for frame in found.samples
+            ]
+            model = session.choose(
+                ((picture, where) for picture in pictures), f"{where}, {found.count} frames,"
+            )
+        make_folder(folder)
+    except CometError as error:
+        yield source, folder, error
+        return
+    for n, frame in enumerate(read_frames(data, where), 1):
+        target = frame_path(folder, source, n)
+        try:
+            about = f"frame {n} of {where}"
+            picture = frame.picture if prepare is None else prepare(frame.picture, about)
+            ready: _Ready = session.begin(picture, source, model=model, also=[target], frame=frame)
+        except CometError as error:
+            ready = error
+        yield source, target, ready
 
 
 def _finish(source: str, target: Path, ready: _Ready, *, alone: bool) -> Encoded:

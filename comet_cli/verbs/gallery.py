@@ -146,6 +146,7 @@ def write_gallery(
     title: str | None = None,
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    told: Callable[[Exhibit], None] | None = None,
 ) -> Gallery:
     """Write one self-contained HTML page of a folder of results.
 
@@ -158,6 +159,7 @@ def write_gallery(
         title: of the page; default the folder's name.
         force: replace a file that is no page of comet's.
         progress: called with (done, total) pictures.
+        told: called with what became of each picture, as soon as that is known.
 
     Raises:
         UsageError: no such folder, no pictures in it, or a page that may not be written.
@@ -181,6 +183,8 @@ def write_gallery(
     side = SIDE if len(paths) <= FEW else THUMBNAIL_SIDE
     for n, path in enumerate(paths):
         exhibits.append(exhibit(root, path, side))
+        if told is not None:
+            told(exhibits[-1])
         if progress is not None:
             progress(n + 1, len(paths))
     name = title if title is not None else root.resolve().name or "pictures"

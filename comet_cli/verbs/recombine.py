@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from comet_cli.drawing.mixing_page import Mixing, draw_mixing
 from comet_cli.drawing.scale import scale_setting
 from comet_cli.drawing.sheets import Sheet, draw_sheet
 from comet_cli.errors import UsageError
-from comet_cli.formats.files import check_distinct, show
+from comet_cli.formats.files import check_distinct, show, write_output
 from comet_cli.formats.images import decode_png, write_png
 from comet_cli.formats.overwriting import check_outputs
 from comet_cli.formats.picture_recipe import PictureRecipe, RecipeRow, Setting
@@ -24,6 +25,7 @@ from comet_cli.verbs.compose_drawing import draw_composition
 from comet_cli.verbs.compose_recipe import check_settings, compose_recipe, descent_settings
 from comet_cli.verbs.decompose import embedded_picture
 from comet_cli.verbs.recombine_grid import Cell, Grid, lay_out_cells
+from comet_cli.verbs.recombine_table import Table, check_mixtures, lay_out_mixtures
 
 START_CHOICES = ("auto", *STARTS)
 Drawn = dict[tuple[tuple[int, bytes, int, float], ...], np.ndarray]  # by the key of a cell
@@ -112,14 +114,15 @@ def draw_recombination(
 ) -> np.ndarray:
     """Render a ``recombine`` recipe: (H,W,3) uint8; cells: :mod:`.recombine_grid`."""
     grid = lay_out_cells(recipe)
-    return draw_sheet(_sheet(recipe, grid, _render_cells(recipe, grid, session, progress)))
+    wanted = [cell for row in grid.cells for cell in row]
+    return draw_sheet(_sheet(recipe, grid, _render_cells(recipe, wanted, session, progress)))
 
 
 def _render_cells(
-    recipe: PictureRecipe, grid: Grid, session: Session, progress: Progress | None
+    recipe: PictureRecipe, wanted: Sequence[Cell], session: Session, progress: Progress | None
 ) -> Drawn:
     """Render each different composition once."""
-    cells = {cell.key: cell for row in grid.cells for cell in row}
+    cells = {cell.key: cell for cell in wanted}
     drawn = {}
     for done, (key, cell) in enumerate(cells.items(), 1):
         drawn[key] = _draw(recipe, session, cell)
@@ -171,6 +174,19 @@ def _sheet(recipe: PictureRecipe, grid: Grid, drawn: Drawn) -> Sheet:
     )
 
 
+def _draw_page(table: Table, drawn: Drawn) -> bytes:
+    places = {key: n for n, key in enumerate(dict.fromkeys(cell.key for cell in table.cells))}
+    mixing = Mixing(
+        table.pictures,
+        table.components,
+        [drawn[key] for key in places],
+        [places[cell.key] for cell in table.cells],
+        table.commands,
+        table.note,
+    )
+    return draw_mixing(mixing, title=", ".join(table.pictures))
+
+
 def cell_paths(recipe: PictureRecipe, folder: str) -> list[tuple[Cell, Path]]:
     """Return each different cell of a grid with a file for it: ``a-0,2+b-1.png``.
 
@@ -194,9 +210,10 @@ def cell_paths(recipe: PictureRecipe, folder: str) -> list[tuple[Cell, Path]]:
 
 def write_recombination(
     inputs: Sequence[Selection],
-    output: str,
+    output: str | None,
     session: Session,
     *,
+    html: str | None = None,
     each: str | None = None,
     metadata: bool = True,
     force: bool = False,
@@ -207,8 +224,9 @@ def write_recombination(
 
     Args:
         inputs: images and ``.z`` files.
-        output: the PNG; ``-`` for standard output.
+        output: the PNG; ``-`` for standard output; None for the page alone.
         session: the models.
+        html: a page on which every mixture is looked up (:mod:`.recombine_table`), or None.
         each: an existing folder for the single pictures, each with a recipe of its own.
         metadata: write recipes into the pictures.
         force: replace files of that folder that comet did not make.
@@ -218,14 +236,23 @@ def write_recombination(
     Returns:
         The recipe of the grid; :func:`cell_paths` says where the single pictures are.
     """
+    if html is not None:
+        check_mixtures(len(inputs), settings.get("components"))
     recipe = plan_recombination(inputs, session, **settings)
+    table = None if html is None else lay_out_mixtures(recipe)
     singles = [] if each is None else cell_paths(recipe, each)
     read = [selection.path for selection in inputs]
     check_outputs([path for _, path in singles], force=force, inputs=read)
-    check_distinct([(output, Path(output)), *((c.selection, path) for c, path in singles)])
+    places = [] if output is None else [(output, Path(output))]
+    check_distinct([*places, *((c.selection, path) for c, path in singles)])
     grid = lay_out_cells(recipe)
-    drawn = _render_cells(recipe, grid, session, progress)
-    write_png(draw_sheet(_sheet(recipe, grid, drawn)), output, recipe if metadata else None)
+    cells = [] if output is None else [cell for row in grid.cells for cell in row]
+    wanted = [*cells, *(() if table is None else table.cells)]
+    drawn = _render_cells(recipe, wanted, session, progress)
+    if output is not None:
+        write_png(draw_sheet(_sheet(recipe, grid, drawn)), output, recipe if metadata else None)
+    if table is not None and html is not None:
+        write_output(html, _draw_page(table, drawn))
     for cell, path in singles:
         write_png(drawn[cell.key], path, cell_recipe(recipe, cell, session) if metadata else None)
     return recipe

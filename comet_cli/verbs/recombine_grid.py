@@ -63,7 +63,7 @@ def lay_out_cells(recipe: PictureRecipe) -> Grid:
         FileFormatError: settings that cannot be.
     """
     layout = recipe.choice("layout", LAYOUTS)
-    positions = [_positions(recipe, row) for row in recipe.rows]
+    positions = exchanged(recipe)
     if layout in ("all", "interpolate") and len(recipe.rows) != 2:
         raise UsageError(f"--{layout} takes two pictures, not {len(recipe.rows)}")
     if layout == "swap":
@@ -78,6 +78,11 @@ def lay_out_cells(recipe: PictureRecipe) -> Grid:
 def row_labels(recipe: PictureRecipe) -> list[str]:
     """Return the inputs' names without their endings."""
     return [row.name.rsplit(".", 1)[0] or row.name for row in recipe.rows]
+
+
+def exchanged(recipe: PictureRecipe) -> list[list[int]]:
+    """Return where the components that are exchanged stand among the terms of each row."""
+    return [_positions(recipe, row) for row in recipe.rows]
 
 
 def _positions(recipe: PictureRecipe, row: RecipeRow) -> list[int]:
@@ -101,7 +106,8 @@ def _positions(recipe: PictureRecipe, row: RecipeRow) -> list[int]:
     return list(dict.fromkeys(known[k] for k, _ in picked))
 
 
-def _cell(recipe: PictureRecipe, sources: Sequence[Source]) -> Cell:
+def cell_of(recipe: PictureRecipe, sources: Sequence[Source]) -> Cell:
+    """Return the composition of some of a recipe's terms."""
     terms = tuple(recipe.rows[n].terms[k] for n, k in sources)
     return Cell(terms, _selection(recipe, sources))
 
@@ -115,7 +121,9 @@ def _selection(recipe: PictureRecipe, sources: Sequence[Source]) -> str:
     return " ".join(words)
 
 
-def _names(recipe: PictureRecipe, positions: Sequence[Sequence[int]], word: str = "") -> list[str]:
+def component_names(
+    recipe: PictureRecipe, positions: Sequence[Sequence[int]], word: str = ""
+) -> list[str]:
     """Return a label a column: the component's label or number where all rows agree."""
     found = []
     for j in range(max(map(len, positions))):
@@ -125,11 +133,13 @@ def _names(recipe: PictureRecipe, positions: Sequence[Sequence[int]], word: str 
     return found
 
 
-def _whole(recipe: PictureRecipe, n: int) -> list[Source]:
+def whole_of(recipe: PictureRecipe, n: int) -> list[Source]:
+    """Return all terms of a row."""
     return [(n, k) for k in range(len(recipe.rows[n].terms))]
 
 
-def _swapped(whole: Sequence[Source], position: int, source: Source) -> list[Source]:
+def swapped(whole: Sequence[Source], position: int, source: Source) -> list[Source]:
+    """Return the same with another source in one position."""
     return [*whole[:position], source, *whole[position + 1 :]]
 
 
@@ -142,13 +152,13 @@ def _swaps(recipe: PictureRecipe, positions: Sequence[Sequence[int]]) -> Grid:
         raise FileFormatError("the recipe swaps components of one picture only")
     cells = []
     for a, b in pairs:
-        whole = _whole(recipe, a)
-        cells.append([_cell(recipe, whole)])
+        whole = whole_of(recipe, a)
+        cells.append([cell_of(recipe, whole)])
         for mine, theirs in zip(positions[a], positions[b], strict=False):
-            cells[-1].append(_cell(recipe, _swapped(whole, mine, (b, theirs))))
+            cells[-1].append(cell_of(recipe, swapped(whole, mine, (b, theirs))))
     shown = any(row.picture for row in recipe.rows)
     return Grid(
-        columns=["unchanged", *(f"swap {name}" for name in _names(recipe, positions))],
+        columns=["unchanged", *(f"swap {name}" for name in component_names(recipe, positions))],
         rows=[labels[a] if shown else f"{labels[a]}, {labels[b]}" for a, b in pairs],
         cells=cells,
         inputs=pairs if shown else (),
@@ -158,9 +168,9 @@ def _swaps(recipe: PictureRecipe, positions: Sequence[Sequence[int]]) -> Grid:
 
 def _series(recipe: PictureRecipe, positions: Sequence[Sequence[int]]) -> Grid:
     """Lay out a row an input; in column k its components 0 to k."""
-    names = _names(recipe, positions, "component ")
+    names = component_names(recipe, positions, "component ")
     cells = [
-        [_cell(recipe, [(n, k) for k in places[: j + 1]]) for j in range(len(places))]
+        [cell_of(recipe, [(n, k) for k in places[: j + 1]]) for j in range(len(places))]
         for n, places in enumerate(positions)
     ]
     shown = any(row.picture for row in recipe.rows)
@@ -181,18 +191,18 @@ def _mixtures(recipe: PictureRecipe, positions: Sequence[Sequence[int]]) -> Grid
             f"--all of {len(pairs)} components is {2 ** len(pairs)} pictures, expected at most "
             f"{2**MAX_MIXED}; restrict it: --components 0-{MAX_MIXED - 1}"
         )
-    names, other = _names(recipe, positions), row_labels(recipe)[1]
+    names, other = component_names(recipe, positions), row_labels(recipe)[1]
     half = len(pairs) // 2
     cells: list[list[Cell]] = []
     for high in range(2**half):
         cells.append([])
         for low in range(2 ** (len(pairs) - half)):
             taken = high | low << half
-            sources = _whole(recipe, 0)
+            sources = whole_of(recipe, 0)
             for j, (mine, theirs) in enumerate(pairs):
                 if taken >> j & 1:
-                    sources = _swapped(sources, mine, (1, theirs))
-            cells[-1].append(_cell(recipe, sources))
+                    sources = swapped(sources, mine, (1, theirs))
+            cells[-1].append(cell_of(recipe, sources))
     return Grid(
         columns=[_taken(names[half:], low, other) for low in range(len(cells[0]))],
         rows=[_taken(names[:half], high, other) for high in range(len(cells))],
@@ -210,12 +220,12 @@ def _interpolations(recipe: PictureRecipe, positions: Sequence[Sequence[int]]) -
     steps = recipe.setting("interpolate", int, low=2, high=MAX_INTERPOLATION)
     # Four digits, so that what is printed is what is used.
     parts = [round(n / (steps - 1), 4) for n in range(steps)]
-    whole, cells = _whole(recipe, 0), []
+    whole, cells = whole_of(recipe, 0), []
     for mine, theirs in zip(*positions, strict=False):
         cells.append([_between(recipe, whole, mine, theirs, part) for part in parts])
     return Grid(
         columns=[f"{part:g}" for part in parts],
-        rows=_names(recipe, positions, "component ")[: len(cells)],
+        rows=component_names(recipe, positions, "component ")[: len(cells)],
         cells=cells,
     )
 
@@ -223,11 +233,11 @@ def _interpolations(recipe: PictureRecipe, positions: Sequence[Sequence[int]]) -
 def _between(
     recipe: PictureRecipe, whole: Sequence[Source], mine: int, theirs: int, part: float
 ) -> Cell:
-    end = _cell(recipe, _swapped(whole, mine, (1, theirs)))
+    end = cell_of(recipe, swapped(whole, mine, (1, theirs)))
     a, b = recipe.rows[0].terms[mine], recipe.rows[1].terms[theirs]
     mixed = blend(a, b, part)
     if part in (0, 1):
-        return end if part else _cell(recipe, whole)
+        return end if part else cell_of(recipe, whole)
     rest = _selection(recipe, [source for source in whole if source != (0, mine)])
     first, second = _selection(recipe, [(0, mine)]), _selection(recipe, [(1, theirs)])
     terms = tuple(mixed if k == mine else recipe.rows[0].terms[k] for _, k in whole)

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from comet_cli.drawing.animations import encode_animation
 from comet_cli.formats.files import read_input, show
-from comet_cli.formats.images import decode_png
+from comet_cli.formats.frames import read_frames
+from comet_cli.formats.images import decode_png, encode_png, load_whole
 from comet_cli.formats.picture_recipe import ModelReference, PictureRecipe, read_recipe
 from comet_cli.inputs.session import AUTO, PRECISIONS, Note, Progress, Session
 from comet_cli.models import library
+from comet_cli.verbs.compose_animation import draw_frames, frame_times, is_animation
 from comet_cli.verbs.compose_drawing import counting, draw_composition
 from comet_cli.verbs.compose_recipe import descent_settings
 from comet_cli.verbs.decompose import draw_decomposition
@@ -31,12 +34,22 @@ class Replay:
         pixels: (H,W,3) uint8.
         before: (H,W,3) uint8, the picture that the recipe came from.
         changes: what is not as it was when the recipe was written.
+        frames: (H,W,3) uint8 each of an animation; in ``pixels`` and ``before`` they stand one
+            below the other.
     """
 
     recipe: PictureRecipe
     pixels: np.ndarray
     before: np.ndarray
     changes: tuple[str, ...]
+    frames: tuple[np.ndarray, ...] = ()
+
+    def png(self, *, metadata: bool = True) -> bytes:
+        """Return the PNG that was made again, an animated one where it was one."""
+        recipe = self.recipe if metadata else None
+        if not self.frames:
+            return encode_png(self.pixels, recipe)
+        return encode_animation("replay.png", self.frames, frame_times(self.recipe), recipe)
 
     def figures(self) -> dict[str, int | float | None]:
         """Return ``difference``, ``mean_difference`` (units of 1/255) and ``pixels_differing``."""
@@ -135,9 +148,21 @@ def replay_picture(
         settings={**recipe.settings, **session.environment()},
         versions={**recipe.versions, **versions},
     )
-    pixels = draw(today, session, progress)
+    if is_animation(today):
+        frames = []
+        for one, _ in draw_frames(today, session):
+            frames.append(one)
+            if progress is not None:
+                progress(len(frames), len(today.rows))
+        before = np.concatenate(
+            [np.asarray(load_whole(f.picture)) for f in read_frames(data, where)]
+        )
+        pixels = np.concatenate(frames)
+    else:
+        frames, pixels = [], draw(today, session, progress)
     same = np.array_equal(before, pixels)
-    return Replay(recipe if same else today, pixels, before, tuple(changes))
+    made = recipe if same else today
+    return Replay(made, pixels, before, tuple(changes), tuple(frames))
 
 
 def _present(reference: ModelReference, session: Session, where: str) -> ModelReference:

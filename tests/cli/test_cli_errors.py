@@ -75,7 +75,7 @@ BAD = {
     "weight zero alone": ("a.z*0", 2, "nothing is selected: every weight is 0"),
     "bad weight": ("a.z:0*x", 2, "the weight 'x' is not a number"),
     "no such file": ("gone.png", 2, "there is no file 'gone.png'"),
-    "a folder": ("folder", 2, "'folder' is a folder, expected a file"),
+    "a folder": ("folder", 2, "the folder 'folder' holds no .z"),
 }
 
 

@@ -200,12 +200,3 @@ def test_a_damaged_memory_of_choices_is_made_again(pictures, inferred):
         inferred.clear()
         assert pictures("encode", "a.png", "-o", "x.z").err.startswith(first.err)
         assert len(inferred) == 2 and memory.read_bytes() == whole
-
-
-def test_a_series_for_which_several_models_are_chosen_is_told(pictures, monkeypatch):
-    entries = iter(("quad", "pool"))
-    monkeypatch.setattr(Session, "_choose", lambda self, *rest: self.load(next(entries)))
-    done = pictures("encode", "a.png", "b.png")
-    assert "2 models were chosen for 2 pictures" in done.err and "all: -m quad" in done.err
-    entries = iter(("quad", "quad"))
-    assert "models were chosen" not in pictures("encode", "a.png", "b.png", "--fresh").err

@@ -11,6 +11,7 @@ import torch
 from comet_cli.formats.files import read_input
 from comet_cli.formats.overwriting import check_outputs
 from comet_cli.inputs.session import Session
+from comet_cli.verbs import gallery
 
 
 @pytest.fixture
@@ -36,6 +37,26 @@ def test_paths_and_errors_appear_when_they_happen(pictures, one_at_a_time, monke
     by_path = {path: printed for path, printed in seen}
     assert by_path["bad.png"].out == "a.z\n" and by_path["bad.png"].err == ""
     assert "'bad.png' is not an image" in by_path["b.png"].err
+
+
+def test_gallery_tells_what_it_cannot_read_when_it_meets_it(pictures, monkeypatch, capsys):
+    Path("aa.png").write_text("no picture")
+    told = {}
+    exhibit = gallery.exhibit
+
+    def watched(folder, path, *rest):
+        told[path] = capsys.readouterr().err
+        return exhibit(folder, path, *rest)
+
+    monkeypatch.setattr(gallery, "exhibit", watched)
+    done = pictures("gallery", ".")
+    assert list(told) == ["a.png", "aa.png", "b.png"] and done.code == 3
+    assert told["aa.png"] == "" and "'aa.png' is not an image" in told["b.png"]
+    monkeypatch.setattr(
+        gallery, "write_output", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
+    done = pictures("gallery", ".", "--json")  # also where the page is not written in the end
+    assert done.code == 130 and [f["path"] for f in done.json["failed"]] == ["aa.png"]
 
 
 def test_an_interrupt_names_what_was_encoded(pictures, one_at_a_time, monkeypatch):

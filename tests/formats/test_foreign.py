@@ -14,8 +14,8 @@ HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
 CASES = {
     "HEIC": (HEIC, "is a HEIC picture, which needs a library: pip install pillow-heif"),
     "AVIF": (b"\0\0\0\x1cftypavif", "is an AVIF picture, which needs a newer Pillow"),
-    "MP4": (b"\0\0\0\x18ftypisom\0\0\0\0", "is a video, and comet reads pictures"),
-    "Matroska": (b"\x1aE\xdf\xa3\x01", "is a video, and comet reads pictures"),
+    "MP4": (b"\0\0\0\x18ftypisom\0\0\0\0", "is a video, expected a picture; comet encode takes"),
+    "Matroska": (b"\x1aE\xdf\xa3\x01", "is a video, expected a picture; comet encode takes"),
     "PDF": (b"%PDF-1.7\n", "is a PDF document, which comet does not read; convert it to PNG"),
     "SVG": (b"<?xml version='1.0'?>\n<svg xmlns='x'>", "is an SVG drawing"),
     "Photoshop": (b"8BPS\0\1", "is a Photoshop file"),

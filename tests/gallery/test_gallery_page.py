@@ -311,7 +311,8 @@ def test_the_files_of_the_page_are_installed_with_the_package():
     there = {p.name for p in (package / "drawing").iterdir() if p.is_file() and p.suffix != ".py"}
     with open(package.parent / "pyproject.toml", "rb") as file:
         listed = tomllib.load(file)["tool"]["setuptools"]["package-data"]["comet_cli.drawing"]
-    assert there == set(listed) == {"gallery.css", "gallery.js"}
+    assert there == set(listed)
+    assert there == {"copy.js", "gallery.css", "gallery.js", "mixing.css", "mixing.js"}
 
 
 def test_a_page_of_many_photos_holds_thumbnails(tmp_path):

@@ -1,0 +1,84 @@
+"""``-m auto`` for several pictures: what was taken is told, and ``--one-model`` takes one."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from conftest import picture
+
+from comet_cli.formats.components import read_components
+from comet_cli.inputs.session import Session
+
+# Mean square errors by picture and model. Each model is best for one picture; pool for both.
+ERRORS = {"a.png": {"quad": 0.010, "pool": 0.020}, "b.png": {"quad": 0.090, "pool": 0.030}}
+
+
+@pytest.fixture
+def judged(pictures, monkeypatch):
+    """Let a.png be one of quad's pictures and b.png one of pool's; return the runner."""
+    names = {hashlib.sha256(Path(n).read_bytes()).hexdigest(): n for n in ERRORS}
+
+    def judge(self, model, data, target):
+        return ERRORS[names[hashlib.sha256(data).hexdigest()]][model.card.name]
+
+    monkeypatch.setattr(Session, "_judge", judge)
+    return pictures
+
+
+def models() -> list[str]:
+    return [read_components(f"{name}.z").model for name in "ab"]
+
+
+def test_different_models_for_pictures_of_one_call_are_told(judged):
+    done = judged("encode", "a.png", "b.png")
+    assert models() == ["quad", "pool"]
+    assert "2 models were chosen for 2 pictures; for a series, --one-model" in done.err
+    assert "models were chosen" not in judged("encode", "a.png", "--fresh").err
+    assert "models were chosen" not in judged("encode", "a.png", "b.png", "-m", "quad").err
+
+
+@pytest.mark.parametrize("verb", ["compose", "decompose", "recombine", "gradients"])
+def test_every_verb_that_chooses_tells_and_takes_one(judged, verb):
+    done = judged(verb, "a.png", "b.png", "-o", "out.png")
+    assert done.code == 0 and "2 models were chosen for 2 pictures" in done.err
+    done = judged(verb, "a.png", "b.png", "-o", "out.png", "--one-model")
+    assert done.code == 0 and "models were chosen" not in done.err
+    assert "model 'pool' reconstructs the 2 pictures best (pool 16.0 dB, quad 13.0 dB)" in done.err
+    assert "quad" not in judged("inspect", "out.png").out
+
+
+def test_one_model_is_the_one_that_reconstructs_all_pictures_best(judged):
+    done = judged("encode", "a.png", "b.png", "--one-model")
+    assert (done.code, models()) == (0, ["pool", "pool"])
+    assert "the 2 pictures" in done.sentence
+    again = judged("encode", "a.png", "b.png", "--one-model")  # what was judged is remembered
+    assert "2 of 2 already encoded" in again.err and "pool 16.0 dB" in again.err
+
+
+def test_a_broken_picture_of_a_series_chooses_nothing(judged):
+    Path("c.png").write_bytes(b"broken")
+    done = judged("encode", "c.png", "a.png", "b.png", "--one-model")
+    assert (done.code, models()) == (3, ["pool", "pool"])
+    Path("d.png").write_bytes(b"broken")
+    done = judged("encode", "c.png", "d.png", "--one-model")
+    assert done.code == 1 and done.err.count("'c.png'") == 1
+
+
+def test_components_choose_nothing(judged):
+    judged("encode", "a.png", "-m", "quad")
+    done = judged("recombine", "a.z", "b.png", "-o", "out.png", "--one-model")
+    assert done.code == 0 and "model 'pool' reconstructs 'b.png' best" in done.err
+
+
+def test_standard_input_cannot_be_read_twice(judged):
+    done = judged("encode", "-", "a.png", "-o", ".", "--one-model")
+    assert done.code == 2 and "--one-model reads every picture twice" in done.sentence
+
+
+def test_frames_of_several_animations_take_one_model(comet):
+    for name, first in (("x", 0), ("y", 3)):
+        images = [picture(first + n) for n in range(3)]
+        images[0].save(f"{name}.png", save_all=True, append_images=images[1:], duration=40)
+    done = comet("encode", "x.png", "y.png", "--one-model", "--json")
+    assert len({entry["model"] for entry in done.json["outputs"]}) == 1
+    assert "the 2 pictures" in done.sentence and len(done.json["outputs"]) == 6
