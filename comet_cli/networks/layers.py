@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+KEPT = 31 << 20  # bytes
+
 
 def computes_low(device: torch.device) -> bool:
     """Return whether the caller computes in bfloat16 on that device (autocast)."""
@@ -32,6 +34,11 @@ def coordinate_grid(height: int, width: int, device: torch.device | None = None)
 def conv3x3(inputs: int, outputs: int) -> nn.Conv2d:
     """Return the one convolution of these networks: 3×3, stride 1, padding 1."""
     return nn.Conv2d(inputs, outputs, kernel_size=3, padding=1)
+
+
+def conv3x3_of(x: Tensor, weights: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return that convolution of x (B,C,H,W) by weights (C',C,3,3) that are not a module's."""
+    return F.conv2d(x, weights, bias, padding=1)
 
 
 def halve(x: Tensor) -> Tensor:
@@ -65,3 +72,12 @@ def enlarged(h: Tensor, size: int) -> Tensor:
     lines = F.interpolate(unit[None], size, mode="linear")[0].to(h.dtype)
     with autocast(h.device, low=False):
         return lines.T @ (h @ lines)
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what is freed instead of fetching it anew at every step of a loop.
+
+    glibc keeps blocks up to the size of the largest that was ever given back, 32 MB at most, and
+    twice as much in all (mallopt(3), M_MMAP_THRESHOLD). Elsewhere this does nothing.
+    """
+    torch.empty(KEPT, dtype=torch.uint8)

@@ -6,84 +6,24 @@ what does not depend on z (stem and first convolution) is computed once for all 
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from comet_cli.networks.base import BoundEnergy, as_it_is
+from comet_cli.networks.conditional_block import ConditionalBlock, Modulation
 from comet_cli.networks.layers import conv3x3, halve
-
-
-class Modulation(NamedTuple):
-    """Gains and biases of one conditional block, each (B,J,C)."""
-
-    gain1: Tensor
-    bias1: Tensor
-    gain2: Tensor
-    bias2: Tensor
-
-
-def _modulate(h: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
-    """Return SiLU(gain · h + bias): h (B,J|1,C,H,W), gain and bias (B,J,C) -> (B,J,C,H,W)."""
-    return F.silu(gain[..., None, None] * h + bias[..., None, None])
-
-
-class ConditionalBlock(nn.Module):
-    """A residual block whose two convolutions are scaled and shifted by z; halves the size.
-
-    Symbols: B batch, J components, c input and c' output channels, D latent dimension.
-    """
-
-    def __init__(self, inputs: int, outputs: int, latent_dim: int) -> None:
-        """Build a block of ``inputs`` -> ``outputs`` channels for latents of ``latent_dim``."""
-        super().__init__()
-        self.conv1 = conv3x3(inputs, inputs)
-        self.conv2 = conv3x3(inputs, inputs)
-        self.conv_out = conv3x3(inputs, outputs)
-        self.modulation1 = nn.Linear(latent_dim, 2 * inputs)
-        self.modulation2 = nn.Linear(latent_dim, 2 * inputs)
-        # Nearly the identity at first: a component starts without a say in the second convolution.
-        nn.init.normal_(self.conv2.weight, std=1e-5)
-
-    def modulation(self, z: Tensor) -> Modulation:
-        """Return the gains and biases of z (B,J,D)."""
-        gain1, bias1 = self.modulation1(z).chunk(2, dim=-1)
-        gain2, bias2 = self.modulation2(z).chunk(2, dim=-1)
-        return Modulation(gain1, bias1, gain2, bias2)
-
-    def forward(self, x: Tensor, modulation: Modulation) -> Tensor:
-        """Return (B,J,c',⌈H/2⌉,⌈W/2⌉).
-
-        Args:
-            x: (B,J,c,H,W), or (B,1,c,H,W) if all components see the same: then the first
-                convolution runs once for all of them.
-            modulation: of this block.
-        """
-        return self.finish(x, self.convolve_first(x), modulation)
-
-    def convolve_first(self, x: Tensor) -> Tensor:
-        """Return the convolution that does not depend on z, of the shape of x (B,S,c,H,W)."""
-        return self.conv1(x.flatten(0, 1)).unflatten(0, x.shape[:2])
-
-    def finish(self, x: Tensor, first: Tensor, modulation: Modulation) -> Tensor:
-        """Return the block's output from its input and its first convolution."""
-        gain1, bias1, gain2, bias2 = modulation
-        h = _modulate(first, gain1, bias1)
-        h = self.conv2(h.flatten(0, 1)).unflatten(0, h.shape[:2])
-        h = x + _modulate(h, gain2, bias2)
-        out = halve(F.silu(self.conv_out(h.flatten(0, 1))))
-        return out.unflatten(0, h.shape[:2])
+from comet_cli.networks.pooled_gradient import PooledGradient
 
 
 class BoundPooledEnergy(BoundEnergy):
     """E(x, z_j) of J fixed latents as a function of x."""
 
     def __init__(
-        self, network: _PooledEnergy, modulations: list[Modulation], positional: Sequence[bool]
+        self, network: PooledEnergy, modulations: list[Modulation], positional: Sequence[bool]
     ) -> None:
         """Keep what depends on z; use the network's ``bind``."""
         self._network = network
@@ -114,6 +54,17 @@ class BoundPooledEnergy(BoundEnergy):
         """Return None: nothing is known about the Hessian of this network."""
         return None
 
+    def gradients(self, x: Tensor) -> Tensor:
+        """Return ∇_x E_j (B,J,3,R,R)."""
+        return self._gradient(x.new_ones(len(self._positional))).each(x)
+
+    def summed(self, scales: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return x -> Σ_j s_j ∇_x E_j (B,3,R,R)."""
+        return self._gradient(scales).summed
+
+    def _gradient(self, scales: Tensor) -> PooledGradient:
+        return PooledGradient(self._network, self._modulations, self._positional, scales)
+
     def recombine(
         self, rows: Tensor, columns: Tensor, gather: Callable[[Tensor], Tensor] = as_it_is
     ) -> BoundPooledEnergy:
@@ -123,12 +74,16 @@ class BoundPooledEnergy(BoundEnergy):
         return BoundPooledEnergy(self._network, mixed, flags)
 
 
-class _PooledEnergy(nn.Module, ABC):
+class PooledEnergy(nn.Module):
     """What both sizes share: blocks that see z, a mean over space and a linear map."""
 
     sees_positions = False
+    stem_halves = False
+    image_stem: nn.Conv2d
+    position_stem: nn.Conv2d
 
     def __init__(self, widths: Sequence[int], latent_dim: int) -> None:
+        """Build blocks between ``widths``, and the map to energies; a subclass adds the stem."""
         super().__init__()
         pairs = zip(widths[:-1], widths[1:], strict=True)
         self.blocks = nn.ModuleList(ConditionalBlock(c, d, latent_dim) for c, d in pairs)
@@ -138,9 +93,27 @@ class _PooledEnergy(nn.Module, ABC):
         """Return the blocks in order."""
         return [cast(ConditionalBlock, block) for block in self.blocks]
 
-    @abstractmethod
     def stem(self, x: Tensor, positional: bool) -> Tensor:
-        """Return the first features of x (B,3,R,R), which no latent has a say in."""
+        """Return the first features of x (B,3,R,R), which no latent has a say in.
+
+        A component whose positional embedding is switched off sees zeros in the features that
+        hold it, so its energy depends on colours alone.
+
+        Returns:
+            (B,F,⌈R/2⌉,⌈R/2⌉), or (B,F,R,R) if the stem does not halve.
+        """
+        h = F.silu(self.image_stem(x))
+        if self.stem_halves:
+            h = halve(h)
+        if not self.sees_positions:
+            return h
+        positions = self.position_features(x).expand(x.shape[0], -1, -1, -1)
+        return torch.cat([h, positions if positional else torch.zeros_like(positions)], 1)
+
+    def position_features(self, x: Tensor) -> Tensor:
+        """Return the features (1,F/2,…) of the positions of pictures of the size of x."""
+        h = F.silu(self.position_stem(_grid(x)))
+        return halve(h) if self.stem_halves else h
 
     def bind(self, z: Tensor, positional: Sequence[bool]) -> BoundPooledEnergy:
         """Fix latents.
@@ -156,11 +129,13 @@ class _PooledEnergy(nn.Module, ABC):
         return BoundPooledEnergy(self, modulations, positional)
 
 
-class PooledEnergy64(_PooledEnergy):
+class PooledEnergy64(PooledEnergy):
     """Energy network of the paper for about 64 pixels (any R works; Tetris uses it at 35).
 
     The stem pools once; three blocks F -> F -> F -> 2F follow.
     """
+
+    stem_halves = True
 
     def __init__(self, filter_dim: int, latent_dim: int, positional: bool) -> None:
         """Build the network.
@@ -176,23 +151,8 @@ class PooledEnergy64(_PooledEnergy):
         if positional:
             self.position_stem = conv3x3(2, filter_dim // 2)
 
-    def stem(self, x: Tensor, positional: bool) -> Tensor:
-        """Return (B,F,⌈R/2⌉,⌈R/2⌉) for x (B,3,R,R).
 
-        A component whose positional embedding is switched off sees zeros in the features that
-        hold it, so its energy depends on colours alone.
-        """
-        h = F.silu(self.image_stem(x))
-        if self.sees_positions:
-            if positional:
-                positions = F.silu(self.position_stem(_grid(x))).expand(x.shape[0], -1, -1, -1)
-            else:
-                positions = torch.zeros_like(h)
-            h = torch.cat([h, positions], 1)
-        return halve(h)
-
-
-class PooledEnergy128(_PooledEnergy):
+class PooledEnergy128(PooledEnergy):
     """Energy network of the paper for about 128 pixels: F/4 filters first, five blocks."""
 
     def __init__(self, filter_dim: int, latent_dim: int) -> None:
@@ -201,10 +161,6 @@ class PooledEnergy128(_PooledEnergy):
         widths = [quarter, half, filter_dim, filter_dim, filter_dim, 2 * filter_dim]
         super().__init__(widths, latent_dim)
         self.image_stem = conv3x3(3, quarter)
-
-    def stem(self, x: Tensor, positional: bool) -> Tensor:
-        """Return (B,F/4,R,R) for x (B,3,R,R); this network has no positional embedding."""
-        return F.silu(self.image_stem(x))
 
 
 def _grid(x: Tensor) -> Tensor:

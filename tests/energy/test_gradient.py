@@ -48,6 +48,7 @@ MIXTURES = {
     "two sizes": lambda: [*terms(model(), 1.0), *terms(model(8), 0.5, 1.0)],
     "light": lambda: terms(model(responds=True), 1.0, 1.0),
     "seeing": lambda: terms(model(spatial=True, sees_image=True), 1.0, 1.0),
+    "the paper's": lambda: terms(model(energy="pooled-64"), 1.0, -0.5, 2.0),
     "the paper's beside": lambda: [
         *terms(model(), 1.0, 1.0),
         *terms(model(energy="pooled-64"), 1.0),
@@ -65,8 +66,8 @@ def test_the_gradient_of_a_composition_is_autograd_s(mixture: str) -> None:
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_the_paper_s_energy_alone_has_none_without_autograd() -> None:
-    energy = compose(terms(model(energy="pooled-64"), 1.0))
+def test_an_energy_whose_network_sees_every_pixel_has_none_without_autograd() -> None:
+    energy = compose(terms(model(sees_image=True), 1.0))
     assert energy.gradient(torch.rand(2, 3, 16, 16)) is None
 
 

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from comet_cli.networks import pooled_gradient
 from comet_cli.networks.pooled_energy import PooledEnergy64, PooledEnergy128
 
 FLAGS = [True, False, True]
@@ -44,6 +45,33 @@ def test_gradient_of_the_sum_is_the_sum_of_gradients(network) -> None:
         (one,) = torch.autograd.grad(network.bind(z[:, [j]], [FLAGS[j]])(x).sum(), x)
         summed += one
     assert torch.allclose(of_sum, summed, atol=1e-6 * float(of_sum.abs().max()) + 1e-9)
+
+
+@pytest.mark.parametrize("chunk", [1, 10_000, 4 << 20])
+@pytest.mark.parametrize("side", [20, 13])
+def test_the_gradient_written_out_is_autograd_s(
+    network, chunk: int, side: int, monkeypatch
+) -> None:
+    """Whatever the number of maps computed at a time."""
+    monkeypatch.setattr(pooled_gradient, "CHUNK", chunk)
+    x = torch.rand(3, 3, side, side, requires_grad=True)
+    z, scales = torch.randn(3, 3, 2), torch.tensor([1.0, -0.5, 3.0])
+    bound = network.bind(z, FLAGS)
+    (wanted,) = torch.autograd.grad((bound(x) * scales).sum(), x)
+    close = {"rtol": 1e-4, "atol": 1e-5 * float(wanted.abs().max())}
+    torch.testing.assert_close(bound.summed(scales)(x), wanted, **close)
+    torch.testing.assert_close(
+        torch.einsum("bj...,j->b...", bound.gradients(x), scales), wanted, **close
+    )
+
+
+def test_the_gradient_written_out_repeats_one_picture_or_one_set_of_latents(network) -> None:
+    x, z, scales = torch.rand(2, 3, 20, 20), torch.randn(2, 3, 2), torch.ones(3)
+    for pictures, latents in ((x[:1], z), (x, z[:1])):
+        whole = network.bind(latents.expand(2, -1, -1), FLAGS).summed(scales)
+        wanted = whole(pictures.expand(2, -1, -1, -1))
+        found = network.bind(latents, FLAGS).summed(scales)(pictures)
+        torch.testing.assert_close(found, wanted)
 
 
 def test_one_picture_is_scored_under_many_latents(network) -> None:
