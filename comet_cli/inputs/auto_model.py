@@ -66,7 +66,7 @@ def choose_model(
             f"{library.local_root()}); give a model folder with -m"
         )
     if len(entries) == 1:
-        note(f"model '{entries[0].name}' (the only one installed) encodes {what}")
+        note(f"model '{entries[0].name}' (the only one there is to choose) encodes {what}")
         return load(str(entries[0].folder))
     left_out: dict[str, None] = {}
     found_errors: list[dict[str, float]] = []

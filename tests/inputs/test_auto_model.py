@@ -55,7 +55,7 @@ def test_models_that_are_not_offered_are_for_who_names_them(tmp_path, monkeypatc
     Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(path)
     seen = []
     chosen = choose_model(
-        path.read_bytes(),
+        [(path.read_bytes(), "picture")],
         "picture",
         load=lambda folder: comet_model.load(folder, device="cpu"),
         judge=lambda model, data, x: seen.append(model.card.name) or 1.0,
