@@ -25,7 +25,7 @@ DEPTHS = (8, 10, 12, 14)  # bits that cameras and scanners put into 16 or 32
 SCALED = ("PNG", "PPM", "JPEG2000")
 MAX_SAMPLE_VALUE = 281  # TIFF 6.0, p. 36
 BITS_PER_SAMPLE = 258
-WHITE, BITS = "comet white", "comet bits"  # keys of Image.info
+WHITE, BITS, UNKNOWN = "comet white", "comet bits", "comet unknown"  # keys of Image.info
 
 
 UNFIT = (ImageCms.PyCMSError, ImportError, OSError, ValueError, TypeError)
@@ -45,6 +45,8 @@ def to_channels(image: Image.Image, where: str) -> Image.Image:
     Raises:
         FileFormatError: values that are not finite, or in no range that is known.
     """
+    if told := image.info.get(UNKNOWN):
+        _tell(f"{where} {told}, which comet does not know; it is read as sRGB")
     if image.mode.startswith("I") or image.mode == "F":
         return Image.fromarray(_deep_values(image, where))
     _tell_dark(image, where)

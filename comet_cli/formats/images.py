@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from comet_cli.errors import FileFormatError
-from comet_cli.formats.channels import pillow_is_silent, remember_depth, to_channels
+from comet_cli.formats.channels import UNKNOWN, pillow_is_silent, remember_depth, to_channels
 from comet_cli.formats.files import read_input, show, write_output
 from comet_cli.formats.foreign import is_heif, prepare_heif, what_it_is
 from comet_cli.formats.picture_recipe import (
@@ -25,11 +25,11 @@ from comet_cli.formats.picture_recipe import (
     embed_recipe,
     pixels_hash,
 )
+from comet_cli.formats.png_colours import colours_of
 from comet_cli.formats.png_entries import (
     SIGNATURE,
     is_animated,
     only_pixels,
-    profile_in,
     read_text,
     stored_hash,
 )
@@ -118,7 +118,8 @@ def identify(data: bytes, where: str) -> Image.Image:
             formats = ["HEIF"]
         with pillow_is_silent():
             image = Image.open(io.BytesIO(only_pixels(data)), formats=formats)
-        if profile := profile_in(data):
+        profile, image.info[UNKNOWN] = colours_of(data)
+        if profile:
             image.info["icc_profile"] = profile
     except Image.DecompressionBombError:
         raise FileFormatError(too_large) from None
