@@ -44,13 +44,13 @@ def _power(power: float) -> Curve:
 
 
 # From a value in [0, 1] to light in [0, 1], by H.273's code points (its table 3).
-_BT709_CURVE = _toe(0.081, 4.5, 0.099, 1 / 0.45)
+_SRGB_CURVE = _toe(0.04045, 12.92, 0.055, 2.4)
 CURVES = {
-    **dict.fromkeys((1, 6, 14, 15), _BT709_CURVE),
+    # Those of television cameras: screens show them as sRGB, and so are a video's frames read.
+    **dict.fromkeys((1, 6, 14, 15, SRGB), _SRGB_CURVE),
     4: _power(2.2),
     5: _power(2.8),
     8: _power(1.0),
-    SRGB: _toe(0.04045, 12.92, 0.055, 2.4),
 }
 
 
@@ -96,7 +96,7 @@ def _from_code_points(said: bytes) -> tuple[bytes | None, str]:
     primaries, transfer, matrix, full = said if len(said) == 4 else (0, 0, 0, 0)
     if primaries not in PRIMARIES or transfer not in CURVES or matrix != 0 or full != 1:
         return None, f"says colours (cICP {primaries}, {transfer}, {matrix}, {full})"
-    if (primaries, transfer) == (1, SRGB):
+    if primaries == 1 and CURVES[transfer] is _SRGB_CURVE:
         return None, ""
     return _profile(PRIMARIES[primaries], CURVES[transfer]), ""
 

@@ -63,6 +63,7 @@ def test_what_a_png_says_of_its_colours_counts(said, colour, wanted, recwarn):
         {"gAMA": struct.pack(">I", 45_455), "cHRM": SRGB},
         {"sRGB": b"\0", "gAMA": LINEAR},
         {"cICP": bytes([1, 13, 0, 1]), "gAMA": LINEAR},
+        {"cICP": bytes([1, 1, 0, 1])},
         {"cHRM": ADOBE},
     ],
 )

@@ -13,6 +13,7 @@ from hostile_results import (
     rotated,
 )
 from PIL import Image
+from webdriver import headless_browser
 
 from comet_cli.formats.images import encode_png
 from comet_cli.verbs.gallery import write_gallery
@@ -49,3 +50,10 @@ def page(results):
     made = write_gallery(".", output="page.html")
     assert made.output == "page.html"
     return os.path.abspath("page.html")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser of the system, without a window; tests skip where there is none."""
+    with headless_browser() as started:
+        yield started

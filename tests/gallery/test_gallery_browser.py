@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from hostile_results import HOSTILE_NAME
-from webdriver import headless_browser, missing_programs
+from webdriver import missing_programs
 
 from comet_cli.verbs.gallery import write_gallery
 
@@ -13,12 +13,6 @@ pytestmark = pytest.mark.skipif(
 )
 TAB, ENTER, ESCAPE, CONTROL, SPACE = "\ue004", "\ue007", "\ue00c", "\ue009", " "
 FOCUSED = "document.activeElement"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with headless_browser() as started:
-        yield started
 
 
 @pytest.fixture

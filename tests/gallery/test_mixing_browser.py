@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hostile_results import ATTACK, pixels
 from PIL import Image
-from webdriver import headless_browser, missing_programs
+from webdriver import missing_programs
 
 from comet_cli.drawing.mixing_page import Mixing, draw_mixing
 from comet_cli.formats.overwriting import made_by_comet
@@ -18,12 +18,6 @@ pytestmark = pytest.mark.skipif(
 PICTURES = ["a", ATTACK, "c"]
 COMPONENTS = ["hair", ATTACK]
 RIGHT, TAB, ENTER, SPACE = "\ue014", "\ue004", "\ue007", " "
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with headless_browser() as started:
-        yield started
 
 
 @pytest.fixture
