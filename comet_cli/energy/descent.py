@@ -142,6 +142,7 @@ def descend(
                 break
         moved = update(n, x, gradient.detach())
         if not torch.isfinite(moved).all():
+            energy(x)  # names the term whose energy is not finite, if there is one
             raise DivergenceError(
                 f"the descent diverged at step {n} of {num_steps} "
                 f"(step size {step_size:g}); use a smaller step size"

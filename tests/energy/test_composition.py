@@ -302,6 +302,17 @@ def test_an_energy_that_is_not_finite_names_the_term() -> None:
     assert "--step-size" in str(caught.value)
 
 
+def test_the_term_is_named_where_its_gradient_needs_no_energy() -> None:
+    model = pooled(16)
+    good, bad = torch.randn(2), torch.full((2,), 1e38)
+    terms = [
+        Term(model, good, component=0, name="good.z:0"),
+        Term(model, bad, component=1, name="bad.z:1"),
+    ]
+    with pytest.raises(DivergenceError, match=r"energy of bad\.z:1 is not finite"):
+        render(terms, num_steps=2)
+
+
 def test_nothing_to_compose_and_unequal_batches_are_errors() -> None:
     toy = ToyModel(square)
     for terms in ([], [term(toy, 1.0, weight=0.0)]):
