@@ -176,3 +176,13 @@ def test_all_rows_of_table_1_see_the_same_pictures_as_often():
         seen = recipe.train.iterations * recipe.train.batch
         found[path.stem] = (recipe.data.train, recipe.data.measured, recipe.card.image_size, seen)
     assert len(found) == 10 and len(set(found.values())) == 1, found
+
+
+def test_all_rows_of_table_2_see_the_same_pictures_as_often():
+    found = set()
+    for path in sorted((ROOT / "recipes" / "table2").glob("*.toml")):
+        recipe = parse_any_recipe(path.read_text("utf-8"))
+        seen = recipe.train.iterations * recipe.train.batch
+        card = recipe.card
+        found.add((recipe.data.train, recipe.data.measured, card.image_size, card.components, seen))
+    assert len(found) == 1, found
