@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from comet_cli.evaluation.reconstruction import as_pictures, psnr, reconstruct
@@ -59,8 +60,22 @@ class TrainingLog:
         self._since_last()
 
 
-def held_out_psnr(model: CometModel, average: dict[str, Tensor], held_out: np.ndarray) -> float:
-    """Return the mean PSNR (dB) of recompositions with the averaged weights, without redraws."""
+def held_out_figures(
+    model: CometModel, average: dict[str, Tensor], held_out: np.ndarray
+) -> dict[str, Any]:
+    """Return what a line of the log says of held-out pictures (M,R,R,3), by the averaged weights.
+
+    Returns:
+        ``held_out_psnr``: mean PSNR (dB) of recompositions, without redraws; and, of an encoder
+        that colours, ``largest``: the component that has most of the pictures, which is 0 where
+        component 0 has the background.
+    """
     with averaged(model, average):
         x = at_size_of(model, as_pictures(held_out).to(model.device))
-        return float(psnr(reconstruct(model, x, redraws=False), x).mean())
+        quality = float(psnr(reconstruct(model, x, redraws=False), x).mean())
+        figures: dict[str, Any] = {"held_out_psnr": round(quality, 3)}
+        if model.card.colours:
+            with torch.no_grad():
+                won = model.find(x, redraws=False).won.mean(0)
+            figures["largest"] = int(won.argmax())
+    return figures

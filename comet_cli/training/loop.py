@@ -21,7 +21,7 @@ from comet_cli.training import distributed
 from comet_cli.training.averaging import averaged, update_average
 from comet_cli.training.batches import draw_batch, draw_matched
 from comet_cli.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
-from comet_cli.training.log import Report, TrainingLog, held_out_psnr
+from comet_cli.training.log import Report, TrainingLog, held_out_figures
 from comet_cli.training.matching import Matches
 from comet_cli.training.objective import TrainingStep, compile_networks
 from comet_cli.training.optimizers import learning_rate, make_optimizer
@@ -151,7 +151,7 @@ def train(
                 line = log.line(state.iteration, before + now - began)
                 if held_out is not None:
                     seen = stage(model, small, settings, state.iteration - 1)
-                    line["held_out_psnr"] = round(held_out_psnr(seen, state.ema, held_out), 3)
+                    line |= held_out_figures(seen, state.ema, held_out)
                 log.write(line)
             if first and held_out is not None and now - sampled >= settings.sample_minutes * 60:
                 seen = stage(model, small, settings, state.iteration - 1)

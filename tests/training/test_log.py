@@ -5,11 +5,13 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from checkpoints import assert_same_state, checkpoint, new_folder
 
+from comet_cli.cli.train import progress_line
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training.batches import draw_batch
-from comet_cli.training.log import held_out_psnr
+from comet_cli.training.log import held_out_figures
 from comet_cli.training.loop import train
 from comet_cli.training.objective import training_loss
 
@@ -23,17 +25,34 @@ def test_the_log_has_a_line_every_so_often_and_goes_on(tmp_path, images, quadrat
     assert [line["iteration"] for line in lines] == [2, 4, 6]
     assert set(lines[0]) == {
         "iteration", "seconds", "seconds_left", "loss",
-        "train_psnr", "images_per_second", "held_out_psnr",
+        "train_psnr", "images_per_second", "held_out_psnr", "largest",
     }  # fmt: skip
     assert lines[-1]["seconds_left"] == 0 and lines[0]["loss"] > 0
     content = checkpoint(tmp_path)
     model = CometModel(recipe.card)
-    expected = held_out_psnr(model, content["ema"], images[40:])
-    assert lines[-1]["held_out_psnr"] == pytest.approx(expected, abs=1e-3)
+    expected = held_out_figures(model, content["ema"], images[40:])
+    assert lines[-1]["held_out_psnr"] == expected["held_out_psnr"]
     longer = quadratic(train={"iterations": 8, "log_every": 2, "ema": 0.5})
     train(longer, images[:40], tmp_path)
     last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
     assert last["iteration"] == 8 and "held_out_psnr" not in last
+
+
+def test_a_model_that_colours_says_who_has_the_background(images, quadratic):
+    """The logits of the background are the first output of the encoder's last convolution."""
+    model = CometModel(quadratic().card)
+    bias = model.encoder.head.bias
+    with torch.no_grad():
+        model.encoder.log_scale.fill_(10.0)  # every pixel is like every seed
+    for logit, first in ((20.0, True), (-20.0, False)):
+        with torch.no_grad():
+            bias[0] = logit
+        largest = held_out_figures(model, model.state_dict(), images[:4])["largest"]
+        assert (largest == 0) == first
+    line = {"iteration": 1, "loss": 1.0, "train_psnr": 1.0, "images_per_second": 1.0}
+    line |= {"seconds_left": 1, "held_out_psnr": 9.0}
+    assert "background" not in progress_line(line | {"largest": 0})
+    assert "component 2 has most of the pictures" in progress_line(line | {"largest": 2})
 
 
 def test_train_psnr_is_of_the_mean_error_since_the_last_line(tmp_path, images, spatial):

@@ -15,7 +15,7 @@ from comet_cli.evaluation.reconstruction import as_pictures
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training import objective
 from comet_cli.training.checkpoint import NAME
-from comet_cli.training.log import held_out_psnr
+from comet_cli.training.log import held_out_figures
 from comet_cli.training.loop import train
 from comet_cli.training.optimizers import learning_rate
 
@@ -261,7 +261,8 @@ def test_a_tiny_quadratic_model_learns_a_trivial_data_set(tmp_path, images, spat
     before = train(recipe, images, new_folder(tmp_path, "before"), max_seconds=0).model
     held_out = images[40:]
     result = train(recipe, images[:40], tmp_path)
-    psnrs = [held_out_psnr(m, m.state_dict(), held_out) for m in (before, result.model)]
+    models = (before, result.model)
+    psnrs = [held_out_figures(m, m.state_dict(), held_out)["held_out_psnr"] for m in models]
     assert psnrs[1] > psnrs[0] + 4
     mean = as_pictures(images[:40]).mean(0)
     error = (as_pictures(held_out) - mean).square().mean((1, 2, 3))
