@@ -1,4 +1,4 @@
-"""The files of ``benchmarks/fuzz.py``: pictures, animations, videos and folders, whole and broken."""
+"""The files of ``benchmarks/fuzz.py``: pictures, animations, videos and folders."""
 
 from __future__ import annotations
 
