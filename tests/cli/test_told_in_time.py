@@ -129,7 +129,8 @@ def test_one_bad_name_fails_alone(pictures, command):
         "compose a.z -o there/x.png",
         "compose a.z -o x.png --trace there/x.gif",
         "decompose a.png -m quad -o there/x.png",
-        "recombine a.z b.z -o x.png --each there",
+        "recombine a.png b.png -o x.png --each there",
+        "gradients a.png -m quad -o x.png --each there",
         "gradients a.png -m quad -o x.png --masks there",
         "replay made.png -o there/x.png",
         "gallery . -o there/x.html",
@@ -145,6 +146,8 @@ def test_a_folder_that_cannot_be_written_is_found_before_any_work(pictures, monk
         os, "access", lambda path, mode: Path(path).name != "there" and access(path, mode)
     )
     monkeypatch.setattr("comet_cli.energy.render.descend", None)
+    monkeypatch.setattr(Session, "begin", None)
+    monkeypatch.setattr(gallery, "exhibit", None)
     done = pictures(*command.split())
     assert done.code == 2 and "the output folder 'there' cannot be written" in done.err, done.err
     assert not os.listdir("there")
