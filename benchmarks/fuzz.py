@@ -228,6 +228,7 @@ def call(number: int, made: Path, *, show: bool = False, patience: float = SECON
         args, streams = words(rng, names), rng.choice(STREAMS)
         others = {p: p.read_bytes() for p in folder.rglob("*") if is_others(p)}
         warm, interrupted = rng.random() < 0.3, rng.random() < 0.15
+        warm = warm and args[0] != "warm"  # which would stop the helper of all others
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         pid = os.fork()
         if not pid:

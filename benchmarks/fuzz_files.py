@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import io
+import json
 import os
 import random
+import shlex
 import shutil
 import struct
 import tempfile
@@ -160,11 +162,22 @@ def furnish(rng: random.Random, made: Path) -> list[str]:
     if rng.random() < 0.2:
         os.mkfifo("pipe.png") if rng.random() < 0.1 else os.mkdir("dir.png")
         names.append("dir.png")
-    lines = "\n".join(f"{rng.choice(names)} -o {rng.choice(names)} --steps 1" for _ in range(3))
+    lines = "\n".join(line(rng, names, n) for n in range(3))
     encoding = rng.choice(("utf-8", "utf-16", "utf-8-sig"))
     Path("list.txt").write_bytes(lines.encode(encoding, "replace"))
     Path("recipe.toml").write_text(RECIPE[: rng.randrange(len(RECIPE) + 1)])
     return names
+
+
+def line(rng: random.Random, names: list[str], number: int) -> str:
+    """Return a line of a batch."""
+    name = rng.choice(names)
+    output = f"{number}.png" if rng.random() < 0.8 else rng.choice(names)
+    if rng.random() < 0.2:
+        return json.dumps({"selections": [name], "output": output, "steps": 1})
+    quoted = shlex.quote(name) if rng.random() < 0.9 else name
+    more = rng.choice(("", "", "", "--one-model", "--seeds 0-1", "--trace t.gif", "--size 9"))
+    return f"{quoted} -o {shlex.quote(output)} --steps 1 {more}"
 
 
 def temporary_folder() -> Path:
