@@ -8,13 +8,18 @@ def main() -> int:
     try:
         from comet_cli.cli.app import main as run
 
-        return run()
+        code = run()
     except KeyboardInterrupt:
         try:
             os.write(2, b"comet: interrupted\n")
         except OSError:
             pass
-        return 130
+        code = 130
+    if code == 130:
+        # Ctrl-C inside an `exec`, of which an import makes many, would end `python -m` by the
+        # signal after all, though it was caught: CPython remembers it until the next one.
+        exec("")
+    return code
 
 
 if __name__ == "__main__":

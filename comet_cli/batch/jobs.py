@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +49,7 @@ class Job:
         device: see :class:`comet_cli.inputs.session.Session`.
         precision: see :class:`comet_cli.inputs.session.Session`.
         fresh: see :class:`comet_cli.inputs.session.Session`.
+        one_model: choose one model for all pictures of this line.
     """
 
     line: int
@@ -57,6 +58,7 @@ class Job:
     device: str = "auto"
     precision: str = "auto"
     fresh: bool = False
+    one_model: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,22 +160,33 @@ class CachingSession(Session):
 class Sessions:
     """The sessions of a list: one for all lines, unless lines ask for models or devices."""
 
-    def __init__(self, note: Note | None = None) -> None:
-        """Open nothing yet."""
+    def __init__(self, note: Note | None = None, series: Sequence[str] = ()) -> None:
+        """Open nothing yet.
+
+        Args:
+            note: told what was chosen.
+            series: files for whose pictures ``auto`` chooses one model, whatever their lines say.
+        """
         self._note = note
-        self._sessions: OrderedDict[tuple[str, str, str, bool], Session] = OrderedDict()
+        self._series = series
+        self._sessions: OrderedDict[tuple[Any, ...], Session] = OrderedDict()
 
     def of(self, job: Job) -> Session:
         """Return the session of a line; only the last few are held."""
-        key = (job.model, job.device, job.precision, job.fresh)
+        # What one line chooses for its pictures is not chosen for those of others.
+        alone = job.line if job.one_model and not self._series else None
+        key = (job.model, job.device, job.precision, job.fresh, alone)
         if key not in self._sessions:
-            self._sessions[key] = CachingSession(
+            session = CachingSession(
                 model=job.model,
                 device=job.device,
                 precision=job.precision,
                 fresh=job.fresh,
+                one_model=job.one_model or bool(self._series),
                 note=self._note,
             )
+            session.choose_for_all(self._series)
+            self._sessions[key] = session
         self._sessions.move_to_end(key)
         while len(self._sessions) > MAX_SESSIONS:
             self._sessions.popitem(last=False)

@@ -21,7 +21,7 @@ from comet_cli.cli.console import (
     print_error,
     print_result,
 )
-from comet_cli.cli.verb import SESSION, Call, verb
+from comet_cli.cli.verb import SERIES, Call, verb
 from comet_cli.errors import CometError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class InterruptedBatch(CometError):
     exit_code = INTERRUPTED
 
 
-@verb(*SESSION, "force", "quiet")
+@verb(*SERIES, "force", "quiet")
 def batch(
     call: Call,
     source: Annotated[
@@ -79,9 +79,10 @@ def batch(
     try:
         with spool(source) as lines:
             parser, drafts = _parser(call, part), Drafts()
-            total = _check(lines, ledger, part, parser, drafts)
+            series: dict[str, None] | None = {} if call.one_model else None
+            total = _check(lines, ledger, part, parser, drafts, series)
             jobs = _jobs(lines, part, parser, drafts)
-            for result in _results(jobs, call, batch_size, resume):
+            for result in _results(jobs, call, batch_size, resume, tuple(series or ())):
                 counts[result.status] += 1
                 _tell(result, call.quiet)
         remove_leftovers(ledger.folders(), began)
@@ -111,13 +112,23 @@ def _parser(call: Call, part: Shard) -> LineParser:
         device=device,
         precision=call.precision,
         fresh=call.fresh,
+        one_model=call.one_model,
     )
 
 
-def _check(lines: BinaryIO, ledger: Ledger, part: Shard, parser: LineParser, drafts: Drafts) -> int:
+def _check(
+    lines: BinaryIO,
+    ledger: Ledger,
+    part: Shard,
+    parser: LineParser,
+    drafts: Drafts,
+    series: dict[str, None] | None,
+) -> int:
     """Refuse a list whose lines would write the same file; return how many lines are ours.
 
-    What our lines say is kept in ``drafts``.
+    What our lines say is kept in ``drafts``. With ``--one-model``, the files of all lines that
+    leave the model to ``auto`` are put
+    into ``series``: every part of a list chooses the same one.
     """
     total = 0
     for line in read_lines(lines):
@@ -130,6 +141,8 @@ def _check(lines: BinaryIO, ledger: Ledger, part: Shard, parser: LineParser, dra
             drafts.add(draft)
         if draft is not None:
             ledger.enter(line.number, draft.request.writes, draft.request.reads)
+            if series is not None and draft.session["model"] == "auto":
+                series.update(dict.fromkeys(draft.request.selected))
     return total
 
 
@@ -142,7 +155,11 @@ def _jobs(
 
 
 def _results(
-    jobs: Iterator[Job | BadLine], call: Call, batch_size: int | None, resume: bool
+    jobs: Iterator[Job | BadLine],
+    call: Call,
+    batch_size: int | None,
+    resume: bool,
+    series: tuple[str, ...],
 ) -> Iterator[Result]:
     from comet_cli.batch.jobs import Sessions
     from comet_cli.batch.memory import BatchSize
@@ -151,7 +168,7 @@ def _results(
 
     return run_jobs(
         jobs,
-        sessions=Sessions(call.report.note),
+        sessions=Sessions(call.report.note, series),
         renderer=Renderer(BatchSize(batch_size), note=call.report.note),
         resume=resume,
     )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from comet_cli.batch.jobs import BadLine, Job
 
 _BACKSLASH = "\ufdd0"  # stands for one that is kept; Unicode has no such character
-SESSION = ("model", "device", "precision", "fresh")
+SESSION = ("model", "device", "precision", "fresh", "one_model")
 REQUEST = {field.name for field in dataclasses.fields(ComposeRequest)}
 
 
@@ -85,7 +85,7 @@ class LineParser:
 
         Args:
             force: replace files that comet did not make.
-            session: model, device, precision and fresh.
+            session: model, device, precision, fresh and one_model.
         """
         app = typer.Typer(add_completion=False)
         app.command("compose")(compose)

@@ -8,7 +8,7 @@ from pathlib import Path
 from comet_cli.cli.console import check_stdout
 from comet_cli.errors import UsageError
 from comet_cli.formats.files import check_distinct, check_inputs, show
-from comet_cli.formats.overwriting import check_outputs
+from comet_cli.formats.overwriting import check_folder, check_outputs
 
 
 def check_page(path: str | None) -> None:
@@ -28,6 +28,7 @@ def check_picture_outputs(
     as_json: bool,
     reads: Sequence[str] = (),
     also_writes: Sequence[str | None] = (),
+    folders: Sequence[str | None] = (),
     together: bool = True,
     animated: bool = False,
 ) -> None:
@@ -39,6 +40,7 @@ def check_picture_outputs(
         as_json: a JSON document goes to stdout.
         reads: the inputs.
         also_writes: further outputs, or None.
+        folders: that take further pictures, or None.
         together: see :func:`comet_cli.formats.files.check_inputs`.
         animated: the outputs are animations, whose names are checked already.
 
@@ -58,4 +60,7 @@ def check_picture_outputs(
             )
     every = [*outputs, *(name for name in also_writes if name is not None)]
     check_outputs(every, force=force, inputs=reads)
+    for folder in folders:
+        if folder is not None:
+            check_folder(folder)
     check_distinct([(name, Path(name)) for name in every])

@@ -12,6 +12,7 @@ from comet_cli.cli.console import check_stdout
 from comet_cli.cli.verb import REPORT, SERIES, Call, verb
 from comet_cli.errors import CometError, UsageError
 from comet_cli.formats.files import STANDARD
+from comet_cli.verbs.encode_plan import plan_encoding
 
 
 @verb(*SERIES, "force", *REPORT)
@@ -45,6 +46,7 @@ def encode(
             )
         output = STANDARD
     check_stdout(output, call.as_json)
+    plan = plan_encoding(images, output=output, align=align, force=call.force)
     from comet_cli.verbs.encode import Encoded, encode_files
 
     report = call.report
@@ -67,6 +69,7 @@ def encode(
             force=call.force,
             progress=progress,
             told=tell,
+            plan=plan,
         )
     kept = sum(result.reused for result in results)
     if kept:

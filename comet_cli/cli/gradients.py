@@ -60,7 +60,7 @@ def gradients(
     Example: comet gradients scene.png -o maps.png --overlay --masks masks/
     """
     selections = parse_selections(images, literal=call.literal)
-    call.check_picture((s.path for s in selections), also_writes=[npz])
+    call.check_picture((s.path for s in selections), also_writes=[npz], folders=[each, masks])
     from comet_cli.verbs.gradients import write_gradients
 
     with call.report.progress("gradients") as progress:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from comet_cli.cli.completion import complete_selections
-from comet_cli.cli.verb import REPORT, SESSION, Call, verb
+from comet_cli.cli.verb import REPORT, SERIES, Call, verb
 from comet_cli.formats.files import show
 from comet_cli.inputs.selection import parse_selections
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from comet_cli.verbs.nearest import Encode
 
 
-@verb(*SESSION, "literal", *REPORT)
+@verb(*SERIES, "literal", *REPORT)
 def nearest(
     call: Call,
     selections: Annotated[
@@ -47,7 +48,7 @@ def nearest(
         query,
         candidates,
         top=top,
-        encode=_encoder(call),
+        encode=_encoder(call, [selection.path for selection in (query, *candidates)]),
         told=lambda path, error: report.failed(error, path=path),
     )
     if found.other_models:
@@ -64,13 +65,18 @@ def nearest(
     report.show({}, "\n".join(lines))
 
 
-def _encoder(call: Call) -> Encode:
-    """Return what encodes pictures; a session, which needs torch, is opened at the first."""
+def _encoder(call: Call, paths: Sequence[str]) -> Encode:
+    """Return what encodes pictures; a session, which needs torch, is opened at the first.
+
+    The component asked for decides on the model; of a picture, ``--one-model`` does.
+    """
     session = functools.cache(call.session)
 
     def encode(data: bytes, path: str, home: ComponentSet | None) -> ComponentSet:
         model = None
-        if home is not None:
+        if home is None:
+            session().choose_for_all(paths)
+        else:
             model = session().model_of(home.model, home.model_sha256, "the component asked for")
         return session().encode(data, path, model=model).components
 

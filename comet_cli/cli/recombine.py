@@ -74,6 +74,7 @@ def recombine(
         as_json=call.as_json,
         reads=[s.path for s in selections],
         also_writes=[html],
+        folders=[each],
     )
     from comet_cli.verbs.recombine import cell_paths, write_recombination
 

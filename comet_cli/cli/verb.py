@@ -79,7 +79,10 @@ class Call:
         )
 
     def check_picture(
-        self, reads: Iterable[str] = (), also_writes: Sequence[str | None] = ()
+        self,
+        reads: Iterable[str] = (),
+        also_writes: Sequence[str | None] = (),
+        folders: Sequence[str | None] = (),
     ) -> None:
         """Check the inputs and the picture ``-o``; see :mod:`comet_cli.cli.checks`."""
         check_picture_outputs(
@@ -88,6 +91,7 @@ class Call:
             as_json=self.as_json,
             reads=list(reads),
             also_writes=also_writes,
+            folders=folders,
         )
 
 

@@ -22,6 +22,7 @@ from importlib import import_module
 from typing import Any
 
 from comet_cli.cli import warm_link
+from comet_cli.cli.console import INTERRUPTED, print_error
 from comet_cli.errors import CometError
 
 Main = Callable[[list[str]], int]
@@ -147,6 +148,8 @@ class _Helper:
 
 def _work(main: Main, link: socket.socket, message: dict[str, Any], files: list[int]) -> int:
     """Carry out a command in this process, which was forked for it."""
+    # One that comes before the work has begun waits for it, and is then what ends it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for usual in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(usual, signal.SIG_DFL)
@@ -170,7 +173,13 @@ def _work(main: Main, link: socket.socket, message: dict[str, Any], files: list[
         how = {"encoding": before.encoding, "errors": before.errors}
         setattr(sys, name, open(number, mode, buffering, closefd=False, **how))
     threading.Thread(target=_end_with, args=(link,), daemon=True).start()
-    code = main(args)
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        code = main(args)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    except KeyboardInterrupt:
+        print_error("interrupted")
+        code = INTERRUPTED
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()

@@ -110,6 +110,11 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
+def pixels_to_srgb(pixels: np.ndarray, profile: bytes) -> np.ndarray:
+    """Return (H,W,3) uint8 in the colours of an RGB profile as (H,W,3) uint8 in sRGB."""
+    return np.asarray(_convert(Image.fromarray(pixels), profile))
+
+
 def _convert(image: Image.Image, profile: bytes) -> Image.Image:
     srgb = ImageCms.createProfile("sRGB")
     made = ImageCms.profileToProfile(image, _opened(profile), srgb, outputMode="RGB")

@@ -14,6 +14,7 @@ from comet_cli.errors import CometError, FileFormatError, UsageError
 
 STANDARD = "-"
 MAX_INPUT_BYTES = 1 << 30
+ACCESS_LIST = "system.posix_acl_access"
 
 
 def show(path: str | Path) -> str:
@@ -170,16 +171,40 @@ def _write_and_rename(target: Path, data: bytes | memoryview) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        _keep_mode(temporary, target)
+        _keep_permissions(temporary, target)
         os.replace(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def _keep_mode(new: Path, old: Path) -> None:
+def _keep_permissions(new: Path, old: Path) -> None:
     """Give a file the permissions of the one that it replaces, where the file system has any."""
-    with contextlib.suppress(OSError):
+    try:
         mode = os.stat(old).st_mode & 0o777
+    except OSError:
+        return  # it replaces none
+    with contextlib.suppress(OSError):
+        _keep_access_list(new, old)
+    with contextlib.suppress(OSError):
         if os.stat(new).st_mode & 0o777 != mode:
             os.chmod(new, mode)
+
+
+def _keep_access_list(new: Path, old: Path) -> None:
+    """Give a file the access list of another, or none where that has none."""
+    before, now = _access_list(old), _access_list(new)
+    if before is not None and before != now:
+        os.setxattr(new, ACCESS_LIST, before)
+    elif before is None and now is not None:
+        os.removexattr(new, ACCESS_LIST)
+
+
+def _access_list(path: Path) -> bytes | None:
+    """Return a file's access list (POSIX 1003.1e) as Linux stores it; None where it has none."""
+    if sys.platform != "linux":
+        return None
+    try:
+        return os.getxattr(path, ACCESS_LIST)
+    except OSError:
+        return None

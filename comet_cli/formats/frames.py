@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from comet_cli.errors import CometWarning, FileFormatError, MissingExtraError
-from comet_cli.formats.channels import pillow_is_silent, to_channels
+from comet_cli.formats.channels import pillow_is_silent, pixels_to_srgb, to_channels
+from comet_cli.formats.colour_spaces import BT709_MATRIX, HDR, UNSAID, WIDE, code_points_profile
 from comet_cli.formats.files import STANDARD, read_input, show
 from comet_cli.formats.foreign import is_video
 from comet_cli.formats.images import MAX_PIXELS, identify
@@ -29,9 +30,6 @@ MAX_FRAMES = 99_999
 HEAD_BYTES = 1 << 16
 AT_ONCE = 0.01  # seconds; a GIF that asks for less is shown by browsers at SLOW
 SLOW = 0.1
-BT709, UNSAID = 1, 2  # H.273, table 4: matrix coefficients
-WIDE = {9: "BT.2020", 12: "Display P3"}  # H.273, table 2
-HDR = {16: "PQ", 18: "HLG"}  # H.273, table 3
 
 
 @dataclass(frozen=True)
@@ -221,13 +219,28 @@ def _matrix_is_unsaid(frame: Any) -> bool:
 
 def _matrix(frame: Any) -> int | None:
     """Return how luma and chroma become RGB, where the file does not say it: as players do."""
-    return BT709 if _matrix_is_unsaid(frame) and frame.height >= 720 else None
+    return BT709_MATRIX if _matrix_is_unsaid(frame) and frame.height >= 720 else None
+
+
+def _code_points(frame: Any) -> tuple[int, int]:
+    """Return the primaries and the transfer curve of a frame; those of sRGB where it has none."""
+    said = (getattr(frame, name, UNSAID) for name in ("color_primaries", "color_trc"))
+    primaries, curve = (int(code) for code in said)
+    return (1 if primaries in (0, UNSAID) else primaries), (1 if curve in (0, UNSAID) else curve)
+
+
+def _profile(frame: Any) -> bytes | None:
+    """Return the profile that a frame is converted from; None for sRGB, and what is not known."""
+    try:
+        return code_points_profile(*_code_points(frame))
+    except KeyError:
+        return None
 
 
 def _tell_colours(frame: Any, where: str) -> None:
-    curve = HDR.get(int(getattr(frame, "color_trc", 0)))
-    primaries = WIDE.get(int(getattr(frame, "color_primaries", 0)))
-    if curve or primaries:
+    codes = _code_points(frame)
+    primaries, curve = WIDE.get(codes[0]), HDR.get(codes[1])
+    if (curve or primaries) and _profile(frame) is None:
         what = f"{primaries or 'other'} colours{f' with the HDR curve {curve}' if curve else ''}"
         _tell(
             f"{where} has {what}, which are read as if they were sRGB; convert the video to BT.709 "
@@ -242,8 +255,10 @@ def _tell_colours(frame: Any, where: str) -> None:
 
 
 def _video_pixels(frame: Any) -> np.ndarray:
-    """Return (H,W,3) uint8, turned as the file says."""
+    """Return (H,W,3) uint8 in sRGB, turned as the file says."""
     pixels = frame.to_ndarray(format="rgb24", src_colorspace=_matrix(frame))
+    if (profile := _profile(frame)) is not None:
+        pixels = pixels_to_srgb(pixels, profile)
     quarters = round(float(getattr(frame, "rotation", 0) or 0) / 90)  # anticlockwise
     return np.rot90(pixels, quarters) if quarters % 4 else pixels
 

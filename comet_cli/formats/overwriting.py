@@ -93,7 +93,7 @@ def _identity(found: os.stat_result | None) -> tuple[int, int] | None:
 
 def _check(path: Path, force: bool, read: Collection[object], folders: set[Path]) -> None:
     if path.parent not in folders:
-        _check_folder(path.parent)
+        check_folder(path.parent)
         folders.add(path.parent)
     found = _stat(path)
     if found is None:
@@ -114,7 +114,12 @@ def _check(path: Path, force: bool, read: Collection[object], folders: set[Path]
         )
 
 
-def _check_folder(folder: Path) -> None:
+def check_folder(folder: str | Path) -> None:
+    """Check that a folder takes files, before any work.
+
+    Raises:
+        UsageError: it does not exist, or cannot be written.
+    """
     if not os.path.isdir(folder):
         raise UsageError(
             f"the output folder '{show(folder)}' does not exist; make it: mkdir -p '{show(folder)}'"

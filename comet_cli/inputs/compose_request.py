@@ -94,11 +94,16 @@ class ComposeRequest:
         """The image file that the descent starts from, or None."""
         return None if self.init is None or self.init in STARTS else self.init
 
+    @property
+    def selected(self) -> tuple[str, ...]:
+        """The files, and folders, that components are selected of, each once."""
+        paths = [selection.path for a in self.arguments for selection in a.selections]
+        return tuple(dict.fromkeys(paths))
+
     @cached_property
     def folders(self) -> tuple[str, ...]:
         """The folders among the selections: each file in them makes a frame of an animation."""
-        paths = [selection.path for a in self.arguments for selection in a.selections]
-        return tuple(path for path in dict.fromkeys(paths) if os.path.isdir(path))
+        return tuple(path for path in self.selected if os.path.isdir(path))
 
     @cached_property
     def every_frame(self) -> list[tuple[str, ...]]:
@@ -125,7 +130,7 @@ class ComposeRequest:
     @property
     def reads(self) -> tuple[str, ...]:
         """Every file that is read, each once."""
-        found = [selection.path for a in self.arguments for selection in a.selections]
+        found = [*self.selected]
         found += [a.mask for a in self.arguments if a.mask is not None]
         found += [] if self.start is None else [self.start]
         if self.folders:

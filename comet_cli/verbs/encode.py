@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,20 +14,16 @@ from comet_cli.errors import CometError, FileFormatError, Interrupted, UsageErro
 from comet_cli.formats.components import ComponentSet, components_bytes, is_components
 from comet_cli.formats.files import (
     STANDARD,
-    check_distinct,
-    check_inputs,
     make_folder,
     mark_kept,
     read_input,
     show,
     write_output,
 )
-from comet_cli.formats.frames import has_frames, look_through, read_frames
-from comet_cli.formats.overwriting import check_output, check_outputs
+from comet_cli.formats.frames import look_through, read_frames
 from comet_cli.inputs.face_alignment import align_faces, load_finder
 from comet_cli.inputs.session import Opened, Progress, Session
-
-ALIGNMENTS = ("face",)
+from comet_cli.verbs.encode_plan import EncodePlan, frame_path, holds_others, plan_encoding
 
 
 @dataclass(frozen=True)
@@ -51,68 +45,6 @@ class Encoded:
     error: CometError | None = None
 
 
-def encoded_path(source: str, output: str | None, *, alone: bool) -> Path:
-    """Return where the components of a picture go.
-
-    Args:
-        source: the picture; ``-`` is standard input.
-        output: what ``-o`` said: a file, a folder, ``-``, or None for beside the picture, and for
-            standard output where the picture comes from standard input.
-        alone: it is the only picture.
-
-    Raises:
-        UsageError: several pictures and one output file, or standard input among files without an
-            output.
-    """
-    name = Path(source).stem + ".z"
-    if output is None:
-        if source == STANDARD and not alone:
-            raise UsageError(
-                "standard input ('-') among other pictures needs an output: an existing folder, "
-                "-o DIR/"
-            )
-        return Path(STANDARD) if source == STANDARD else Path(source).with_name(name)
-    if os.path.isdir(output):
-        return Path(output) / ("stdin.z" if source == STANDARD else name)
-    if output.endswith(("/", os.sep)):
-        raise UsageError(
-            f"the output folder '{show(output)}' does not exist; make it: mkdir -p '{show(output)}'"
-        )
-    if not alone:
-        raise UsageError(
-            f"several pictures cannot be written to one file '{show(output)}'; "
-            "give an existing folder: -o DIR/"
-        )
-    return Path(output)
-
-
-def frames_folder(source: str, output: str | None) -> Path:
-    """Return the folder that the frames of a video or an animated picture go to.
-
-    Args:
-        source: the file.
-        output: what ``-o`` said: an existing folder, in which one is made; None for beside it.
-
-    Raises:
-        UsageError: an output that is no existing folder.
-    """
-    name = Path(source).stem
-    if output is None:
-        folder = Path(source).with_name(name)
-        return folder if folder != Path(source) else folder.with_name(f"{name}-frames")
-    if not os.path.isdir(output):
-        raise UsageError(
-            f"'{show(source)}' has several frames, each of which becomes a .z; give an existing "
-            "folder, in which a folder is made for them: -o DIR/"
-        )
-    return Path(output) / name
-
-
-def frame_path(folder: Path, source: str, number: int) -> Path:
-    """Return where the components of a frame go, counted from 1: the shell's order is theirs."""
-    return folder / f"{Path(source).stem}-{number:05}.z"
-
-
 def encode_files(
     sources: Sequence[str],
     session: Session,
@@ -122,6 +54,7 @@ def encode_files(
     force: bool = False,
     progress: Progress | None = None,
     told: Callable[[Encoded], None] | None = None,
+    plan: EncodePlan | None = None,
 ) -> list[Encoded]:
     """Encode pictures and write a ``.z`` file each.
 
@@ -137,12 +70,13 @@ def encode_files(
     Args:
         sources: the pictures.
         session: opens models.
-        output: see :func:`encoded_path` and :func:`frames_folder`.
+        output: see :func:`.encode_plan.encoded_path` and :func:`.encode_plan.frames_folder`.
         align: ``face`` to crop and rotate each photo to its largest face; None to encode the
             pictures as they are.
         force: replace files that comet did not make.
         progress: told how many pictures are done.
         told: called with what became of each picture, as soon as that is known.
+        plan: what :func:`.encode_plan.plan_encoding` returned for the same arguments.
 
     Raises:
         UsageError: an input that does not exist, outputs that collide or may not be written, an
@@ -151,25 +85,9 @@ def encode_files(
         CometError: the only picture cannot be encoded.
         Interrupted: from the keyboard; what is encoded stays.
     """
-    if align is not None and align not in ALIGNMENTS:
-        raise UsageError(f"unknown alignment '{show(align)}'; use {', '.join(ALIGNMENTS)}")
-    alone = len(sources) == 1
-    check_inputs(sources, together=alone)
-    moving = {source for source in sources if has_frames(source)}
-    plan = [
-        (
-            source,
-            frames_folder(source, output)
-            if source in moving
-            else encoded_path(source, output, alone=alone),
-        )
-        for source in sources
-    ]
-    check_distinct(plan)
-    check_outputs([t for s, t in plan if s not in moving], force=force, inputs=sources)
-    for source, folder in plan:
-        if source in moving:
-            _check_frames_folder(source, folder, force=force)
+    if plan is None:
+        plan = plan_encoding(sources, output=output, align=align, force=force)
+    alone, moving = len(sources) == 1, plan.moving
     session.requested()
     prepare = _face_alignment(session) if align == "face" else None
     session.choose_for_all(sources, progress)
@@ -189,7 +107,7 @@ def encode_files(
             progress(len(results), max(len(results), sum(counts.values())))
 
     def pieces() -> Iterator[_Begun]:
-        for source, target in plan:
+        for source, target in plan.outputs:
             if source in moving:
                 yield from _begin_frames(source, target, session, prepare, counts)
             else:
@@ -220,37 +138,6 @@ def encode_files(
 _Ready = Callable[[], Opened] | CometError
 _Begun = tuple[str, Path, _Ready]
 _Prepare = Callable[[bytes, str], bytes]
-
-
-def _check_frames_folder(source: str, folder: Path, *, force: bool) -> None:
-    """Check, before any work, that a folder takes the frames of a file and will hold no others.
-
-    Raises:
-        UsageError: a file is there, or ``.z`` files of something else.
-    """
-    if not os.path.lexists(folder):
-        check_output(folder)  # the folder that it is made in
-        return
-    if not os.path.isdir(folder):
-        raise UsageError(
-            f"the frames of '{show(source)}' go to a folder '{show(folder)}', and a file is called "
-            "so; give another folder: -o DIR/"
-        )
-    ours = re.compile(re.escape(Path(source).stem) + r"-\d{5}\.z")
-    there = sorted(path for path in folder.iterdir() if path.suffix == ".z")
-    others = [path.name for path in there if not ours.fullmatch(path.name)]
-    if others:
-        raise UsageError(_holds_others(source, folder, others))
-    check_outputs([frame_path(folder, source, 1), *there], force=force, inputs=[source])
-
-
-def _holds_others(source: str, folder: Path, names: Sequence[str]) -> str:
-    more = f" and {len(names) - 1} more .z" if len(names) > 1 else ""
-    return (
-        f"'{show(folder)}' holds '{show(names[0])}'{more}, which "
-        f"{'are no frames' if more else 'is no frame'} of '{show(source)}'; move them away, or "
-        "give another folder: -o DIR/"
-    )
 
 
 def _begin(source: str, target: Path, session: Session, prepare: _Prepare | None) -> _Ready:
@@ -290,7 +177,7 @@ def _begin_frames(
         kept = {frame_path(folder, source, n) for n in range(1, found.count + 1)}
         there = sorted(folder.glob("*.z")) if folder.is_dir() else []
         if others := [path.name for path in there if path not in kept]:
-            raise UsageError(_holds_others(source, folder, others))
+            raise UsageError(holds_others(source, folder, others))
         model = session.requested()
         if model is None:
             pictures = [

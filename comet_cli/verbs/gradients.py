@@ -25,7 +25,7 @@ from comet_cli.energy.render import MAX_SEED
 from comet_cli.errors import FileFormatError, UsageError
 from comet_cli.formats.files import check_distinct, show, write_output
 from comet_cli.formats.images import decode_png, encode_png, from_bytes, write_png
-from comet_cli.formats.overwriting import check_outputs
+from comet_cli.formats.overwriting import check_folder, check_outputs
 from comet_cli.formats.picture_recipe import PictureRecipe, RecipeRow, Setting
 from comet_cli.inputs.opening import RecipeDraft, open_selections
 from comet_cli.inputs.selection import Selection
@@ -278,10 +278,8 @@ def _check_extras(npz: str | None, folders: Sequence[str | None]) -> None:
     if npz is not None and Path(npz).suffix != ".npz":
         raise UsageError(f"the numbers' file '{show(npz)}' must end in .npz")
     for folder in folders:
-        if folder is not None and not Path(folder).is_dir():
-            raise UsageError(
-                f"the folder '{show(folder)}' does not exist; make it: mkdir -p '{show(folder)}'"
-            )
+        if folder is not None:
+            check_folder(folder)
 
 
 def _check_threshold(threshold: float | None, masks: str | None) -> None:

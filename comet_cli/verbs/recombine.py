@@ -15,7 +15,7 @@ from comet_cli.drawing.sheets import Sheet, draw_sheet
 from comet_cli.errors import UsageError
 from comet_cli.formats.files import check_distinct, show, write_output
 from comet_cli.formats.images import decode_png, write_png
-from comet_cli.formats.overwriting import check_outputs
+from comet_cli.formats.overwriting import check_folder, check_outputs
 from comet_cli.formats.picture_recipe import PictureRecipe, RecipeRow, Setting
 from comet_cli.inputs.opening import RecipeDraft, open_selections
 from comet_cli.inputs.selection import Selection, parse_listing
@@ -193,10 +193,7 @@ def cell_paths(recipe: PictureRecipe, folder: str) -> list[tuple[Cell, Path]]:
     Raises:
         UsageError: no such folder, or two pictures that would get one name.
     """
-    if not Path(folder).is_dir():
-        raise UsageError(
-            f"the folder '{show(folder)}' does not exist; make it: mkdir -p '{show(folder)}'"
-        )
+    check_folder(folder)
     cells = {cell.key: cell for row in lay_out_cells(recipe).cells for cell in row}
     paths: dict[Path, Cell] = {}
     for cell in cells.values():

@@ -13,6 +13,7 @@ import torch
 from comet_cli.errors import CometError, DivergenceError, SelectionError, UsageError
 from comet_cli.formats.components import is_components
 from comet_cli.formats.files import STANDARD, check_inputs, read_input, show
+from comet_cli.formats.frames import tell_first
 from comet_cli.formats.images import load_image
 from comet_cli.inputs.opening import open_selections
 from comet_cli.inputs.selection import Selection, parse_selection
@@ -171,6 +172,7 @@ def _bind(opened: Opened, picked: list[tuple[int, float]]) -> _Group:
 
 def _score(image: str, groups: Sequence[_Group]) -> PictureScore:
     data = read_input(image)
+    tell_first(data, f"'{show(image)}'")
     seen: dict[int, np.ndarray] = {}
     scores: list[Score] = []
     total = 0.0

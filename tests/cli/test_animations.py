@@ -214,6 +214,11 @@ def test_an_animated_png_is_made_again_from_its_recipe(encoded):
     assert "holds no recipe" in encoded("replay", "bare.apng").sentence
 
 
+def test_score_tells_that_it_takes_the_first_frame(encoded):
+    done = encoded("score", "dance.png", "a.z:0")
+    assert "is an animation of 4 frames, of which the first is taken" in done.sentence
+
+
 def test_folders_and_blends_go_together(encoded):
     save_animation("wave.gif", 4)
     encoded("encode", "wave.gif", "-m", "quad")

@@ -202,6 +202,24 @@ def test_ctrl_c_in_a_batch_ends_with_130_and_the_rerun_completes(encoded, models
     assert all(Path(name).read_bytes() == data for name, data in there.items())
 
 
+def test_ctrl_c_while_the_command_is_imported_ends_with_130(tmp_path):
+    """Also in the middle of an ``exec``, after which CPython would end with the signal."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import dataclasses\n"
+        "def interrupted(*args, **options):\n"
+        "    exec('raise KeyboardInterrupt')\n"
+        "dataclasses._create_fn = interrupted\n"
+        "dataclasses._process_class = interrupted\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "comet_cli", "--version"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "comet: interrupted\n")
+
+
 def huge(width: int = 30_000, height: int = 30_000) -> bytes:
     """Return a PNG that says it is huge, and of which some rows are there."""
     chunks = [

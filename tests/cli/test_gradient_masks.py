@@ -70,7 +70,7 @@ def test_wrong_rules_and_colliding_files_are_found_before_any_work(pictures):
     os.mkdir("masks")
     args = ("gradients", "a.png", "-m", "quad", "-o", "maps.png")
     for extra, sentence in (
-        (["--masks", "gone"], "the folder 'gone' does not exist; make it"),
+        (["--masks", "gone"], "the output folder 'gone' does not exist; make it"),
         (["--threshold", "0.5"], "say where they go: --masks DIR"),
         (["--masks", "masks", "--threshold", "0"], "--threshold is 0, expected a number above 0"),
         (["--masks", "masks", "--threshold", "nan"], "--threshold is nan, expected"),

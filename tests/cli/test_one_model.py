@@ -7,6 +7,7 @@ import pytest
 from conftest import picture
 
 from comet_cli.formats.components import read_components
+from comet_cli.formats.picture_recipe import read_recipe
 from comet_cli.inputs.session import Session
 
 # Mean square errors by picture and model. Each model is best for one picture; pool for both.
@@ -62,6 +63,43 @@ def test_a_broken_picture_of_a_series_chooses_nothing(judged):
     Path("d.png").write_bytes(b"broken")
     done = judged("encode", "c.png", "d.png", "--one-model")
     assert done.code == 1 and done.err.count("'c.png'") == 1
+
+
+def chosen(name: str) -> list[str]:
+    return [model.name for model in read_recipe(Path(name).read_bytes(), name).models]
+
+
+def test_one_model_for_the_pictures_of_a_whole_list(judged):
+    Path("list.txt").write_text("a.png:0 -o 1.png\nb.png:0 -o 2.png\na.png:0 -m quad -o 3.png\n")
+    done = judged("batch", "list.txt", "-q")
+    assert (chosen("1.png"), chosen("2.png")) == (["quad"], ["pool"])
+    done = judged("batch", "list.txt", "--one-model")
+    assert [chosen(f"{n}.png") for n in (1, 2, 3)] == [["pool"], ["pool"], ["quad"]]
+    assert done.err.count("model 'pool' reconstructs the 2 pictures best") == 1
+    Path("1.png").unlink()  # a part of the list chooses as the whole does
+    assert judged("batch", "list.txt", "--one-model", "--shard", "0/3").code == 0
+    assert chosen("1.png") == ["pool"]
+
+
+def test_one_model_in_a_line_is_for_the_pictures_of_that_line(judged):
+    lines = ["a.png:0 b.png:0 --one-model -o 1.png", "a.png:0 -o 2.png", "a.png b.png -o 3.png"]
+    lines += ['{"selections": ["a.png", "a.z"], "one_model": true, "output": "4.png"}']
+    judged("encode", "b.png", "-m", "pool", "-o", "a.z")
+    Path("list.txt").write_text("\n".join(lines))
+    done = judged("batch", "list.txt")
+    assert done.code == 0, done.err
+    assert [chosen(f"{n}.png") for n in (1, 2)] == [["pool"], ["quad"]]
+    assert [chosen(f"{n}.png") for n in (3, 4)] == [["quad", "pool"], ["quad", "pool"]]
+
+
+def test_one_model_for_the_neighbours_of_a_picture(judged):
+    done = judged("nearest", "a.png:0", "b.png", "--json")
+    assert done.json["model"] == "quad"
+    done = judged("nearest", "a.png:0", "b.png", "--json", "--one-model")
+    assert done.json["model"] == "pool" and "the 2 pictures" in done.sentence
+    judged("encode", "a.png", "-m", "quad")  # components are of a model already
+    done = judged("nearest", "a.z:0", "b.png", "a.png", "--json", "--one-model")
+    assert done.json["model"] == "quad"
 
 
 def test_components_choose_nothing(judged):

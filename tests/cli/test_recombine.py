@@ -136,7 +136,10 @@ def compose(run, *words) -> bytes:
         ("a.z b.z --components 7", "component 7, but there are 4"),
         ("a.z:0,2,3 b.z --components 1", "component 1, which is not among those taken of 'a.z'"),
         ("a.z b.z --components 1*2", "takes components without weights"),
-        ("a.z b.z --each gone", "the folder 'gone' does not exist; make it: mkdir -p 'gone'"),
+        (
+            "a.z b.z --each gone",
+            "output folder 'gone' does not exist; make it: mkdir -p 'gone'",
+        ),
     ],
 )
 def test_bad_arguments_get_one_sentence_and_write_nothing(encoded, command, sentence):

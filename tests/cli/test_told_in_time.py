@@ -1,17 +1,23 @@
 """What is told when: checks before any work, paths and errors as they happen."""
 
+import builtins
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from conftest import picture
 
+from comet_cli.errors import UsageError
 from comet_cli.formats.files import read_input
 from comet_cli.formats.overwriting import check_outputs
 from comet_cli.inputs.session import Session
 from comet_cli.verbs import gallery
+from comet_cli.verbs.encode_plan import plan_encoding
 
 
 @pytest.fixture
@@ -123,7 +129,8 @@ def test_one_bad_name_fails_alone(pictures, command):
         "compose a.z -o there/x.png",
         "compose a.z -o x.png --trace there/x.gif",
         "decompose a.png -m quad -o there/x.png",
-        "recombine a.z b.z -o x.png --each there",
+        "recombine a.png b.png -o x.png --each there",
+        "gradients a.png -m quad -o x.png --each there",
         "gradients a.png -m quad -o x.png --masks there",
         "replay made.png -o there/x.png",
         "gallery . -o there/x.html",
@@ -139,6 +146,8 @@ def test_a_folder_that_cannot_be_written_is_found_before_any_work(pictures, monk
         os, "access", lambda path, mode: Path(path).name != "there" and access(path, mode)
     )
     monkeypatch.setattr("comet_cli.energy.render.descend", None)
+    monkeypatch.setattr(Session, "begin", None)
+    monkeypatch.setattr(gallery, "exhibit", None)
     done = pictures(*command.split())
     assert done.code == 2 and "the output folder 'there' cannot be written" in done.err, done.err
     assert not os.listdir("there")
@@ -176,3 +185,47 @@ def test_checks_of_many_files_look_at_each_a_few_times(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "stat", lambda *a, **k: (calls.append(a), stat(*a, **k))[1])
     check_outputs(outputs, inputs=inputs)
     assert len(calls) <= 6 * count
+
+
+def test_what_may_not_be_written_is_found_before_torch_is_imported(pictures):
+    """Which takes seconds, and is of no use here."""
+    Path("mine.png").write_bytes(Path("a.png").read_bytes())
+    Path("a.z").write_text("mine")
+    Path("a-replay.png").write_text("mine")
+    commands = [
+        "encode b.png a.png",
+        "compose a.png -o mine.png",
+        "decompose a.png -o mine.png",
+        "gradients a.png -o mine.png",
+        "recombine a.png b.png -o mine.png",
+        "replay a.png",
+    ]
+    code = (
+        "import sys; from comet_cli.cli.app import main\n"
+        f"for command in {commands!r}:\n"
+        "    code = main(command.split())\n"
+        "    if code != 2 or 'torch' in sys.modules: sys.exit(f'{command}: {code}')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("was not made by comet") == len(commands), done.stderr
+
+
+def test_checks_before_encoding_open_each_file_once(tmp_path, monkeypatch):
+    count = 200
+    picture(0).save(tmp_path / "0.png")
+    inputs = [str(tmp_path / f"{n}.png") for n in range(count)]
+    for path in inputs[1:]:
+        os.link(tmp_path / "0.png", path)
+        Path(path).with_suffix(".z").write_bytes(b"")
+    opened = []
+    usual = builtins.open
+    monkeypatch.setattr(
+        builtins, "open", lambda path, *a, **k: (opened.append(path), usual(path, *a, **k))[1]
+    )
+    with pytest.raises(UsageError, match="was not made by comet"):
+        plan_encoding(inputs)
+    assert opened.count(inputs[0]) == 1 and len(opened) <= count + 2
+    opened.clear()
+    plan_encoding(inputs, force=True)
+    assert len(opened) <= count

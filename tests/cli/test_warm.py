@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -116,6 +117,24 @@ def test_a_signal_ends_the_work(pictures, helper, asked, number):
         assert process.returncode == -signal.SIGTERM
     wait_until(lambda: not children.read_text().split())
     assert not Path("late.png").exists()
+
+
+def test_an_interrupt_before_the_work_has_begun_ends_it_too(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr(warm_helper, "_preload", lambda: None)
+    # The last thing that is done before.
+    monkeypatch.setattr(time, "tzset", lambda: os.kill(os.getpid(), signal.SIGINT))
+    helper = multiprocessing.get_context("fork").Process(
+        target=warm_helper.serve, args=(lambda args: 0, 60)
+    )
+    helper.start()
+    try:
+        wait_until(lambda: warm_link.ask("status") is not None)
+        assert warm_link.hand_over(["compose", "a.z"]) == 130
+        assert capfd.readouterr().err == "comet: interrupted\n"
+    finally:
+        warm_link.ask("stop")
+        helper.join(60)
 
 
 def wait_until(holds) -> None:

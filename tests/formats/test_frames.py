@@ -125,6 +125,44 @@ def test_a_matrix_that_a_video_does_not_say_is_told(height, matrix):
         assert np.abs(pixels_of(data)[0].astype(int) - flat[0]).max() <= 2
 
 
+@pytest.mark.parametrize(
+    ("codes", "colour"),
+    [
+        # By hand: sRGB (100, 150, 80) is light (0.127, 0.305, 0.080) in BT.709's primaries,
+        # (0.159, 0.299, 0.097) in Display P3's and (0.184, 0.290, 0.101) in BT.2020's.
+        ({"color_primaries": 12, "color_trc": 13}, (111, 149, 88)),
+        ({"color_primaries": 9, "color_trc": 14}, (119, 147, 89)),
+        ({"color_primaries": 1, "color_trc": 1}, (100, 150, 80)),
+        # The same light by a power law of 2.2: 0.127 is 0.391.
+        ({"color_primaries": 1, "color_trc": 4}, (100, 149, 81)),
+    ],
+)
+def test_wide_colours_of_a_video_become_srgb(codes, colour, recwarn):
+    flat = [np.full((32, 48, 3), colour, np.uint8)] * 2
+    found = pixels_of(video(flat, **codes))
+    assert len(found) == 2 and not recwarn.list
+    assert np.abs(np.subtract(found, (100, 150, 80))).max() <= 3
+    if codes["color_primaries"] == 1 and codes["color_trc"] == 1:
+        assert np.array_equal(found, flat)
+
+
+def test_a_television_video_of_bt2020_is_read_by_its_own_matrix(recwarn):
+    # (119, 147, 89) by BT.2020's luma, 0.2627 R + 0.6780 G + 0.0593 B, in the range 16 to 235.
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as made:
+        stream = made.add_stream("libx264", rate=Fraction(25))
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv444p"
+        stream.options = {"qp": "0"}
+        context = stream.codec_context
+        context.color_primaries, context.color_trc, context.colorspace = 9, 14, 9
+        frame = av.VideoFrame(48, 32, "yuv444p")
+        for plane, value in zip(frame.planes, (133, 106, 118), strict=True):
+            plane.update(bytes([value]) * plane.buffer_size)
+        made.mux([*stream.encode(frame), *stream.encode()])
+    assert np.abs(np.subtract(pixels_of(buffer.getvalue())[0], (100, 150, 80))).max() <= 4
+    assert not recwarn.list
+
+
 def test_hdr_is_told():
     flat = [np.full((32, 48, 3), 90, np.uint8)] * 2
     data = video(flat, "libx264", "yuv444p", colorspace=9, color_trc=16, color_primaries=9)
