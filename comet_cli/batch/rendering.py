@@ -18,7 +18,7 @@ from comet_cli.formats.images import to_bytes
 from comet_cli.formats.picture_recipe import PictureRecipe
 from comet_cli.inputs.session import Note, Session
 from comet_cli.verbs.compose_drawing import draw_composition, recipe_start
-from comet_cli.verbs.compose_recipe import MAX_SIZE, descent_settings
+from comet_cli.verbs.compose_recipe import MAX_SIZE, chosen_solver, descent_settings
 
 Draw = Callable[[Sequence[PictureRecipe], Session], list[np.ndarray]]
 Outcome = np.ndarray | Exception
@@ -49,7 +49,7 @@ def draw_together(recipes: Sequence[PictureRecipe], session: Session) -> list[np
             step_size=step_size,
             size=size,
             init=start,
-            solver=str(recipes[0].settings.get("solver", "gd")),
+            solver=chosen_solver(recipes[0]),
         )
     return [scaled(to_bytes(image), recipes[0]) for image in images]
 

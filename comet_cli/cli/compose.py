@@ -9,12 +9,12 @@ import typer
 from comet_cli.cli import options
 from comet_cli.cli.checks import check_picture_outputs
 from comet_cli.cli.terminal_preview import check_preview, show_preview
-from comet_cli.cli.verb import PICTURE, Call, verb
+from comet_cli.cli.verb import DESCENT, PICTURE, Call, verb
 from comet_cli.errors import UsageError
 from comet_cli.inputs.compose_request import ComposeRequest, parse_request
 
 
-@verb(*PICTURE, "steps", "step_size")
+@verb(*PICTURE, *DESCENT)
 def compose(
     call: Call,
     selections: options.Selections,
@@ -44,7 +44,7 @@ def compose(
         str | None,
         typer.Option(metavar="FILE", help="Write the descent as an .apng, .gif, .webp or .mp4."),
     ] = None,
-    solver: options.Solver = "gd",
+    solver: options.Solver = None,
     tolerance: options.Tolerance = None,
     preview: options.Preview = False,
 ) -> None:
@@ -63,6 +63,7 @@ def compose(
         seeds=seeds,
         steps=call.steps,
         step_size=call.step_size,
+        fast=call.fast,
         size=size,
         init=init,
         solver=solver,

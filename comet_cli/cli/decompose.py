@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from comet_cli.cli import options
-from comet_cli.cli.verb import PICTURE, Call, verb
+from comet_cli.cli.verb import DESCENT, PICTURE, Call, verb
 from comet_cli.inputs.selection import parse_selections
 
 
-@verb(*PICTURE, "steps", "step_size")
+@verb(*PICTURE, *DESCENT)
 def decompose(call: Call, inputs: options.Selections, init: options.Start = "auto") -> None:
     """Show each component alone, and all together.
 
@@ -25,6 +25,7 @@ def decompose(call: Call, inputs: options.Selections, init: options.Start = "aut
             seed=call.seed,
             steps=call.steps,
             step_size=call.step_size,
+            fast=call.fast,
             init=init,
             scale=call.scale,
             metadata=not call.no_metadata,

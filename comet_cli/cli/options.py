@@ -75,6 +75,12 @@ StepSize = Annotated[
     float,
     typer.Option("--step-size", metavar="X", help="Multiply each model's own step size by X."),
 ]
+Fast = Annotated[
+    bool,
+    typer.Option(
+        "--fast", help="Fewer steps: solver anderson, 0.4 of the steps. Quadratic models: as is."
+    ),
+]
 Start = Annotated[
     str,
     typer.Option(
@@ -139,12 +145,13 @@ Seeds = Annotated[
     ),
 ]
 Solver = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--solver",
         metavar="NAME",
         help=" or ".join(", ".join(SOLVERS).rsplit(", ", 1)) + ".",
         autocompletion=words(*SOLVERS),
+        show_default="gd",
     ),
 ]
 Tolerance = Annotated[

@@ -9,12 +9,12 @@ import typer
 from comet_cli.cli import options
 from comet_cli.cli.checks import check_page, check_picture_outputs
 from comet_cli.cli.terminal_preview import check_preview, show_preview
-from comet_cli.cli.verb import PICTURE, Call, verb
+from comet_cli.cli.verb import DESCENT, PICTURE, Call, verb
 from comet_cli.errors import UsageError
 from comet_cli.inputs.selection import parse_selections
 
 
-@verb(*(name for name in PICTURE if name != "output"), "steps", "step_size")
+@verb(*(name for name in PICTURE if name != "output"), *DESCENT)
 def recombine(
     call: Call,
     inputs: options.Selections,
@@ -92,6 +92,7 @@ def recombine(
             seed=call.seed,
             steps=call.steps,
             step_size=call.step_size,
+            fast=call.fast,
             init=init,
             scale=call.scale,
             metadata=not call.no_metadata,

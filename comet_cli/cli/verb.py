@@ -24,6 +24,7 @@ _FIRST = {
     "seed": (options.Seed, 0),
     "steps": (options.Steps, None),
     "step_size": (options.StepSize, 1.0),
+    "fast": (options.Fast, False),
 }
 _LAST = {
     "model": (options.Model, "auto"),
@@ -42,6 +43,7 @@ REPORT = ("quiet", "as_json")
 SESSION = ("model", "fresh", "device", "precision")
 SERIES = ("one_model", *SESSION)
 PICTURE = ("output", *SERIES, "seed", "scale", "literal", "no_metadata", "force", *REPORT)
+DESCENT = ("steps", "step_size", "fast")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Call:
     seed: int = 0
     steps: int | None = None
     step_size: float = 1.0
+    fast: bool = False
     model: str = "auto"
     one_model: bool = False
     fresh: bool = False

@@ -128,7 +128,7 @@ def descend(
             raise CometError(f"a solver is one of {', '.join(SOLVERS)}, not '{solver}'")
         solver = SOLVERS[solver]
     x = x0.detach()
-    update = solver(Start(x, step_size, getattr(energy, "curvature", None), seed))
+    update = solver(Start(x, step_size, getattr(energy, "curvature", None), seed, bounds))
     if callback is not None:
         callback(0, x)
     for n in range(1, num_steps + 1):

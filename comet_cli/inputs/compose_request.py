@@ -29,7 +29,8 @@ class ComposeRequest:
         step_size: multiplies every model's own λ.
         size: R of the canvas; default the largest of the models.
         init: ``noise``, ``grey``, ``black``, or an image file to start from.
-        solver: a name in :data:`comet_cli.energy.solvers.SOLVERS`.
+        solver: a name in :data:`comet_cli.energy.solvers.SOLVERS`; default ``gd``.
+        fast: fewer steps; see :func:`comet_cli.verbs.compose_recipe.fast_settings`.
         tolerance: stop when the energy has settled (:class:`comet_cli.energy.descent.Tolerance`).
         fps: frames a second of an animation; None for as long as its frames say.
         trace: an ``.apng``, ``.gif``, ``.webp`` or ``.mp4`` for the descent as an animation.
@@ -47,7 +48,8 @@ class ComposeRequest:
     step_size: float = 1.0
     size: int | None = None
     init: str | None = None
-    solver: str = "gd"
+    solver: str | None = None
+    fast: bool = False
     tolerance: float | None = None
     fps: float | None = None
     trace: str | None = None
@@ -57,6 +59,7 @@ class ComposeRequest:
 
     def __post_init__(self) -> None:
         """Refuse settings that contradict each other."""
+        check_fast(self.fast, self.solver, self.steps)
         if self.seeds and self.seed != 0:
             raise UsageError("--seed and --seeds are both given; give one of them")
         if self.seeds and self.trace is not None:
@@ -137,6 +140,20 @@ class ComposeRequest:
             found = [path for path in found if path not in self.folders]
             found += [path for files in self.every_frame for path in files]
         return tuple(dict.fromkeys(found))
+
+
+def check_fast(fast: bool, solver: str | None, steps: int | None) -> None:
+    """Refuse ``--fast`` beside what it chooses.
+
+    Raises:
+        UsageError: there is a solver or a number of steps too.
+    """
+    for option, given in (("--solver", solver), ("--steps", steps)):
+        if fast and given is not None:
+            raise UsageError(
+                f"--fast chooses the solver and the steps, and {option} is given; leave one of "
+                "them away"
+            )
 
 
 def list_frames(folder: str) -> list[str]:

@@ -16,6 +16,7 @@ from comet_cli.formats.picture_recipe import (
 )
 from comet_cli.inputs.selection import Selection
 from comet_cli.inputs.session import Opened, Session
+from comet_cli.models.card import ModelCard
 from comet_cli.version import __version__
 
 
@@ -39,6 +40,10 @@ class RecipeDraft:
             component,
             opened.label(component),
         )
+
+    def cards(self, session: Session) -> list[ModelCard]:
+        """Return the cards of the models."""
+        return [session.model_of(m.name, m.sha256, "an input").card for m in self.models]
 
     def finish(
         self, verb: str, settings: dict[str, str | int | float | bool | None]

@@ -105,7 +105,13 @@ class Session:
         self._models: dict[str, CometModel] = {}
         self._series: CometModel | None = None
         self._chosen: dict[str, str] = {}  # what auto took, by picture
-        self._choices_told = False
+        self._told: set[str] = set()
+
+    def note_once(self, sentence: str) -> None:
+        """Tell the user something that holds for the whole command, the first time."""
+        if sentence not in self._told:
+            self._told.add(sentence)
+            self.note(sentence)
 
     @contextlib.contextmanager
     def arithmetic(self) -> Iterator[None]:
@@ -300,9 +306,8 @@ class Session:
     def tell_choices(self) -> None:
         """Tell where ``auto`` took different models for the pictures of one command."""
         chosen = Counter(self._chosen.values())
-        if len(chosen) > 1 and not self._choices_told:
-            self._choices_told = True
-            self.note(
+        if len(chosen) > 1:
+            self.note_once(
                 f"{len(chosen)} models were chosen for {chosen.total()} pictures; "
                 "for a series, --one-model chooses one for all of them"
             )

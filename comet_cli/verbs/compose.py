@@ -27,7 +27,13 @@ from comet_cli.inputs.modifiers import Argument, Region
 from comet_cli.inputs.opening import RecipeDraft, open_selections
 from comet_cli.inputs.session import Opened, Progress, Session
 from comet_cli.verbs.compose_drawing import counting, finish_compositions, finish_sheet
-from comet_cli.verbs.compose_recipe import blend, check_settings, compose_recipe, descent_settings
+from comet_cli.verbs.compose_recipe import (
+    blend,
+    check_settings,
+    compose_recipe,
+    descent_settings,
+    fast_settings,
+)
 
 Ingredient = tuple[RecipeTerm, Region | None]
 
@@ -125,13 +131,15 @@ def plan_composition(
             size=request.size,
             solver=request.solver,
             tolerance=request.tolerance,
+            fast=request.fast,
         )
     if request.start is not None:
         check_inputs([request.start])
     models, ingredients = open_ingredients(request.arguments, session, opened)
     size = request.size
+    cards = [session.model_of(m.name, m.sha256, "an input").card for m in models]
     if size is None:
-        size = max(session.model_of(m.name, m.sha256, "an input").card.image_size for m in models)
+        size = max(card.image_size for card in cards)
     check_scale(request.scale, size)
     picture = b""
     if request.start is not None:
@@ -142,10 +150,13 @@ def plan_composition(
     further: dict[str, Setting] = {}
     if request.seeds:
         further["seeds"] = ",".join(map(str, request.seeds))
-    if request.solver != "gd":
-        further["solver"] = request.solver
+    if request.solver not in (None, "gd"):
+        further["solver"] = str(request.solver)
     if request.tolerance is not None:
         further["tolerance"] = float(request.tolerance)
+    if request.fast:
+        used = [cards[n] for n in {term.model for term, _ in ingredients}]
+        further |= fast_settings(used, session)
     further |= scale_setting(request.scale)
     recipe = compose_recipe(
         models,

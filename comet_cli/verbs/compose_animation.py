@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -85,7 +86,7 @@ def plan_animation(request: ComposeRequest, session: Session) -> PictureRecipe:
         # The picture that all start from is kept once.
         rows.append(RecipeRow(row.name, terms, b"" if n else row.picture))
     settings = {
-        **first.settings,
+        **ChainMap(*(dict(plan.settings) for plan in plans)),  # the first frame's, if it has them
         "steps": max(int(plan.settings["steps"] or 1) for plan in plans),
         "size": max(int(plan.settings["size"] or 1) for plan in plans),
         TIMES: ",".join(map(str, _times(request, opened))),

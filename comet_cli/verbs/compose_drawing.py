@@ -14,14 +14,18 @@ from comet_cli.drawing.sheets import Sheet, draw_sheet
 from comet_cli.energy.composition import Composition, compose
 from comet_cli.energy.descent import Callback, Tolerance
 from comet_cli.energy.render import render
-from comet_cli.energy.solvers import SOLVERS
 from comet_cli.errors import FileFormatError, UsageError
 from comet_cli.formats.images import decode_png, from_bytes, to_bytes
 from comet_cli.formats.picture_recipe import PictureRecipe
 from comet_cli.inputs.seed_lists import parse_seeds
 from comet_cli.inputs.session import Progress, Session
 from comet_cli.models.card import STARTS
-from comet_cli.verbs.compose_recipe import MAX_SIZE, MAX_STEPS, descent_settings
+from comet_cli.verbs.compose_recipe import (
+    MAX_SIZE,
+    MAX_STEPS,
+    chosen_solver,
+    descent_settings,
+)
 
 
 def draw_composition(
@@ -100,7 +104,7 @@ def finish_compositions(
     seed, steps, step_size = descent_settings(recipe)
     steps = steps or max(t.model.card.render_steps for t in terms)
     size = recipe.setting("size", int, low=1, high=MAX_SIZE)
-    solver = recipe.choice("solver", tuple(SOLVERS)) if "solver" in recipe.settings else "gd"
+    solver = chosen_solver(recipe)
     every = [seed] if seeds is None else list(seeds)
     taken = _steps_taken(recipe, len(every))
     energy: Composition | None = None

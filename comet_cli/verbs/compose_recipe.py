@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 
 from comet_cli.energy.composition import Term, canvas_size
 from comet_cli.energy.render import MAX_SEED, default_start
-from comet_cli.energy.solvers import SOLVERS
+from comet_cli.energy.solvers import FAST_SOLVER, SOLVERS, fast_steps
 from comet_cli.errors import UsageError
 from comet_cli.formats.files import show
 from comet_cli.formats.picture_recipe import (
@@ -20,7 +20,9 @@ from comet_cli.formats.picture_recipe import (
     RecipeTerm,
     Setting,
 )
+from comet_cli.inputs.compose_request import check_fast
 from comet_cli.inputs.session import Session
+from comet_cli.models.card import ModelCard
 from comet_cli.version import __version__
 
 MAX_SIZE = 4096
@@ -33,8 +35,9 @@ def check_settings(
     steps: int | None = None,
     step_size: float = 1.0,
     size: int | None = None,
-    solver: str = "gd",
+    solver: str | None = None,
     tolerance: float | None = None,
+    fast: bool = False,
 ) -> None:
     """Check what the descent is told, before any work.
 
@@ -49,10 +52,32 @@ def check_settings(
         raise UsageError(f"--step-size is {step_size:g}, expected a positive number up to 1e6")
     if size is not None and not 8 <= size <= MAX_SIZE:
         raise UsageError(f"--size is {size}, expected 8 to {MAX_SIZE} pixels")
-    if solver not in SOLVERS:
+    check_fast(fast, solver, steps)
+    if solver is not None and solver not in SOLVERS:
         raise UsageError(f"--solver is '{show(solver)}', expected one of {', '.join(SOLVERS)}")
     if tolerance is not None and not 0 < tolerance < 1:
         raise UsageError(f"--tolerance is {tolerance:g}, expected a part of 1, such as 0.001")
+
+
+def fast_settings(cards: Iterable[ModelCard], session: Session) -> dict[str, Setting]:
+    """Return the solver and the steps that ``--fast`` means for models.
+
+    Nothing, which is told, where all energies are quadratic: the few steps that such models
+    recommend end at the minimum.
+    """
+    slow = [card.render_steps for card in cards if card.energy != "quadratic"]
+    if slow:
+        return {"steps": fast_steps(max(slow)), "solver": FAST_SOLVER}
+    session.note_once(
+        "--fast changes nothing here: the energies are quadratic, and their few steps end at the "
+        "minimum"
+    )
+    return {}
+
+
+def chosen_solver(recipe: PictureRecipe) -> str:
+    """Return the solver of a recipe, checked; gradient descent where it names none."""
+    return recipe.choice("solver", tuple(SOLVERS)) if "solver" in recipe.settings else "gd"
 
 
 def start_of(terms: Sequence[Term]) -> str:

@@ -18,7 +18,12 @@ from comet_cli.inputs.opening import RecipeDraft, open_selections
 from comet_cli.inputs.selection import Selection
 from comet_cli.inputs.session import Opened, Progress, Session
 from comet_cli.models.card import STARTS
-from comet_cli.verbs.compose_recipe import check_settings, descent_settings
+from comet_cli.verbs.compose_recipe import (
+    check_settings,
+    chosen_solver,
+    descent_settings,
+    fast_settings,
+)
 
 START_CHOICES = ("auto", *STARTS)
 
@@ -32,6 +37,7 @@ def plan_decomposition(
     step_size: float = 1.0,
     init: str = "auto",
     scale: str | None = None,
+    fast: bool = False,
 ) -> PictureRecipe:
     """Turn images and ``.z`` files (or selections) into the recipe of their sheet.
 
@@ -44,8 +50,9 @@ def plan_decomposition(
         init: where single components start: ``grey``, ``noise``, or ``auto``: grey for quadratic
             models, whatever the card says for the others.
         scale: how renderings are enlarged (:mod:`comet_cli.drawing.scale`).
+        fast: fewer steps; see :func:`.compose_recipe.fast_settings`.
     """
-    check_settings(seed=seed, steps=steps, step_size=step_size)
+    check_settings(seed=seed, steps=steps, step_size=step_size, fast=fast)
     scale_setting(scale)  # its mistakes, before any work
     if init not in START_CHOICES:
         raise UsageError(f"--init is '{init}', expected one of {', '.join(START_CHOICES)}")
@@ -60,6 +67,7 @@ def plan_decomposition(
             "steps": steps,
             "step_size": float(step_size),
             "init": init,
+            **(fast_settings(draft.cards(session), session) if fast else {}),
             **scale_setting(scale),
             **session.environment(),
         },
@@ -111,7 +119,14 @@ def _draw_part(
     elif init == "auto":
         init = default_start([card], partial=True)
     with session.arithmetic():
-        image = render(terms, seed=seed, num_steps=steps, step_size=step_size, init=init)
+        image = render(
+            terms,
+            seed=seed,
+            num_steps=steps,
+            step_size=step_size,
+            init=init,
+            solver=chosen_solver(recipe),
+        )
     return scaled(to_bytes(image[0]), recipe)
 
 

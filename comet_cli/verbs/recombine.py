@@ -22,7 +22,12 @@ from comet_cli.inputs.selection import Selection, parse_listing
 from comet_cli.inputs.session import Progress, Session
 from comet_cli.models.card import STARTS
 from comet_cli.verbs.compose_drawing import draw_composition
-from comet_cli.verbs.compose_recipe import check_settings, compose_recipe, descent_settings
+from comet_cli.verbs.compose_recipe import (
+    check_settings,
+    compose_recipe,
+    descent_settings,
+    fast_settings,
+)
 from comet_cli.verbs.decompose import embedded_picture
 from comet_cli.verbs.recombine_grid import Cell, Grid, lay_out_cells
 from comet_cli.verbs.recombine_table import Table, check_mixtures, lay_out_mixtures
@@ -44,6 +49,7 @@ def plan_recombination(
     step_size: float = 1.0,
     init: str = "auto",
     scale: str | None = None,
+    fast: bool = False,
 ) -> PictureRecipe:
     """Turn images and ``.z`` files into the recipe of a grid.
 
@@ -61,12 +67,13 @@ def plan_recombination(
         step_size: multiplies every model's own λ.
         init: ``noise``, ``grey``, ``black`` or ``auto``.
         scale: how renderings are enlarged (:mod:`comet_cli.drawing.scale`).
+        fast: fewer steps; see :func:`.compose_recipe.fast_settings`.
 
     Raises:
         UsageError: settings or inputs that do not go together.
         SelectionError: components that an input does not have.
     """
-    check_settings(seed=seed, steps=steps, step_size=step_size)
+    check_settings(seed=seed, steps=steps, step_size=step_size, fast=fast)
     scale_setting(scale)  # its mistakes, before any work
     if init not in START_CHOICES:
         raise UsageError(f"--init is '{init}', expected one of {', '.join(START_CHOICES)}")
@@ -89,6 +96,7 @@ def plan_recombination(
         "steps": steps,
         "step_size": float(step_size),
         "init": init,
+        **(fast_settings(draft.cards(session), session) if fast else {}),
         **scale_setting(scale),
         **session.environment(),
     }
@@ -147,7 +155,7 @@ def cell_recipe(recipe: PictureRecipe, cell: Cell, session: Session) -> PictureR
         steps=steps,
         step_size=step_size,
         init=None if init == "auto" else init,
-        further={name: recipe.settings[name] for name in ("scale",) if name in recipe.settings},
+        further={n: recipe.settings[n] for n in ("solver", "scale") if n in recipe.settings},
     )
 
 

@@ -23,7 +23,14 @@ from comet_cli.verbs.recombine_grid import (
 
 MAX_MIXTURES = 1024
 # Settings that a command must repeat where they are not the usual ones.
-_USUAL = {"seed": 0, "steps": None, "step_size": 1.0, "init": "auto", "precision": "float32"}
+_USUAL = {
+    "seed": 0,
+    "steps": None,
+    "step_size": 1.0,
+    "init": "auto",
+    "solver": "gd",
+    "precision": "float32",
+}
 
 
 @dataclass(frozen=True)

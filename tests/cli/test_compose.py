@@ -37,6 +37,11 @@ def compose(run, *words, to: str = "out.png") -> bytes:
     return Path(to).read_bytes()
 
 
+def settings_of(run, *words) -> dict:
+    compose(run, *words, to="usual.png")
+    return settings("usual.png")
+
+
 def replays(run, path: str) -> bool:
     done = run("replay", path, "-o", "again.png")
     assert done.code == 0, done.err
@@ -70,7 +75,7 @@ def test_files_of_seeds_are_byte_for_byte_those_of_single_runs(encoded):
         )
 
 
-@pytest.mark.parametrize("solver", ["momentum", "adam", "langevin"])
+@pytest.mark.parametrize("solver", ["momentum", "adam", "langevin", "anderson"])
 def test_solvers_are_recorded_replayed_and_blind_to_order(encoded, solver):
     plain = compose(encoded, "a.z", "p.z:1")
     one = compose(encoded, "a.z", "p.z:1", "--solver", solver, "--seed", 5)
@@ -84,6 +89,61 @@ def test_gradient_descent_leaves_recipes_as_they_were(encoded):
     assert plain == compose(encoded, "a.z", "--solver", "gd")
     known = {"seed", "steps", "step_size", "size", "init", "device", "precision"}
     assert set(settings("out.png")) == known
+
+
+def test_fast_is_written_as_the_solver_and_the_steps_that_it_means(encoded):
+    fast = compose(encoded, "a.z", "p.z:1", "--fast")
+    found = settings("out.png")
+    usual = settings_of(encoded, "a.z", "p.z:1")["steps"]
+    # The model of a.z is quadratic: the steps are those of the other.
+    own = settings_of(encoded, "p.z:1")["steps"]
+    assert found["solver"] == "anderson" and found["steps"] == -(-2 * own // 5) < usual
+    assert "fast" not in found and replays(encoded, "out.png")
+    spelled = ["--solver", "anderson", "--steps", found["steps"]]
+    assert compose(encoded, "p.z:1", "a.z", *spelled) == fast
+
+
+def test_fast_changes_nothing_of_a_quadratic_composition_and_says_so(encoded):
+    plain = compose(encoded, "a.z", "b.z:1")
+    done = encoded("compose", "a.z", "b.z:1", "--fast", "-o", "fast.png")
+    assert Path("fast.png").read_bytes() == plain
+    assert done.err.count("--fast changes nothing here: the energies are quadratic") == 1
+    # A term that is not there does not count.
+    silent = ["a.z", "b.z:1", "p.z:0*0"]
+    assert compose(encoded, *silent, "--fast") == compose(encoded, *silent)
+
+
+@pytest.mark.parametrize("verb", ["compose", "recombine", "decompose"])
+@pytest.mark.parametrize("given", [("--steps", "5"), ("--solver", "gd")])
+def test_fast_beside_what_it_chooses_is_refused(encoded, verb, given):
+    if given[0] == "--solver" and verb != "compose":
+        pytest.skip("no such option")
+    done = encoded(verb, "a.z", "b.z", "--fast", *given, "-o", "out.png")
+    assert done.code == 2 and not Path("out.png").exists()
+    assert f"--fast chooses the solver and the steps, and {given[0]} is given" in done.err
+
+
+@pytest.mark.parametrize("words", [["decompose", "p.z"], ["recombine", "p.z", "q.z"]])
+def test_sheets_are_fast_too_and_replayed(encoded, words):
+    encoded("encode", "a.png", "-m", "pool", "-o", "q.z")
+    for more in ([], ["--fast"]):
+        done = encoded(*words, *more, "-o", f"sheet{len(more)}.png")
+        assert done.code == 0, done.err
+    usual, found = settings("sheet0.png"), settings("sheet1.png")
+    assert "solver" not in usual and found["solver"] == "anderson" and found["steps"] >= 1
+    assert not np.array_equal(pixels("sheet0.png"), pixels("sheet1.png"))
+    assert replays(encoded, "sheet1.png")
+
+
+def test_a_cell_of_a_fast_grid_is_what_the_fast_composition_gives(encoded):
+    encoded("encode", "a.png", "-m", "pool", "-o", "q.z")
+    Path("cells").mkdir()
+    encoded("recombine", "p.z", "q.z", "--fast", "-o", "grid.png", "--each", "cells")
+    for cell in Path("cells").iterdir():
+        recipe = settings(cell)
+        assert recipe["solver"] == "anderson" and replays(encoded, str(cell))
+    compose(encoded, "p.z", "--fast")
+    assert Path("out.png").read_bytes() in [cell.read_bytes() for cell in Path("cells").iterdir()]
 
 
 def test_a_tolerance_stops_early_and_the_replay_repeats_it(encoded):

@@ -444,7 +444,9 @@ def test_solvers_have_names_and_gradient_descent_is_the_default() -> None:
     found = {name: render(terms, num_steps=3, step_size=0.1, solver=name) for name in SOLVERS}
     assert torch.equal(found["gd"], render(terms, num_steps=3, step_size=0.1))
     assert len({x.numpy().tobytes() for x in found.values()}) == len(SOLVERS)
-    with pytest.raises(CometError, match="one of gd, momentum, adam, langevin, not 'newton'"):
+    with pytest.raises(
+        CometError, match="one of gd, momentum, adam, langevin, anderson, not 'newton'"
+    ):
         render(terms, solver="newton")
 
 

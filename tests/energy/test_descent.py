@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from comet_cli.energy.descent import Tolerance, descend, descent_step
-from comet_cli.energy.solvers import heavy_ball, langevin
+from comet_cli.energy.solvers import anderson, fast_steps, heavy_ball, langevin
 from comet_cli.errors import CometError, DivergenceError
 
 
@@ -201,6 +201,74 @@ def test_langevin_without_temperature_is_gradient_descent() -> None:
     assert torch.equal(cold, descend(squares(0.4), x0, **settings))
 
 
+def ellipse(curvatures: Tensor, minimum: Tensor):
+    """½ Σ a (x − f)², every pixel with a curvature of its own."""
+    return lambda x: 0.5 * (curvatures * (x - minimum).square()).sum((1, 2, 3))
+
+
+def test_anderson_takes_the_hand_computed_steps() -> None:
+    """λ = 0.1, E = x²/2 from 1: x₁ = 0.9; Δx = −0.1 and Δf = 0.01 lead to the minimum, 0."""
+    first = pixel("anderson", bowl(1.0), step_size=0.1, num_steps=1)
+    assert first == pytest.approx(0.9, abs=1e-12)
+    assert pixel("anderson", bowl(1.0), step_size=0.1, num_steps=2) == pytest.approx(0, abs=1e-7)
+
+
+def test_anderson_ends_at_a_quadratic_minimum_in_a_few_steps() -> None:
+    """Of m different curvatures, m + 1 steps would do in exact numbers (Walker and Ni 2011).
+
+    Gradient descent is still far away: its slowest pixels have kept 0.9⁶ of their distance.
+    """
+    minimum = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    minimum = (0.2 + 0.6 * minimum).double()
+    curvatures = torch.tensor([0.1, 0.4, 0.8, 1.3, 1.7], dtype=torch.float64)
+    curvatures = curvatures.repeat(40)[:192].view(3, 8, 8)
+    x0 = torch.full_like(minimum, 0.5)
+    energy = ellipse(curvatures, minimum)
+    fast, plain = (descend(energy, x0, num_steps=6, solver=s) for s in ("anderson", "gd"))
+    assert torch.allclose(fast, minimum, atol=1e-3)
+    assert float((plain - minimum).abs().max()) > 0.1
+    # Where it has arrived it stays, whatever the differences of rounding say.
+    later = descend(energy, x0, num_steps=60, solver="anderson")
+    assert torch.allclose(later, minimum, atol=1e-9)
+
+
+def test_anderson_ends_where_the_clamp_holds_gradient_descent() -> None:
+    minimum = torch.linspace(-0.5, 1.5, 192).view(1, 3, 8, 8)
+    curvatures = torch.linspace(0.2, 1.8, 192).view(1, 3, 8, 8).flip(-1)
+    x = descend(
+        ellipse(curvatures, minimum), torch.full_like(minimum, 0.5), num_steps=25, solver="anderson"
+    )
+    assert torch.allclose(x, minimum.clamp(0, 1), atol=1e-3)
+
+
+def test_anderson_is_the_same_in_any_batch_and_twice() -> None:
+    generator = torch.Generator().manual_seed(1)
+    x0 = torch.rand(3, 3, 16, 16, generator=generator)
+    # A neighbour that is at the minimum from the first has nothing to learn from.
+    minimum = torch.rand(3, 16, 16, generator=generator)
+    x0[1] = minimum
+    energy = ellipse(torch.rand(3, 16, 16, generator=generator), minimum)
+    together, again = (descend(energy, x0, num_steps=9, solver="anderson") for _ in range(2))
+    assert torch.equal(together, again) and torch.equal(together[1], minimum)
+    for b in range(3):
+        alone = descend(energy, x0[b : b + 1], num_steps=9, solver="anderson")
+        assert torch.equal(alone[0], together[b])
+
+
+def test_anderson_without_memory_is_gradient_descent_to_the_bit() -> None:
+    x0 = torch.rand(2, 3, 4, 4)
+    settings = {"step_size": 0.3, "num_steps": 5}
+    forgetful = partial(anderson, memory=0)
+    assert torch.equal(
+        descend(squares(0.4), x0, solver=forgetful, **settings),
+        descend(squares(0.4), x0, **settings),
+    )
+
+
+def test_fast_takes_four_tenths_of_the_steps_rounded_up() -> None:
+    assert [fast_steps(n) for n in (1, 2, 3, 5, 10, 30, 31, 100)] == [1, 1, 2, 2, 4, 12, 13, 40]
+
+
 def test_any_update_is_a_solver_and_an_unknown_name_is_an_error() -> None:
     """Steps of one size towards the minimum: 1 − 3 · 0.25."""
     found = pixel(
@@ -210,7 +278,9 @@ def test_any_update_is_a_solver_and_an_unknown_name_is_an_error() -> None:
         num_steps=3,
     )
     assert found == 0.25
-    with pytest.raises(CometError, match="one of gd, momentum, adam, langevin, not 'newton'"):
+    with pytest.raises(
+        CometError, match="one of gd, momentum, adam, langevin, anderson, not 'newton'"
+    ):
         descend(bowl(1.0), picture(1.0), num_steps=1, solver="newton")
 
 
