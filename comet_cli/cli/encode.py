@@ -12,7 +12,6 @@ from comet_cli.cli.console import check_stdout
 from comet_cli.cli.verb import REPORT, SERIES, Call, verb
 from comet_cli.errors import CometError, UsageError
 from comet_cli.formats.files import STANDARD
-from comet_cli.verbs.encode_plan import plan_encoding
 
 
 @verb(*SERIES, "force", *REPORT)
@@ -46,6 +45,8 @@ def encode(
             )
         output = STANDARD
     check_stdout(output, call.as_json)
+    from comet_cli.verbs.encode_plan import plan_encoding
+
     plan = plan_encoding(images, output=output, align=align, force=call.force)
     from comet_cli.verbs.encode import Encoded, encode_files
 
