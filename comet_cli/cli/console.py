@@ -59,7 +59,8 @@ class Report:
     ) -> None:
         """Print the JSON document; that of a command that failed goes out with its error."""
         if error is None and self.as_json:
-            print_json(self.document)
+            code = {"exit_code": self.exit_code} if self.exit_code else {}
+            print_json({**self.document, **code})
         elif error is not None:
             _unfinished.update(self.document)
 

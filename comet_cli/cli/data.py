@@ -10,6 +10,7 @@ import typer
 
 from comet_cli.cli import options
 from comet_cli.cli.help import HelpGroup
+from comet_cli.cli.verb import Call, verb
 from comet_cli.errors import CometError, UsageError
 
 app = typer.Typer(
@@ -193,9 +194,10 @@ def pack(
 
 
 @app.command()
+@verb("as_json")
 def check(
+    call: Call,
     folder: Annotated[Path, typer.Argument(help="A data-set folder.")],
-    as_json: options.Json = False,
 ) -> None:
     """Check a data set: files, sizes, masks, factors.
 
@@ -203,19 +205,16 @@ def check(
     """
     from comet_cli.data.check import check_folder
 
-    report = check_folder(folder)
-    if as_json:
-        typer.echo(json.dumps(report.as_dict()))
-    else:
-        for problem in report.problems:
-            typer.echo(f"{problem.file}: {problem.message}")
-        typer.echo(report.table())
-        counts = ", ".join(f"{number} {split}" for split, number in report.counts.items())
-        count = len(report.problems)
-        verdict = "ok" if report.ok else f"{count} problem{'s' * (count != 1)}"
-        typer.echo(f"{folder}: {counts}; {verdict}")
-    if not report.ok:
-        raise typer.Exit(CometError.exit_code)
+    found = check_folder(folder)
+    lines = [f"{problem.file}: {problem.message}" for problem in found.problems]
+    lines.append(found.table())
+    counts = ", ".join(f"{number} {split}" for split, number in found.counts.items())
+    count = len(found.problems)
+    verdict = "ok" if found.ok else f"{count} problem{'s' * (count != 1)}"
+    lines.append(f"{folder}: {counts}; {verdict}")
+    call.report.show(found.as_dict(), "\n".join(lines))
+    if not found.ok:
+        call.report.exit_code = CometError.exit_code
 
 
 def _list_readers(as_json: bool) -> None:

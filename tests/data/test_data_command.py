@@ -83,3 +83,8 @@ def test_help_imports_neither_torch_nor_numpy():
         "assert not {'torch', 'numpy', 'mitsuba', 'PIL'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_check_that_finds_problems_says_its_exit_code_in_json(tmp_path):
+    checked = run(app, ["check", str(tmp_path), "--json"])
+    assert checked.exit_code == json.loads(checked.stdout)["exit_code"] == 1

@@ -94,7 +94,8 @@ def test_verify_says_which_model_is_damaged(imported: Path) -> None:
     assert run("verify") == "theirs: ok\n"
     (imported / model_folder.WEIGHTS).write_bytes(b"")
     assert "has sha256" in run("verify", "theirs", code=1)
-    assert json.loads(run("verify", "--json", code=1))["ok"] is False
+    told = json.loads(run("verify", "--json", code=1))
+    assert told["ok"] is False and told["exit_code"] == 1
 
 
 def test_remove_needs_force(imported: Path) -> None:
