@@ -127,8 +127,7 @@ def _check(
     """Refuse a list whose lines would write the same file; return how many lines are ours.
 
     What our lines say is kept in ``drafts``. With ``--one-model``, the files of all lines that
-    leave the model to ``auto`` are put
-    into ``series``: every part of a list chooses the same one.
+    leave the model to ``auto`` are put into ``series``: every part of a list chooses the same one.
     """
     total = 0
     for line in read_lines(lines):

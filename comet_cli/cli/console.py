@@ -80,7 +80,7 @@ class Report:
     def failed(self, error: object, **facts: Any) -> None:
         """Report one of several inputs that failed; the command goes on, and ends with code 3."""
         self.document.setdefault("failed", []).append({**facts, "error": str(error)})
-        self.exit_code = self.document["exit_code"] = SOME_FAILED
+        self.exit_code = SOME_FAILED
         if not self.as_json:
             with self._aside():
                 print_error(" ".join(str(error).split()))

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from comet_cli.evaluation.reconstruction import as_pictures, psnr, reconstruct
+from comet_cli.evaluation.reconstruction import as_pictures, psnr, reconstruct, render_all
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training.averaging import averaged
 from comet_cli.training.settings import TrainSettings
@@ -72,10 +72,12 @@ def held_out_figures(
     """
     with averaged(model, average):
         x = at_size_of(model, as_pictures(held_out).to(model.device))
-        quality = float(psnr(reconstruct(model, x, redraws=False), x).mean())
-        figures: dict[str, Any] = {"held_out_psnr": round(quality, 3)}
+        figures: dict[str, Any] = {}
         if model.card.colours:
             with torch.no_grad():
-                won = model.find(x, redraws=False).won.mean(0)
-            figures["largest"] = int(won.argmax())
-    return figures
+                found = model.find(x, redraws=False)
+            y = render_all(model, found.z).to(x)
+            figures["largest"] = int(found.won.mean(0).argmax())
+        else:
+            y = reconstruct(model, x, redraws=False)
+    return {"held_out_psnr": round(float(psnr(y, x).mean()), 3), **figures}
