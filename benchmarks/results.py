@@ -1,10 +1,12 @@
 """Print the paper's comparisons, made from trained folders, as docs/results.md.
 
 Usage: python benchmarks/results.py [--table1 DIR…] [--table2 DIR…] [--objects DIR…]
-           [--factors-data DIR] [--objects-data DIR] [--count N] [--write docs/results.md]
+           [--factors-data DIR] [--objects-data DIR] [--count N]
+           [--write docs/results.md --pictures docs/images]
 
 A table whose folders are not given is left out, and so is a row that was not trained. Figures that
-were measured before are taken from the folders (measured.json).
+were measured before are taken from the folders (measured.json). With --pictures each table has
+its pictures beside it: results-NAME.png.
 """
 
 from __future__ import annotations
@@ -13,9 +15,18 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from comet_cli.baselines.rows import cells, make_rows, markdown
+from comet_cli.baselines.sheets import (
+    component_names,
+    first_folders,
+    latent_picture,
+    object_picture,
+)
 from comet_cli.baselines.tables import TABLES
 from comet_cli.baselines.trained import measured, read_trained
+from comet_cli.formats.images import write_png
 
 HEAD = """# The paper's comparisons
 
@@ -37,34 +48,63 @@ ABOUT = {
     "saw the same scenes of four objects, as many of them, at 32 pixels: a short training.",
 }
 
+BELOW = (
+    "Pictures made again, the component of each pixel, and swaps: all components but the first\n"
+    "are those of the picture below. A baseline has no swaps."
+)
+
 
 def section(
-    name: str, folders: Sequence[Path], *, data: Path | None = None, count: int | None = None
+    name: str,
+    folders: Sequence[Path],
+    *,
+    data: Path | None = None,
+    count: int | None = None,
+    pictures: Path | None = None,
 ) -> str:
-    """Return a table with its heading."""
+    """Return a table with its heading, and write its pictures if there is a folder for them."""
     table = TABLES[name]
     rows = make_rows(table, folders, data=data, count=count)
     parts = [f"## {table.title}", ABOUT[name], markdown(cells(table, rows))]
+    firsts = first_folders(rows, folders)
     if name == "table1":
-        firsts = {row.folders[0]: row.settings["model"] for row in rows}
-        for folder in folders:
-            if folder.name in firsts:
-                parts += importance(folder, firsts[folder.name], data, count)
+        for row, folder in zip(rows, firsts, strict=True):
+            parts += importance(folder, row.settings["model"], data, count, pictures)
+    elif pictures is not None:
+        parts.append(BELOW)
+        sheet = object_picture(firsts, table, data=data)
+        parts.append(shown(sheet, pictures, name, f"what the models of {table.title} see"))
     return "\n\n".join(parts)
 
 
-def importance(folder: Path, model: str, data: Path | None, count: int | None) -> list[str]:
+def shown(sheet: np.ndarray, folder: Path, name: str, words: str) -> str:
+    """Write a picture, and return how the document shows it."""
+    path = folder / f"results-{name}.png"
+    write_png(sheet, str(path))
+    return f"![{words}](images/{path.name})"
+
+
+def importance(
+    folder: Path, model: str, data: Path | None, count: int | None, pictures: Path | None
+) -> list[str]:
     """Return the table factor × component of a training, if it has several components."""
     trained = read_trained(folder)
     if trained.card.components < 2:
         return []
     rows = measured(trained, "disentanglement", data=data, count=count)["factors"]
-    titles = trained.card.labels or [f"component {k}" for k in range(trained.card.components)]
-    lines = [["factor", *titles], *([n, *(f"{v:.2f}" for v in row)] for n, row in rows.items())]
-    return [
+    lines = [
+        ["factor", *component_names(trained)],
+        *([n, *(f"{v:.2f}" for v in row)] for n, row in rows.items()),
+    ]
+    parts = [
         f"How well each component of {model} (`{folder.name}`) tells each factor:",
         markdown(lines),
     ]
+    if pictures is not None:
+        sheet = latent_picture(trained, data=data, count=count)
+        words = f"components of {folder.name}: what they tell, pictures made again, swaps"
+        parts.append(shown(sheet, pictures, folder.name, words))
+    return parts
 
 
 def main() -> None:
@@ -76,13 +116,16 @@ def main() -> None:
     parser.add_argument("--objects-data", type=Path, help="for the others")
     parser.add_argument("--count", type=int, help="the most pictures; default all")
     parser.add_argument("--write", type=Path)
+    parser.add_argument("--pictures", type=Path, help="folder of the pictures beside the tables")
     given = parser.parse_args()
     parts = [HEAD.rstrip()]
     for name in TABLES:
         folders = getattr(given, name)
         if folders:
             data = given.factors_data if name == "table1" else given.objects_data
-            parts.append(section(name, folders, data=data, count=given.count))
+            parts.append(
+                section(name, folders, data=data, count=given.count, pictures=given.pictures)
+            )
     text = "\n\n".join(parts) + "\n"
     if given.write:
         given.write.write_text(text, "utf-8")
