@@ -60,11 +60,15 @@ def affinity(embedding: Tensor, seed: Tensor, scale: Tensor) -> Tensor:
     Returns:
         (B,S,P) within [1e-4, 1 − 1e-4].
     """
+    if not torch.is_grad_enabled():  # one product and two passes, where pairs fill the memory
+        half = seed.square().sum(-1, keepdim=True) / scale
+        left = torch.cat([2 / scale * seed, -half, -torch.ones_like(half)], -1)
+        whole = embedding.square().sum(-1, keepdim=True) / scale
+        right = torch.cat([embedding, torch.ones_like(whole), whole], -1)
+        # A distance that rounds to less than 0 is clamped with all that are near.
+        return (left @ right.transpose(1, 2)).exp_().clamp_(LEAST, 1 - LEAST)
     squares = seed.square().sum(-1)[:, :, None] + embedding.square().sum(-1)[:, None]
     product = 2 * seed @ embedding.transpose(1, 2)
-    if not torch.is_grad_enabled():  # the same, without half a dozen maps of every pair
-        distance = squares.sub_(product).clamp_min_(0)
-        return distance.neg_().div_(scale).exp_().clamp_(LEAST, 1 - LEAST)
     return torch.exp(-(squares - product).clamp_min(0) / scale).clamp(LEAST, 1 - LEAST)
 
 
