@@ -15,13 +15,14 @@ import tempfile
 import time
 from pathlib import Path
 
+from marked import rewrite_marked
+
 from comet_cli.data.make import make_dataset
 from comet_cli.errors import MissingExtraError
 from comet_cli.worlds.catalogue import GENERATORS, make_generator
 
 MANY = 20_000
 SECONDS = 1.0
-BEGIN, END = "<!-- times -->", "<!-- end of times -->"
 CHUNKS = 2  # that each process makes before the clock starts
 
 
@@ -82,10 +83,7 @@ def main() -> None:
     print(table)
     print(f"load average at the end: {os.getloadavg()[0]:.1f}", file=sys.stderr)
     if options.write:
-        text = options.write.read_text(encoding="utf-8")
-        head, rest = text.split(BEGIN)
-        _, tail = rest.split(END)
-        options.write.write_text(f"{head}{BEGIN}\n{table}\n{END}{tail}", encoding="utf-8")
+        rewrite_marked(options.write, "times", table)
 
 
 if __name__ == "__main__":

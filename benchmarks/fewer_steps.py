@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from marked import rewrite_marked
 from torch import Tensor
 
 from comet_cli.energy.composition import Term, compose
@@ -23,7 +24,6 @@ from comet_cli.formats.components import read_components
 from comet_cli.formats.images import load_image
 from comet_cli.models import comet_model
 
-BEGIN, END = "<!-- fewer steps -->", "<!-- end of fewer steps -->"
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 PLAIN, STEPS, SOLVERS = 30, (5, 8, 12, 20), ("gd", "momentum", "anderson")
 
@@ -75,11 +75,7 @@ def main() -> None:
     lines += [*rows("faces-paper", faces()), *rows("tetris-paper", tetris())]
     print("\n".join(lines))
     if options.write:
-        before, _, rest = options.write.read_text("utf-8").partition(BEGIN)
-        table = "\n".join(lines)
-        options.write.write_text(
-            f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}", "utf-8"
-        )
+        rewrite_marked(options.write, "fewer steps", "\n".join(lines))
 
 
 if __name__ == "__main__":

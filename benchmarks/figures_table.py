@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from marked import has_mark, replace_marked
+
 from comet_cli.models.library import list_models
 
 COLUMNS = [
@@ -89,10 +91,8 @@ def cells(
 def rewrite(text: str) -> str:
     """Return a document with the tables between its marks replaced."""
     for mark, make in (("results", results), ("figures", table)):
-        begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
-        if begin in text:
-            before, _, rest = text.partition(begin)
-            text = f"{before}{begin}\n{make()}\n{end}{rest.partition(end)[2]}"
+        if has_mark(text, mark):
+            text = replace_marked(text, mark, make())
     return text
 
 

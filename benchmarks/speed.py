@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 
 import reference_loop
 import torch
+from marked import rewrite_marked
 from torch import Tensor
 
 from comet_cli.energy.composition import Term
@@ -44,7 +45,6 @@ from comet_cli.training.settings import TrainSettings
 from comet_cli.version import __version__
 from comet_cli.worlds.catalogue import make_generator
 
-BEGIN, END = "<!-- speed -->", "<!-- end of speed -->"
 MODEL = "clevr-toy"
 COMET = [sys.executable, "-m", "comet_cli"]
 BATCH, PICTURES, ENCODED = 2000, 40, 1000
@@ -343,10 +343,7 @@ def main() -> None:
         lines.append(f"| {row.case} | {row.seconds:.3f} | {other} | {ratio} | {difference} |")
         print(lines[-1], flush=True)
     if options.write:
-        head, _, rest = options.write.read_text("utf-8").partition(BEGIN)
-        tail = rest.partition(END)[2]
-        table = "\n".join(lines)
-        options.write.write_text(f"{head}{BEGIN}\n{table}\n{END}{tail}", "utf-8")
+        rewrite_marked(options.write, "speed", "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import re
 import shlex
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ SHIPPED = [entry.name for entry in list_models() if entry.origin == "shipped"]
 
 
 def load_script(name: str):
+    if str(ROOT / "benchmarks") not in sys.path:  # they import each other
+        sys.path.append(str(ROOT / "benchmarks"))
     spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -234,3 +237,12 @@ def test_the_commands_of_the_readme_for_artists_make_its_pictures(tmp_path, monk
             for path in (f"{made}.png", ROOT / "docs" / "images" / f"{shown}.png")
         )
         assert new.shape == old.shape and np.abs(new - old).max() <= 4
+
+
+def test_a_marked_part_is_replaced_and_a_missing_one_is_an_error() -> None:
+    marked = load_script("marked")
+    text = "a\n<!-- x -->\nold\n<!-- /x -->\nb"
+    assert marked.replace_marked(text, "x", "new") == text.replace("old", "new")
+    for wrong in ("a", "<!-- x --> no end", "<!-- /x --><!-- x -->"):
+        with pytest.raises(ValueError, match="no <!-- x -->"):
+            marked.replace_marked(wrong, "x", "new")
