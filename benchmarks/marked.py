@@ -1,4 +1,4 @@
-"""Parts of documents that commands write: what stands between `<!-- MARK -->` and `<!-- /MARK -->`."""
+"""Parts of documents that commands write, between `<!-- MARK -->` and `<!-- /MARK -->`."""
 
 from __future__ import annotations
 
