@@ -18,6 +18,7 @@ from comet_cli.batch.lists import Line, check_length
 from comet_cli.cli.checks import check_picture_outputs
 from comet_cli.cli.compose import compose
 from comet_cli.cli.console import takes_selections
+from comet_cli.cli.streams import standard_name
 from comet_cli.cli.values import leave_values
 from comet_cli.errors import CometError, UsageError
 from comet_cli.formats.files import STANDARD, show
@@ -139,7 +140,7 @@ class LineParser:
             metadata=not params["no_metadata"],
             **{**settings, "force": params["force"] or self._force},
         )
-        if STANDARD in (*request.writes, *request.reads):
+        if STANDARD in (*map(standard_name, request.writes), *request.reads):
             raise UsageError("'-' has no meaning in a line of a batch; give the name of a file")
         return request
 

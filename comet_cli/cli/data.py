@@ -9,9 +9,12 @@ from typing import Annotated
 import typer
 
 from comet_cli.cli import options
+from comet_cli.cli.console import check_stdout
 from comet_cli.cli.help import HelpGroup
-from comet_cli.cli.verb import Call, verb
+from comet_cli.cli.streams import standard_name
+from comet_cli.cli.verb import REPORT, Call, verb
 from comet_cli.errors import CometError, UsageError
+from comet_cli.formats.files import STANDARD
 
 app = typer.Typer(
     cls=HelpGroup, help="List, make, import, pack and check data sets.", no_args_is_help=True
@@ -143,9 +146,11 @@ def import_(
 
 
 @app.command()
+@verb("force", *REPORT)
 def pack(
+    call: Call,
     folder: Annotated[Path, typer.Argument(help="A data-set folder, or a folder of pictures.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to write, such as faces.pack.")],
+    out: Annotated[str, typer.Option("--out", "-o", help="File to write, such as faces.pack.")],
     size: Annotated[
         int | None, typer.Option(help="Width and height in pixels; default: as they are.")
     ] = None,
@@ -153,44 +158,46 @@ def pack(
     lossless: Annotated[
         bool, typer.Option("--lossless", help="Lose no detail, however large the file becomes.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Replace any file.")] = False,
-    quiet: options.Quiet = False,
-    as_json: options.Json = False,
 ) -> None:
     """Write a data set as one small file that trains like its folder."""
-    from comet_cli.cli.console import Report
     from comet_cli.data.pack import is_pack
     from comet_cli.data.packing import pack_dataset
     from comet_cli.formats.overwriting import check_output
 
-    check_output(out, force=force or is_pack(out), inputs=[str(folder)])
-    with Report(as_json=as_json, quiet=quiet) as report:
-        packed = pack_dataset(
-            folder,
-            out,
-            size=size,
-            split=split,
-            lossless=lossless,
-            progress=None if quiet or as_json or not sys.stderr.isatty() else _show_progress,
-        )
-        facts = packed.facts
-        loss = "" if facts.psnr is None else f", {facts.psnr[0]:.1f} dB, at least {facts.psnr[1]}"
-        report.show(
-            {
-                "file": str(out),
-                "bytes": packed.bytes,
-                "size": facts.size,
-                "counts": facts.splits,
-                "encoding": facts.encoding,
-                "psnr": facts.psnr,
-                "skipped": list(packed.skipped),
-            },
-            str(out)
-            if quiet
-            else f"{out}: {facts.count} pictures of {facts.size} pixels in {packed.bytes} bytes, "
-            f"{packed.bytes / facts.count:.0f} each ({facts.encoding}{loss}), "
-            f"{len(packed.skipped)} skipped",
-        )
+    out = standard_name(out)
+    check_stdout(out, call.as_json)
+    check_output(out, force=call.force or is_pack(out), inputs=[str(folder)])
+    silent = call.quiet or call.as_json or not sys.stderr.isatty()
+    packed = pack_dataset(
+        folder,
+        out,
+        size=size,
+        split=split,
+        lossless=lossless,
+        progress=None if silent else _show_progress,
+    )
+    facts = packed.facts
+    loss = "" if facts.psnr is None else f", {facts.psnr[0]:.1f} dB, at least {facts.psnr[1]}"
+    text = (
+        f"{out}: {facts.count} pictures of {facts.size} pixels in {packed.bytes} bytes, "
+        f"{packed.bytes / facts.count:.0f} each ({facts.encoding}{loss}), "
+        f"{len(packed.skipped)} skipped"
+    )
+    if out == STANDARD:  # which the pack went to
+        call.report.note(text)
+        return
+    call.report.show(
+        {
+            "file": out,
+            "bytes": packed.bytes,
+            "size": facts.size,
+            "counts": facts.splits,
+            "encoding": facts.encoding,
+            "psnr": facts.psnr,
+            "skipped": list(packed.skipped),
+        },
+        out if call.quiet else text,
+    )
 
 
 @app.command()

@@ -27,7 +27,7 @@ from PIL import Image, PngImagePlugin
 from comet_cli.data.array_files import load_arrays
 from comet_cli.data.pack import is_pack, read_facts, read_pack
 from comet_cli.errors import CometError, CometWarning, FileFormatError
-from comet_cli.formats.files import read_input, show, write_output
+from comet_cli.formats.files import read_file, show, write_output
 from comet_cli.formats.images import image_size, load_image, to_bytes
 from comet_cli.worlds.generator import SPLITS, Sample
 
@@ -235,7 +235,7 @@ def read_pictures(
         return
     for file, entry in list_pictures(path, split):
         try:
-            data = read_input(file)
+            data = read_file(file)
             side = size or image_size(data)
             sample = Sample(to_bytes(load_image(data, side)), _load_mask(path, entry, side), entry)
         except (CometError, *_UNREADABLE):

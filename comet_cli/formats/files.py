@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,6 +16,9 @@ from comet_cli.errors import CometError, FileFormatError, UsageError
 STANDARD = "-"
 MAX_INPUT_BYTES = 1 << 30
 ACCESS_LIST = "system.posix_acl_access"
+# Folders of devices and of what is open: nothing is put beside a picture there.
+SYSTEM_FOLDERS = ("/dev", "/proc")
+_peeked: dict[str, bytes] = {}
 
 
 def show(path: str | Path) -> str:
@@ -63,6 +67,8 @@ def read_input(path: str | Path) -> bytes:
         CometError: it cannot be read.
         FileFormatError: it is larger than 1 GiB.
     """
+    if (data := _peeked.pop(str(path), b"")) != b"":
+        return data
     try:
         if str(path) == STANDARD:
             data = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
@@ -74,10 +80,57 @@ def read_input(path: str | Path) -> bytes:
     except IsADirectoryError:
         raise UsageError(f"'{show(path)}' is a folder, expected a file") from None
     except OSError as error:
-        raise CometError(f"'{show(path)}' cannot be read: {error.strerror}") from None
+        raise CometError(f"'{show(path)}' cannot be read: {error.strerror or error}") from None
     if len(data) > MAX_INPUT_BYTES:
         raise FileFormatError(f"'{show(path)}' is larger than 1 GiB, too large for an input")
     return data
+
+
+def is_file(path: str | Path) -> bool:
+    """Say whether a path leads to a file, which can be read again: no pipe, device or folder."""
+    try:
+        return str(path) != STANDARD and stat.S_ISREG(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def read_file(path: str | Path) -> bytes:
+    """Return the bytes of a file that was found in a folder: a pipe there is not waited for.
+
+    Raises:
+        CometError: it is no file, or cannot be read; see :func:`read_input`.
+    """
+    if os.path.exists(path) and not is_file(path):
+        raise CometError(f"'{show(path)}' is no file but a folder, a pipe or a device")
+    return read_input(path)
+
+
+def peek_input(path: str | Path, count: int | None = None) -> bytes:
+    """Return the first bytes of an input, all by default, and leave it to be read.
+
+    Of what can be read only once (standard input, a pipe) everything is kept for the next
+    :func:`read_input`.
+
+    Raises:
+        CometError: see :func:`read_input`; or of a file, OSError.
+    """
+    if is_file(path) and count is None:
+        return read_input(path)
+    if is_file(path):
+        with open(path, "rb") as file:
+            return file.read(count)
+    data = read_input(path)
+    _peeked[str(path)] = data
+    return data[:count]
+
+
+def has_place(path: str | Path) -> bool:
+    """Say whether files can stand beside an input: it is a file, in a folder of the user's."""
+    parent = os.path.realpath(os.path.dirname(path))
+    system = parent.startswith(tuple(f"{folder}/" for folder in SYSTEM_FOLDERS))
+    if (system or parent in SYSTEM_FOLDERS) and not parent.startswith("/dev/shm"):
+        return False
+    return str(path) != STANDARD and (is_file(path) or not os.path.exists(path))
 
 
 def base_name(path: str | Path) -> str:
