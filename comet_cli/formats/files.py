@@ -130,7 +130,10 @@ def has_place(path: str | Path) -> bool:
     system = parent.startswith(tuple(f"{folder}/" for folder in SYSTEM_FOLDERS))
     if (system or parent in SYSTEM_FOLDERS) and not parent.startswith("/dev/shm"):
         return False
-    return str(path) != STANDARD and (is_file(path) or not os.path.exists(path))
+    if str(path) == STANDARD:
+        return False
+    # A folder, and what is not there, fail on their own.
+    return is_file(path) or os.path.isdir(path) or not os.path.exists(path)
 
 
 def base_name(path: str | Path) -> str:
@@ -139,6 +142,45 @@ def base_name(path: str | Path) -> str:
         return "stdin"
     name = os.path.basename(str(path).replace("\\", "/"))
     return "".join(c if c.isprintable() else "?" for c in name)
+
+
+Folders = dict[str, tuple[str, bool]]
+
+
+def place_of(path: str | Path, folders: Folders) -> str:
+    """Return what the names of one file have in common, also where it is not there yet.
+
+    Links are followed, and where a folder takes ``A.z`` and ``a.z`` for one, so are they here.
+
+    Args:
+        path: the file.
+        folders: what is known of folders; added to here.
+    """
+    folder, name = os.path.split(path)
+    real, folded = _look_up(folder, folders)
+    place = os.path.join(real, name)
+    if name in ("", os.curdir, os.pardir) or os.path.islink(place):
+        place = os.path.realpath(path)
+        _, folded = _look_up(os.path.dirname(place), folders)
+    return place.casefold() if folded else place
+
+
+def _look_up(folder: str, folders: Folders) -> tuple[str, bool]:
+    """Return where a folder really is, and whether it ignores capitals."""
+    if folder not in folders:
+        real = os.path.realpath(folder)
+        folders[folder] = real, _ignores_case(real)
+    return folders[folder]
+
+
+def _ignores_case(folder: str) -> bool:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name.swapcase()
+            if name != entry.name and name.casefold() == entry.name.casefold():
+                other = os.path.join(folder, name)
+                return os.path.lexists(other) and os.path.samefile(entry.path, other)
+    return os.name == "nt"
 
 
 def check_distinct(outputs: Sequence[tuple[str, Path]]) -> None:
@@ -151,10 +193,11 @@ def check_distinct(outputs: Sequence[tuple[str, Path]]) -> None:
         UsageError: naming both inputs.
     """
     seen: dict[str, str] = {}
+    folders: Folders = {}
     for source, output in outputs:
         if str(output) == STANDARD:
             continue
-        key = os.path.normcase(os.path.abspath(output))
+        key = place_of(output, folders)
         if key in seen:
             raise UsageError(
                 f"'{show(seen[key])}' and '{show(source)}' would both be written to "
@@ -186,7 +229,9 @@ def write_output(path: str | Path, data: bytes | memoryview) -> None:
     except BrokenPipeError:
         raise
     except FileNotFoundError:
-        raise UsageError(f"the output folder '{show(Path(path).parent)}' does not exist") from None
+        place = os.path.realpath(path) if os.path.islink(path) else path
+        folder = Path(place).parent
+        raise UsageError(f"the output folder '{show(folder)}' does not exist") from None
     except OSError as error:
         if str(path) == STANDARD:  # of which some may have been written
             raise CometError(f"standard output cannot be written: {error.strerror}") from None
