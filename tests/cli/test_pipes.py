@@ -214,6 +214,10 @@ def test_pipes_in_a_folder_are_not_waited_for(pictures):
     done = pictures("data", "import", "images", "folder", "-o", "made", "--size", "16")
     assert done.code == 0 and "1 skipped" in done.out, done.err
     assert pictures("gallery", "folder").code == 0
+    picture(1).save("folder/b.png")
+    words = ("--preset", "global", "--size", "16", "--iterations", "1", "-o", "model", "-q")
+    done = pictures("train", "--data", "folder", *words)
+    assert done.code == 0, done.err
 
 
 @needs_pipes
