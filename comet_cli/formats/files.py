@@ -22,8 +22,14 @@ _peeked: dict[str, bytes] = {}
 
 
 def show(path: str | Path) -> str:
-    """Return a path as messages print it: control characters made visible."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in str(path))
+    """Return a path as messages print it: control characters, and bytes of no text, made visible."""
+    return "".join(c if c.isprintable() else f"\\x{_number(c):02x}" for c in str(path))
+
+
+def _number(character: str) -> int:
+    """Return the number of a character, or of the byte that it stands for (PEP 383)."""
+    code = ord(character)
+    return code - 0xDC00 if 0xDC80 <= code <= 0xDCFF else code
 
 
 def check_inputs(paths: Iterable[str], *, together: bool = True) -> None:

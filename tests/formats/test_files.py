@@ -171,6 +171,10 @@ def test_recorded_names_hold_no_folder_and_no_control_character():
     assert show("a\n") == "a\\x0a"
 
 
+def test_bytes_that_are_no_text_are_shown_as_they_are():
+    assert show(os.fsdecode(b"\xff\n.png")) == "\\xff\\x0a.png"
+
+
 def test_two_names_of_one_file_are_one_output(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").symlink_to("a")
