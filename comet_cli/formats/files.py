@@ -8,10 +8,11 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from comet_cli.errors import CometError, FileFormatError, UsageError
+from comet_cli.errors import CometError, CometWarning, FileFormatError, UsageError
 
 STANDARD = "-"
 MAX_INPUT_BYTES = 1 << 30
@@ -22,7 +23,7 @@ _peeked: dict[str, bytes] = {}
 
 
 def show(path: str | Path) -> str:
-    """Return a path as messages print it: control characters, and bytes of no text, made visible."""
+    """Return a path as messages print it: control characters and odd bytes made visible."""
     return "".join(c if c.isprintable() else f"\\x{_number(c):02x}" for c in str(path))
 
 
@@ -58,6 +59,13 @@ def check_inputs(paths: Iterable[str], *, together: bool = True) -> None:
 
 
 def _missing(path: str | Path) -> UsageError:
+    try:
+        os.stat(path)
+    except OSError as error:  # which may be of a folder on the way
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+            return UsageError(f"'{show(path)}' cannot be looked for: {error.strerror}")
+    except ValueError:
+        pass
     with contextlib.suppress(OSError, ValueError):
         return UsageError(
             f"'{show(path)}' is a link to '{show(os.readlink(path))}', which does not exist"
@@ -109,6 +117,22 @@ def read_file(path: str | Path) -> bytes:
     if os.path.exists(path) and not is_file(path):
         raise CometError(f"'{show(path)}' is no file but a folder, a pipe or a device")
     return read_input(path)
+
+
+def walk(folder: str | Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield what :func:`os.walk` does; a folder that cannot be looked into is told.
+
+    Raises:
+        CometError: that is the first one.
+    """
+
+    def tell(error: OSError) -> None:
+        sentence = f"'{show(str(error.filename))}' cannot be looked into: {error.strerror}"
+        if str(error.filename) == str(folder):
+            raise CometError(sentence)
+        warnings.warn(f"{sentence}; what is in it is left out", CometWarning, stacklevel=3)
+
+    yield from os.walk(folder, onerror=tell)
 
 
 def peek_input(path: str | Path, count: int | None = None) -> bytes:

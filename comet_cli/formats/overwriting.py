@@ -115,6 +115,24 @@ def _check(path: Path, force: bool, read: Collection[object], folders: set[Path]
         )
 
 
+def check_new_folder(folder: str | Path) -> None:
+    """Check, before any work, that a folder takes files, or can be made with those that it is in.
+
+    Raises:
+        UsageError: there is a file of that name, or it or the folder that it is made in cannot be
+            written.
+    """
+    place = Path(os.path.abspath(folder))
+    while not os.path.lexists(place) and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise UsageError(f"'{show(place)}' is no folder, so '{show(folder)}' cannot be one")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UsageError(
+            f"the folder '{show(folder)}' cannot be written: '{show(place)}' takes no files"
+        )
+
+
 def _check_link(path: Path) -> None:
     """Check a link that leads to no file yet."""
     target = os.path.realpath(path)

@@ -17,6 +17,8 @@ import numpy as np
 from comet_cli.data.mixture import Pictures
 from comet_cli.errors import CometError, CometWarning, UsageError
 from comet_cli.formats.files import show
+from comet_cli.formats.overwriting import check_new_folder
+from comet_cli.training import distributed
 from comet_cli.training.checkpoint import Begun
 from comet_cli.training.recipe import parse_recipe
 from comet_cli.training.settings import DataSettings, TrainSettings
@@ -87,8 +89,11 @@ def check_folder(begun: Begun, folder: Path, *, force: bool) -> None:
         force: replace it.
 
     Raises:
-        UsageError: there is a model, and no checkpoint to go on from.
+        UsageError: there is a model, and no checkpoint to go on from; or the folder cannot be
+            written.
     """
+    if distributed.rank() == 0:
+        check_new_folder(folder)
     if begun.alone and not force:
         raise UsageError(
             f"'{show(folder)}' holds a model and no checkpoint to go on from, so a training would "

@@ -10,7 +10,7 @@ import numpy as np
 
 from comet_cli.errors import UsageError
 from comet_cli.formats.components import ComponentSet, is_components, parse_components
-from comet_cli.formats.files import read_input, show
+from comet_cli.formats.files import check_inputs, read_input, show
 from comet_cli.formats.picture_recipe import (
     PictureRecipe,
     RecipeRow,
@@ -32,7 +32,10 @@ def inspect_file(path: str) -> dict[str, Any]:
     if os.path.isdir(path):
         return _inspect_model(path)
     if path != "-" and not os.path.lexists(path):
-        raise UsageError(f"there is no file '{show(path)}'; for a model use comet models show")
+        try:
+            check_inputs([path])
+        except UsageError as error:
+            raise UsageError(f"{error}; for a model use comet models show") from None
     data = read_input(path)
     where = f"'{show(path)}'"
     if is_components(data) or path.endswith(".z"):

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from comet_cli.formats.files import write_output
-from comet_cli.training import checkpoint, going_on, loop
+from comet_cli.training import checkpoint, going_on, loop, run
 from comet_cli.training.checkpoint import look
 
 WORDS = ("train", "recipe.toml", "-o", "out", "--device", "cpu")
@@ -160,3 +160,20 @@ def test_what_is_held_out_depends_on_the_pictures_alone():
     left = [n for n in range(len(more)) if n not in going_on.draw_held_out(more, 20)]
     assert not found & {bytes(more[n]) for n in left}
     assert len(going_on.draw_held_out(images[[0] * 12], 1)) == 1
+
+
+@pytest.mark.parametrize("place", ["closed", "closed/new", "file", "file/new"])
+def test_a_folder_that_cannot_be_written_is_found_before_the_pictures_are_read(
+    train, monkeypatch, place
+):
+    Path("file").touch()
+    os.mkdir("closed")
+    usual = os.access
+    monkeypatch.setattr(
+        os,
+        "access",
+        lambda p, mode: not (str(p).endswith("closed") and mode & os.W_OK) and usual(p, mode),
+    )
+    monkeypatch.setattr(run, "load_data", None)
+    done = train("train", "recipe.toml", "-o", place, "--device", "cpu")
+    assert done.code == 2 and f"'{place}' cannot be" in done.sentence
