@@ -305,3 +305,14 @@ def test_one_frame_is_an_animation_of_one(encoded):
         with Image.open(io.BytesIO(Path(f"new.{ending}").read_bytes())) as image:
             assert image.size == (24, 24)
     assert encoded("replay", "new.apng").sentence == "comet: the replay has the same pixels"
+
+
+def test_of_several_pages_the_first_is_taken_and_told(comet):
+    pages = [picture(n) for n in range(3)]
+    pages[0].save("pages.tif", save_all=True, append_images=pages[1:])
+    pages[0].save("page.tif")
+    done = comet("encode", "pages.tif", "page.tif", "-m", "quad")
+    assert done.code == 0 and done.sentence == (
+        "comet: 'pages.tif' holds 3 pages, of which the first is taken"
+    )
+    assert np.array_equal(read_components("pages.z").z, read_components("page.z").z)
