@@ -165,3 +165,16 @@ def test_a_preview_that_was_painted_is_somebodys_work(made):
     painted.save("p.png", pnginfo=texts)
     done = made(*words)
     assert done.code == 2 and "is no preview of a data set" in done.err
+
+
+def test_a_text_of_another_program_decides_nothing(made):
+    texts = PngInfo()
+    texts.add_text("comet", "Halley, 1986")
+    with Image.open("a.png") as image:
+        image.save("photo.png", pnginfo=texts)
+    done = made("inspect", "photo.png", "--json")
+    assert done.code == 0 and done.json["width"] == 48 and done.json["recipe"] is None
+    assert "is not valid JSON" in done.json["recipe_error"]
+    assert "recipe   none: the recipe in 'photo.png' is not" in made("inspect", "photo.png").out
+    assert made("encode", "photo.png", "-m", "quad").code == 0
+    assert made("replay", "photo.png", "-o", "x.png").code == 1
