@@ -5,22 +5,30 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from comet_cli.baselines.base import Baseline
 from comet_cli.baselines.card import BaselineCard
 from comet_cli.baselines.folder import build, save_baseline
-from comet_cli.baselines.recipe import BaselineRecipe
+from comet_cli.baselines.recipe import BaselineRecipe, parse_any_recipe
 from comet_cli.data.mixture import Pictures
 from comet_cli.errors import CometError
 from comet_cli.evaluation.measure import measure
 from comet_cli.models.device import pick_device
 from comet_cli.training import distributed
 from comet_cli.training.batches import draw_batch, random_seed
-from comet_cli.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
+from comet_cli.training.checkpoint import (
+    TrainingState,
+    load_checkpoint,
+    look,
+    save_or_tell,
+)
+from comet_cli.training.going_on import Memory, alone, check_folder, check_recipe
 from comet_cli.training.loading import load_data
 from comet_cli.training.log import Report, TrainingLog
 from comet_cli.training.loop import check_finite
@@ -48,6 +56,7 @@ def train_baseline(
     device: str = "auto",
     report: Report | None = None,
     measured: int = 500,
+    force: bool = False,
 ) -> tuple[BaselineCard, BaselineResult]:
     """Train a recipe into a folder, going on where an earlier call stopped.
 
@@ -58,31 +67,47 @@ def train_baseline(
         device: ``auto``, ``cpu``, ``cuda[:n]`` or ``mps``.
         report: called with each line of the log.
         measured: held-out pictures that the card's figures are measured on.
+        force: go on although recipe or pictures are not those that the training began with.
 
     Returns:
         the card as written and what the training reached.
 
     Raises:
+        UsageError: as of :func:`comet_cli.training.run.train_recipe`.
         CometError: no such pictures, a loss that is not finite, or several processes.
     """
     if distributed.size() > 1:
         raise CometError("a baseline is trained by one process: start comet without torchrun")
-    images, _, judged = load_data(recipe, measured)
+    begun = look(folder)
+    check_folder(begun, folder, force=force)
+    if begun.recipe:
+        check_recipe(recipe, begun.recipe, folder, force=force, parse=parse_any_recipe)
+    memory = Memory(begun.pictures, force=force)
+    images, _, judged = load_data(recipe, measured, memory)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CometError(f"cannot make the folder {folder}: {error.strerror}") from None
     place = str(pick_device(device))
-    result = fit(recipe, images, folder, max_seconds=max_seconds, device=place, report=report)
-    several = recipe.card.components > 1
-    card = dataclasses.replace(
-        recipe.card,
-        iterations=result.iteration,
-        train_seconds=round(result.seconds, 1),
-        recipe="recipe.toml",
-        figures=measure(result.model, judged.images, judged.masks if several else None),
-    )
-    return save_baseline(result.model, card, folder, {"recipe.toml": recipe.text}), result
+    with alone(folder):
+        result = fit(
+            recipe,
+            images,
+            folder,
+            max_seconds=max_seconds,
+            device=place,
+            report=report,
+            pictures=memory.now,
+        )
+        several = recipe.card.components > 1
+        card = dataclasses.replace(
+            recipe.card,
+            iterations=result.iteration,
+            train_seconds=round(result.seconds, 1),
+            recipe="recipe.toml",
+            figures=measure(result.model, judged.images, judged.masks if several else None),
+        )
+        return save_baseline(result.model, card, folder, {"recipe.toml": recipe.text}), result
 
 
 def fit(
@@ -93,6 +118,7 @@ def fit(
     max_seconds: float = math.inf,
     device: str = "cpu",
     report: Report | None = None,
+    pictures: Mapping[str, Any] | None = None,
 ) -> BaselineResult:
     """Train on pictures (N,R,R,3) uint8, resuming from ``folder`` where it was begun.
 
@@ -111,9 +137,9 @@ def fit(
     log, stopping = TrainingLog(folder, settings, report), StopFlag(True)
     noise = torch.Generator()
 
-    def checkpoint() -> None:
+    def checkpoint() -> str:
         state.seconds = before + time.monotonic() - began
-        save_checkpoint(folder, model, optimizer, state, recipe.text)
+        return save_or_tell(folder, model, optimizer, state, recipe.text, pictures)
 
     with stopping:
         while state.iteration < settings.iterations and not stopping.asked:
@@ -137,7 +163,7 @@ def fit(
                 log.write(log.line(state.iteration, before + now - began))
             if before + now - began >= state.seconds + settings.checkpoint_minutes * 60:
                 checkpoint()
-    checkpoint()
+    unsaved = checkpoint()
     model.eval().requires_grad_(False)
     finished = state.iteration >= settings.iterations
-    return BaselineResult(model, state.iteration, state.seconds, finished, stopping.asked)
+    return BaselineResult(model, state.iteration, state.seconds, finished, stopping.asked, unsaved)

@@ -26,6 +26,7 @@ from comet_cli.formats.picture_recipe import (
 from comet_cli.inputs.compose_request import ComposeRequest
 from comet_cli.inputs.session import Note, Opened, Session
 from comet_cli.verbs.compose import plan_composition, write_composition
+from comet_cli.verbs.compose_animation import plan_animation, write_animation
 
 MAX_SESSIONS = 4
 MAX_OPEN = 1024
@@ -131,7 +132,8 @@ class Planned:
     def compose(self) -> None:
         """Render and write the composition by itself."""
         self.check_outputs()
-        write_composition(self.job.request, self.session, recipe=self.recipe)
+        write = write_animation if self.job.request.folders else write_composition
+        write(self.job.request, self.session, recipe=self.recipe)
 
 
 class CachingSession(Session):
@@ -196,6 +198,8 @@ class Sessions:
 def plan_job(job: Job, sessions: Sessions) -> Planned:
     """Find the recipe of a line; pictures are encoded, nothing is rendered."""
     session = sessions.of(job)
+    if job.request.folders:  # an animation, which is rendered by itself
+        return Planned(job, session, plan_animation(job.request, session))
     recipe = plan_composition(job.request, session)
     return Planned(job, session, recipe, _kind(recipe, job))
 
@@ -229,7 +233,7 @@ def _plain(part: RecipeRow | RecipeTerm, known: set[str]) -> bool:
 
 
 def is_there(planned: Planned) -> bool:
-    """Say whether the output is there, whole, and made by this recipe."""
+    """Say whether the output is there, whole, and made by this recipe: a PNG tells."""
     request, recipe = planned.job.request, planned.recipe
     if not request.metadata or not os.path.isfile(request.output):
         return False

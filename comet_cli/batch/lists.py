@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import IO, BinaryIO, cast
 
 from comet_cli.errors import CometError, UsageError
-from comet_cli.formats.files import STANDARD, check_inputs, show
+from comet_cli.formats.files import STANDARD, Folders, check_inputs, place_of, show
 
 MAX_LINE_BYTES = 1 << 20
 LEFTOVER = re.compile(r"\.comet-[0-9a-f]{16}\.tmp")
@@ -115,6 +115,7 @@ class Ledger:
 
     def __init__(self) -> None:
         """Start empty."""
+        self._folders: Folders = {}
         self._table = sqlite3.connect("", isolation_level=None)
         for command in (
             "PRAGMA journal_mode=OFF",
@@ -155,7 +156,7 @@ class Ledger:
             yield os.fsdecode(name)
 
     def _write(self, line: int, path: str) -> None:
-        real = os.path.realpath(path)
+        real = place_of(path, self._folders)
         other = self._find(real)
         if other is not None and (other[1] or other[0] != line):
             if other[1]:
@@ -165,11 +166,11 @@ class Ledger:
                 )
             raise _crossing(line, other[0], path)
         self._table.execute("INSERT OR REPLACE INTO files VALUES (?, ?, 1)", (_key(real), line))
-        folder = os.fsencode(os.path.dirname(real))
+        folder = os.fsencode(os.path.dirname(os.path.realpath(path)))
         self._table.execute("INSERT OR IGNORE INTO folders VALUES (?)", (folder,))
 
     def _read(self, line: int, path: str) -> None:
-        real = os.path.realpath(path)
+        real = place_of(path, self._folders)
         other = self._find(real)
         if other is None:
             self._table.execute("INSERT INTO files VALUES (?, ?, 0)", (_key(real), line))
@@ -183,8 +184,8 @@ class Ledger:
         return None if found is None else (found[0], bool(found[1]))
 
 
-def _key(real: str) -> bytes:
-    return hashlib.sha256(os.fsencode(os.path.normcase(real))).digest()[:16]
+def _key(place: str) -> bytes:
+    return hashlib.sha256(os.fsencode(place)).digest()[:16]
 
 
 def _crossing(writer: int, reader: int, path: str) -> UsageError:

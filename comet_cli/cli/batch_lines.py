@@ -18,6 +18,7 @@ from comet_cli.batch.lists import Line, check_length
 from comet_cli.cli.checks import check_picture_outputs
 from comet_cli.cli.compose import compose
 from comet_cli.cli.console import takes_selections
+from comet_cli.cli.streams import standard_name
 from comet_cli.cli.values import leave_values
 from comet_cli.errors import CometError, UsageError
 from comet_cli.formats.files import STANDARD, show
@@ -113,6 +114,7 @@ class LineParser:
             draft: what it says, where it says anything.
         """
         from comet_cli.batch.jobs import BadLine, Job
+        from comet_cli.drawing.animations import check_animation
 
         output = None
         try:
@@ -120,12 +122,15 @@ class LineParser:
                 output = str(self._parse(line).params["output"])
                 draft = self.read(line)
             request, output = draft.request, draft.request.output
+            if request.folders:
+                check_animation(output)
             check_picture_outputs(
                 request.paths,
                 force=request.force,
                 as_json=False,
                 reads=request.reads,
                 also_writes=[request.trace],
+                animated=bool(request.folders),
             )
             return Job(line.number, request, **draft.session)
         except Exception as error:
@@ -139,12 +144,14 @@ class LineParser:
             metadata=not params["no_metadata"],
             **{**settings, "force": params["force"] or self._force},
         )
-        if STANDARD in (*request.writes, *request.reads):
+        if STANDARD in (*map(standard_name, request.writes), *request.reads):
             raise UsageError("'-' has no meaning in a line of a batch; give the name of a file")
         return request
 
     def _parse(self, line: Line) -> Any:
         check_length(line)
+        if "\0" in line.text:
+            raise UsageError("the line holds a character that no name can have (NUL)")
         if line.text.startswith("{"):
             args = self._arguments(parse_json(os.fsencode(line.text), "the line"))
         else:
@@ -199,4 +206,11 @@ def _words(key: str, value: Any) -> list[str]:
         return [word for item in value for word in _words(key, item)]
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise UsageError(f"'{show(key)}' is {value!r:.40}, expected text or a number")
-    return [str(value)]
+    word = str(value)
+    try:
+        os.fsencode(word)
+    except UnicodeEncodeError:
+        raise UsageError(f"'{show(key)}' holds half of a character, which no name has") from None
+    if "\0" in word:
+        raise UsageError(f"'{show(key)}' holds a character that no name can have (NUL)")
+    return [word]

@@ -95,7 +95,7 @@ class Report:
     @contextlib.contextmanager
     def progress(
         self, label: str, *, pieces: bool = True
-    ) -> Iterator[Callable[[int, int], None] | None]:
+    ) -> Iterator[Callable[[int, int | None], None] | None]:
         """Yield a function of (done, total) that draws a bar; None where nobody would see it.
 
         Without a terminal, several pieces of work are told a line a minute; ``pieces`` is False

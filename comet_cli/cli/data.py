@@ -2,16 +2,18 @@
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from comet_cli.cli import options
+from comet_cli.cli.console import check_stdout
 from comet_cli.cli.help import HelpGroup
-from comet_cli.cli.verb import Call, verb
+from comet_cli.cli.streams import standard_name
+from comet_cli.cli.verb import REPORT, Call, verb
 from comet_cli.errors import CometError, UsageError
+from comet_cli.formats.files import STANDARD
 
 app = typer.Typer(
     cls=HelpGroup, help="List, make, import, pack and check data sets.", no_args_is_help=True
@@ -41,7 +43,9 @@ def list_(
 
 
 @app.command()
+@verb(*REPORT)
 def make(
+    call: Call,
     name: Annotated[str, typer.Argument(help="A data set of `comet data list`.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make it in.")],
     count: Annotated[int, typer.Option(help="Pictures of the train split.")] = 10000,
@@ -58,8 +62,6 @@ def make(
         Path | None, typer.Option(help="Also write a PNG sheet of the first pictures.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Start again from nothing.")] = False,
-    quiet: options.Quiet = False,
-    as_json: options.Json = False,
 ) -> None:
     """Make a data set, or go on with it after a stop."""
     from comet_cli.data.make import make_dataset
@@ -68,33 +70,39 @@ def make(
 
     if preview is not None:
         check_preview(preview, out)
-    made = make_dataset(
-        make_generator(name, size, _parse_range(objects), _parse_fixed(fix or [])),
-        out,
-        count=count,
-        test_count=test_count,
-        seed=seed,
-        jobs=jobs if jobs is not None else os.cpu_count() or 1,
-        force=force,
-        progress=None if quiet or as_json or not sys.stderr.isatty() else _show_progress,
-    )
+    with call.report.progress("making") as progress:
+        made = make_dataset(
+            make_generator(name, size, _parse_range(objects), _parse_fixed(fix or [])),
+            out,
+            count=count,
+            test_count=test_count,
+            seed=seed,
+            jobs=jobs if jobs is not None else os.cpu_count() or 1,
+            force=force,
+            progress=progress,
+        )
     if preview is not None:
         write_preview(made.folder, preview)
-    if as_json:
-        facts = {"folder": str(made.folder), "counts": made.counts}
-        sheet = {"preview": str(preview)} if preview is not None else {}
-        typer.echo(json.dumps({**facts, "made": made.made, "kept": made.kept, **sheet}))
-    elif quiet:
-        typer.echo(str(made.folder))
-    else:
-        counts = ", ".join(f"{number} {split}" for split, number in made.counts.items())
-        typer.echo(f"{made.folder}: {counts} ({made.made} made, {made.kept} kept)")
-        if preview is not None:
-            typer.echo(str(preview))
+    counts = ", ".join(f"{number} {split}" for split, number in made.counts.items())
+    text = f"{made.folder}: {counts} ({made.made} made, {made.kept} kept)"
+    call.report.show(
+        {
+            "folder": str(made.folder),
+            "counts": made.counts,
+            "made": made.made,
+            "kept": made.kept,
+            **({"preview": str(preview)} if preview is not None else {}),
+        },
+        str(made.folder) if call.quiet else text,
+    )
+    if preview is not None and not call.quiet:
+        call.report.show({}, str(preview))
 
 
 @app.command("import")
+@verb(*REPORT)
 def import_(
+    call: Call,
     name: Annotated[str, typer.Argument(help="A reader of `comet data list --readers`.")],
     source: Annotated[str, typer.Argument(help="The folder or file; with hf, a name on the Hub.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
@@ -107,14 +115,11 @@ def import_(
     ] = 0.1,
     limit: Annotated[int | None, typer.Option(help="Import at most this many pictures.")] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Start again from nothing.")] = False,
-    quiet: options.Quiet = False,
-    as_json: options.Json = False,
 ) -> None:
     """Import a published data set, or go on with it after a stop."""
-    from comet_cli.cli.console import Report
     from comet_cli.data.importing import import_dataset
 
-    with Report(as_json=as_json, quiet=quiet) as report:
+    with call.report.progress("importing") as progress:
         imported = import_dataset(
             name,
             source,
@@ -124,28 +129,31 @@ def import_(
             test_fraction=test_fraction,
             limit=limit,
             force=force,
-            progress=None if quiet or as_json or not sys.stderr.isatty() else _show_progress,
+            progress=progress,
         )
-        counts = ", ".join(f"{number} {split}" for split, number in imported.counts.items())
-        report.show(
-            {
-                "folder": str(imported.folder),
-                "counts": imported.counts,
-                "imported": imported.imported,
-                "kept": imported.kept,
-                "skipped": list(imported.skipped),
-            },
-            str(imported.folder)
-            if quiet
-            else f"{imported.folder}: {counts} ({imported.imported} imported, "
-            f"{imported.kept} kept, {len(imported.skipped)} skipped)",
-        )
+    counts = ", ".join(f"{number} {split}" for split, number in imported.counts.items())
+    text = (
+        f"{imported.folder}: {counts} ({imported.imported} imported, "
+        f"{imported.kept} kept, {len(imported.skipped)} skipped)"
+    )
+    call.report.show(
+        {
+            "folder": str(imported.folder),
+            "counts": imported.counts,
+            "imported": imported.imported,
+            "kept": imported.kept,
+            "skipped": list(imported.skipped),
+        },
+        str(imported.folder) if call.quiet else text,
+    )
 
 
 @app.command()
+@verb("force", *REPORT)
 def pack(
+    call: Call,
     folder: Annotated[Path, typer.Argument(help="A data-set folder, or a folder of pictures.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to write, such as faces.pack.")],
+    out: Annotated[str, typer.Option("--out", "-o", help="File to write, such as faces.pack.")],
     size: Annotated[
         int | None, typer.Option(help="Width and height in pixels; default: as they are.")
     ] = None,
@@ -153,44 +161,41 @@ def pack(
     lossless: Annotated[
         bool, typer.Option("--lossless", help="Lose no detail, however large the file becomes.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Replace any file.")] = False,
-    quiet: options.Quiet = False,
-    as_json: options.Json = False,
 ) -> None:
     """Write a data set as one small file that trains like its folder."""
-    from comet_cli.cli.console import Report
     from comet_cli.data.pack import is_pack
     from comet_cli.data.packing import pack_dataset
     from comet_cli.formats.overwriting import check_output
 
-    check_output(out, force=force or is_pack(out), inputs=[str(folder)])
-    with Report(as_json=as_json, quiet=quiet) as report:
+    out = standard_name(out)
+    check_stdout(out, call.as_json)
+    check_output(out, force=call.force or is_pack(out), inputs=[str(folder)])
+    with call.report.progress("packing") as progress:
         packed = pack_dataset(
-            folder,
-            out,
-            size=size,
-            split=split,
-            lossless=lossless,
-            progress=None if quiet or as_json or not sys.stderr.isatty() else _show_progress,
+            folder, out, size=size, split=split, lossless=lossless, progress=progress
         )
-        facts = packed.facts
-        loss = "" if facts.psnr is None else f", {facts.psnr[0]:.1f} dB, at least {facts.psnr[1]}"
-        report.show(
-            {
-                "file": str(out),
-                "bytes": packed.bytes,
-                "size": facts.size,
-                "counts": facts.splits,
-                "encoding": facts.encoding,
-                "psnr": facts.psnr,
-                "skipped": list(packed.skipped),
-            },
-            str(out)
-            if quiet
-            else f"{out}: {facts.count} pictures of {facts.size} pixels in {packed.bytes} bytes, "
-            f"{packed.bytes / facts.count:.0f} each ({facts.encoding}{loss}), "
-            f"{len(packed.skipped)} skipped",
-        )
+    facts = packed.facts
+    loss = "" if facts.psnr is None else f", {facts.psnr[0]:.1f} dB, at least {facts.psnr[1]}"
+    text = (
+        f"{out}: {facts.count} pictures of {facts.size} pixels in {packed.bytes} bytes, "
+        f"{packed.bytes / facts.count:.0f} each ({facts.encoding}{loss}), "
+        f"{len(packed.skipped)} skipped"
+    )
+    if out == STANDARD:  # which the pack went to
+        call.report.note(text)
+        return
+    call.report.show(
+        {
+            "file": out,
+            "bytes": packed.bytes,
+            "size": facts.size,
+            "counts": facts.splits,
+            "encoding": facts.encoding,
+            "psnr": facts.psnr,
+            "skipped": list(packed.skipped),
+        },
+        out if call.quiet else text,
+    )
 
 
 @app.command()
@@ -250,8 +255,3 @@ def _parse_fixed(texts: list[str]) -> dict[str, list[str]]:
             raise UsageError(f"--fix is {words!r}, expected FACTOR=VALUE, or FACTOR=VALUE,VALUE")
         fixed.setdefault(name, []).extend(values.split(","))
     return fixed
-
-
-def _show_progress(done: int, total: int | None) -> None:
-    of = "" if total is None else f"/{total}"
-    typer.echo(f"\r{done}{of} pictures", err=True, nl=done == total)

@@ -120,7 +120,8 @@ def _measure(kind: str, call: Call, model: str, data: Path, split: str, count: i
     from comet_cli.evaluation.measure import measure_on
 
     loaded = load_any(model, device=call.device)
-    figures = measure_on(kind, loaded, data, split=split, count=count)
+    with call.report.progress("measuring") as progress:
+        figures = measure_on(kind, loaded, data, split=split, count=count, progress=progress)
     document = {"model": loaded.card.name, "data": data.name, **figures}
     call.report.show(document, "\n".join(_lines(figures)))
 
@@ -162,16 +163,17 @@ def swaps(
     from comet_cli.models import comet_model
 
     loaded = comet_model.load(model, device=call.device)
-    found = rounded(
-        measure_swaps(
+    with call.report.progress("training the probe") as progress:
+        swapped = measure_swaps(
             loaded,
             data,
             measured=measured,
             names=factors.split(",") if factors else None,
             count=count,
             iterations=probe_iterations,
+            progress=progress,
         )
-    )
+    found = rounded(swapped)
     places = {"data": data.name, "measured": (measured or data).name}
     document = {"model": loaded.card.name, **places, **found}
     call.report.show(document, "\n".join([*_lines(found), *_factor_table(found["factors"])]))

@@ -8,8 +8,10 @@ from collections.abc import Callable
 STATUS_SECONDS = 60
 
 
-def status_lines(label: str, note: Callable[[str], None]) -> Callable[[int, int], None]:
+def status_lines(label: str, note: Callable[[str], None]) -> Callable[[int, int | None], None]:
     """Return a function of (done, total) that tells how far work has come, once a minute.
+
+    The total may not be known.
 
     Args:
         label: what is done.
@@ -17,12 +19,15 @@ def status_lines(label: str, note: Callable[[str], None]) -> Callable[[int, int]
     """
     began = last = time.monotonic()
 
-    def tell(done: int, total: int) -> None:
+    def tell(done: int, total: int | None) -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last < STATUS_SECONDS or not 0 < done < total:
+        if now - last < STATUS_SECONDS or done <= 0 or done == total:
             return
         last = now
+        if total is None:
+            note(f"{label}: {done} so far")
+            return
         left = (now - began) / done * (total - done)
         note(f"{label}: {done} of {total}, about {duration(left)} left")
 

@@ -10,7 +10,7 @@ import typer
 from comet_cli.cli.checks import check_picture_outputs
 from comet_cli.cli.verb import REPORT, Call, verb
 from comet_cli.errors import CometError, UsageError
-from comet_cli.formats.files import check_inputs, show, write_output
+from comet_cli.formats.files import check_inputs, has_place, show, write_output
 
 
 @verb("device", "precision", "no_metadata", "force", *REPORT)
@@ -98,6 +98,11 @@ def replayed_path(path: str, output: str | None) -> str:
         return output
     if path == "-":
         raise UsageError("a picture from standard input needs an output: -o out.png")
+    if not has_place(path):
+        raise UsageError(
+            f"'{show(path)}' is a pipe or a device, which has no folder for a replay; give an "
+            "output: -o out.png"
+        )
     root, ending = os.path.splitext(path)
     stem = root if ending.lower() in (".png", ".apng") else path
     return f"{stem}-replay.png"

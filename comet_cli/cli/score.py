@@ -49,21 +49,26 @@ def score(
     def tell(picture: PictureScore) -> None:
         if picture.error is not None:
             report.failed(picture.error, picture=picture.picture)
+            return
+        scores = report.document.setdefault("scores", [])
+        scores += [dataclasses.asdict(score) for score in picture.scores]
+        if top is None:
+            lines = [
+                f"{s.energy:.6g}\t{show(s.picture)}\t{s.source}:{s.component}\t{s.model}\t{s.label}"
+                for s in picture.scores
+            ]
+            report.show({}, "\n".join(lines))
 
     with report.progress("scoring") as progress:
         found = score_images(pictures, selections, call.session(), progress=progress, told=tell)
     if all(picture.error is not None for picture in found):
         raise CometError(f"none of the {len(found)} pictures could be scored")
-    shown = found if top is None else rank(found, top)
-    scores = [s for p in shown for s in p.scores]
-    document = {"scores": [dataclasses.asdict(s) for s in scores]}
-    lines = [
-        f"{s.energy:.6g}\t{show(s.picture)}\t{s.source}:{s.component}\t{s.model}\t{s.label}"
-        for s in scores
+    if top is None:
+        return
+    shown = rank(found, top)
+    ranking = [
+        {"rank": n, "picture": p.picture, "energy": p.energy} for n, p in enumerate(shown, 1)
     ]
-    if top is not None:
-        document["ranking"] = [
-            {"rank": n, "picture": p.picture, "energy": p.energy} for n, p in enumerate(shown, 1)
-        ]
-        lines = [f"{p.energy:.6g}\t{show(p.picture)}" for p in shown]
-    report.show(document, "\n".join(lines))
+    scores = [dataclasses.asdict(score) for picture in shown for score in picture.scores]
+    lines = [f"{p.energy:.6g}\t{show(p.picture)}" for p in shown]
+    report.show({"scores": scores, "ranking": ranking}, "\n".join(lines))

@@ -128,7 +128,7 @@ def train(
             result: Any
             if isinstance(what, BaselineRecipe):
                 card, result = train_baseline(
-                    what, folder, max_seconds=seconds, device=device, report=told
+                    what, folder, max_seconds=seconds, device=device, report=told, force=force
                 )
             else:
                 card, result = train_recipe(

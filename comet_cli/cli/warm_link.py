@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -23,6 +24,8 @@ from comet_cli.errors import CometError
 from comet_cli.version import __version__
 
 VERBS = ("compose", "encode", "recombine", "gradients")
+# Names of what this process alone has open, beside its standard streams.
+OPEN_HERE = re.compile(r"/dev/fd/|/proc/(self|thread-self|\d+)/")
 MAX_MESSAGE = 8 << 20
 PATIENCE = 5.0  # seconds until the other side has said what it has to say
 # What libraries read once, when they are loaded.
@@ -159,6 +162,8 @@ def hand_over(args: Sequence[str]) -> int | None:
         CometError: the helper took the command and did not finish it.
     """
     if not args or args[0] not in VERBS or None in (sys.stdin, sys.stdout, sys.stderr):
+        return None
+    if any(OPEN_HERE.search(word) for word in args):
         return None
     with connected() as link:
         if link is None:

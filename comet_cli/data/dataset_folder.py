@@ -27,7 +27,7 @@ from PIL import Image, PngImagePlugin
 from comet_cli.data.array_files import load_arrays
 from comet_cli.data.pack import is_pack, read_facts, read_pack
 from comet_cli.errors import CometError, CometWarning, FileFormatError
-from comet_cli.formats.files import read_input, show, write_output
+from comet_cli.formats.files import read_file, show, walk, write_output
 from comet_cli.formats.images import image_size, load_image, to_bytes
 from comet_cli.worlds.generator import SPLITS, Sample
 
@@ -235,7 +235,7 @@ def read_pictures(
         return
     for file, entry in list_pictures(path, split):
         try:
-            data = read_input(file)
+            data = read_file(file)
             side = size or image_size(data)
             sample = Sample(to_bytes(load_image(data, side)), _load_mask(path, entry, side), entry)
         except (CometError, *_UNREADABLE):
@@ -325,14 +325,12 @@ def list_pictures(folder: Path, split: str | None) -> Iterator[tuple[Path, dict[
 
 def find_pictures(folder: Path) -> list[Path]:
     """The picture files in a folder and below, sorted; hidden ones and masks are left out."""
-    return sorted(
-        file
-        for file in folder.rglob("*")
-        if file.suffix.lower() in SUFFIXES
-        and not any(
-            part.startswith(".") or part == "masks" for part in file.relative_to(folder).parts
-        )
-    )
+    found = []
+    for root, folders, names in walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "masks"]
+        files = [Path(root, name) for name in names if not name.startswith(".")]
+        found += [file for file in files if file.suffix.lower() in SUFFIXES]
+    return sorted(found)
 
 
 def _png(image: Image.Image, **options: Any) -> bytes:

@@ -14,7 +14,7 @@ from comet_cli.data.make import MOST_PICTURES
 from comet_cli.data.opening import claim_folder, make_folders
 from comet_cli.data.readers.catalogue import find_reader
 from comet_cli.data.readers.source import SourcePicture
-from comet_cli.errors import CometError, UsageError
+from comet_cli.errors import CometError, Interrupted, UsageError
 from comet_cli.formats.files import base_name, read_input, show
 from comet_cli.formats.images import decode_png, encode_png, image_facts, load_image, to_bytes
 from comet_cli.worlds.generator import SPLITS, Sample
@@ -125,6 +125,10 @@ def import_dataset(
         if not done:
             raise CometError(f"none of the {len(skipped)} pictures in '{show(source)}' can be read")
         description["complete"] = True
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"interrupted; {state.count()} pictures are imported and kept, the same command goes on"
+        ) from None
     finally:
         # Also when interrupted: what is there can be used.
         for split, entries in state.entries.items():

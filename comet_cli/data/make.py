@@ -5,13 +5,14 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from comet_cli.data import dataset_folder
 from comet_cli.data.opening import claim_folder, make_folders
-from comet_cli.errors import UsageError
+from comet_cli.errors import CometError, Interrupted, UsageError
 from comet_cli.formats.files import show
 from comet_cli.worlds.factor_grid import GridGenerator
 from comet_cli.worlds.generator import SPLITS, Generator
@@ -66,6 +67,8 @@ def make_dataset(
     Raises:
         UsageError: counts, seed or jobs out of range, or a folder that holds something else.
         MissingExtraError: the generator needs a package that is not installed.
+        Interrupted: from the keyboard; what is made stays.
+        CometError: a process was ended; likewise.
     """
     folder = Path(folder)
     counts = dict(zip(SPLITS, (count, test_count), strict=True))
@@ -81,10 +84,20 @@ def make_dataset(
     total = sum(counts.values())
     kept = total - len(todo)
     make = functools.partial(_make_one, generator, folder, seed)
+    done = kept
     try:
         for done, _ in enumerate(_run(make, todo, jobs), start=kept + 1):
             if progress is not None:
                 progress(done, total)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"interrupted; {done} of {total} pictures are there and kept, the same command goes on"
+        ) from None
+    except BrokenProcessPool:
+        raise CometError(
+            f"a process that made pictures was ended, perhaps for want of memory; {done} of "
+            f"{total} pictures are kept, the same command goes on, with fewer --jobs"
+        ) from None
     finally:
         # Also when interrupted: what is there can be used.
         for split in SPLITS:

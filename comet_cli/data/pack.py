@@ -7,6 +7,7 @@ counts, and how pictures were compressed.
 """
 
 import contextlib
+import dataclasses
 import io
 import itertools
 import json
@@ -24,7 +25,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from comet_cli.errors import CometError, FileFormatError
-from comet_cli.formats.files import show, write_output
+from comet_cli.formats.files import is_file, show, write_output
 from comet_cli.formats.images import load_image, to_bytes
 from comet_cli.worlds.generator import SPLITS, Sample
 
@@ -50,12 +51,14 @@ class PackFacts:
         splits: pictures of each split, in the order of the file; "" for pictures without splits.
         encoding: `webp-lossless`, `png`, or `jpeg-Q` with the quality Q.
         psnr: mean and least PSNR in dB of its pictures against those packed; None if lossless.
+        bytes: of the whole file, where it was just written.
     """
 
     size: int
     splits: dict[str, int]
     encoding: str
     psnr: tuple[float, float] | None
+    bytes: int = 0
 
     @property
     def count(self) -> int:
@@ -112,12 +115,15 @@ def write_pack(
         "metadata": _bytes(metadata),
     }
     # One entry, since safetensors writes several in any order.
-    write_output(file, save(arrays, {FORMAT: json.dumps({**header, "psnr": psnr})}))
-    return facts
+    data = save(arrays, {FORMAT: json.dumps({**header, "psnr": psnr})})
+    write_output(file, data)
+    return dataclasses.replace(facts, bytes=len(data))
 
 
 def is_pack(path: str | os.PathLike[str]) -> bool:
     """Say whether a file is a pack, by its header."""
+    if not is_file(os.fspath(path)):  # a pipe would be waited for
+        return False
     try:
         with open(path, "rb") as file:
             head = file.read(_HEADER_LIMIT)

@@ -74,4 +74,4 @@ def pack_dataset(
 
     facts = write_pack(file, {each: readable(each) for each in splits}, lossless=lossless)
     warn_skipped(path, skipped)
-    return Packed(file, file.stat().st_size, facts, tuple(skipped))
+    return Packed(file, facts.bytes, facts, tuple(skipped))

@@ -9,8 +9,11 @@ from PIL import Image, PngImagePlugin
 from comet_cli.data import dataset_folder
 from comet_cli.drawing.sheets import Sheet, draw_sheet
 from comet_cli.errors import CometError, UsageError
-from comet_cli.formats.files import STANDARD, show, write_output
+from comet_cli.formats.files import STANDARD, read_file, show, write_output
+from comet_cli.formats.images import is_unchanged
 from comet_cli.formats.overwriting import check_output
+from comet_cli.formats.picture_recipe import mark_pixels
+from comet_cli.formats.png_entries import has_text
 from comet_cli.worlds.generator import SPLITS
 
 COLUMNS, ROWS = 6, 4
@@ -52,12 +55,12 @@ def write_preview(folder: str | Path, path: str | Path) -> Path:
         UsageError: as of `check_preview`.
     """
     check_preview(path, folder)
-    sheet = Image.fromarray(draw_preview(first_pictures(folder)))
+    sheet = draw_preview(first_pictures(folder))
     text = PngImagePlugin.PngInfo()
     text.add_text(_TEXT_KEY, "1")
     buffer = io.BytesIO()
-    sheet.save(buffer, "PNG", pnginfo=text, optimize=True)
-    write_output(path, buffer.getvalue())
+    Image.fromarray(sheet).save(buffer, "PNG", pnginfo=text, optimize=True)
+    write_output(path, mark_pixels(buffer.getvalue(), sheet))
     return Path(path)
 
 
@@ -98,7 +101,7 @@ def _read(file: Path) -> np.ndarray:
 
 def _is_preview(file: Path) -> bool:
     try:
-        with Image.open(file) as picture:
-            return _TEXT_KEY in picture.info
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        data = read_file(file)
+    except CometError:
         return False
+    return has_text(data, _TEXT_KEY.encode()) and is_unchanged(data)

@@ -18,12 +18,8 @@ from comet_cli.evaluation.reconstruction import as_pictures, encode_all, evaluat
 from comet_cli.evaluation.segmentation import evaluate_segmentation
 
 # What is measured on pictures alone, and what on pictures with instance masks.
-ON_PICTURES: dict[str, Callable[[Measured, np.ndarray], Any]] = {
-    "reconstruction": evaluate_reconstruction
-}
-ON_MASKS: dict[str, Callable[[Measured, np.ndarray, np.ndarray], Any]] = {
-    "segmentation": evaluate_segmentation
-}
+ON_PICTURES: dict[str, Callable[..., Any]] = {"reconstruction": evaluate_reconstruction}
+ON_MASKS: dict[str, Callable[..., Any]] = {"segmentation": evaluate_segmentation}
 
 
 def measure(model: Measured, images: np.ndarray, masks: np.ndarray | None = None) -> dict[str, Any]:
@@ -45,7 +41,13 @@ def measure(model: Measured, images: np.ndarray, masks: np.ndarray | None = None
 
 
 def measure_on(
-    kind: str, model: Measured, data: Path, *, split: str = "test", count: int | None = None
+    kind: str,
+    model: Measured,
+    data: Path,
+    *,
+    split: str = "test",
+    count: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Measure one kind of figures on a data set.
 
@@ -55,16 +57,17 @@ def measure_on(
         data: a data-set folder, a folder of pictures or a pack.
         split: of the data set; a plain folder has none, and is taken whole for ``test``.
         count: the most pictures; default all.
+        progress: called with (done, total).
 
     Raises:
         CometError: no such pictures, or no masks where they are needed.
     """
     pictures = load_pictures(model, data, split, count)
     if kind in ON_PICTURES:
-        return rounded(ON_PICTURES[kind](model, pictures.images))
+        return rounded(ON_PICTURES[kind](model, pictures.images, progress=progress))
     if pictures.masks is None:
         raise CometError(f"{data} has no instance masks, which {kind} is measured against")
-    return rounded(ON_MASKS[kind](model, pictures.images, pictures.masks))
+    return rounded(ON_MASKS[kind](model, pictures.images, pictures.masks, progress=progress))
 
 
 def measure_latents_on(

@@ -8,7 +8,7 @@ away: without that, a sphere without its shadow is read as a cube.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,6 +157,7 @@ def train_object_probe(
     iterations: int = 1500,
     batch: int = 64,
     seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> ObjectProbe:
     """Train a probe on the objects of pictures, and on places where none is.
 
@@ -167,6 +168,7 @@ def train_object_probe(
         iterations: optimizer steps.
         batch: objects a step; there are up to half as many empty places.
         seed: of weights and batches.
+        progress: called with (done, total) iterations.
     """
     torch.manual_seed(seed)
     size = images.shape[1]
@@ -196,7 +198,7 @@ def train_object_probe(
         found = sum_of_losses([o[:batch] for o in factors], targets[chosen])
         return F.cross_entropy(presence, occupied) + found
 
-    return ObjectProbe(fit(probe, loss, iterations), reach)
+    return ObjectProbe(fit(probe, loss, iterations, progress), reach)
 
 
 def draw_empty_places(

@@ -21,7 +21,7 @@ place read where i touches d or another object in A, which may go on behind it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,6 +106,7 @@ def measure_object_swaps(
     *,
     names: Sequence[str] | None = None,
     iterations: int = 1500,
+    progress: Callable[[int, int], None] | None = None,
 ) -> ObjectSwapFigures:
     """Train a probe on objects and measure a model's swaps of objects with it.
 
@@ -115,6 +116,7 @@ def measure_object_swaps(
         test: the same, held out; each picture is host once.
         names: the factors; default all that are classes.
         iterations: of the probe's training.
+        progress: called with (done, total) of them.
 
     Raises:
         CometError: no such factors, no masks, or too few pictures.
@@ -123,7 +125,9 @@ def measure_object_swaps(
     known = find_objects(train.masks, train.metadata, reader)
     table = find_objects(test.masks, test.metadata, reader)
     assert train.masks is not None and test.masks is not None
-    probe = train_object_probe(train.images, train.masks, known, iterations=iterations)
+    probe = train_object_probe(
+        train.images, train.masks, known, iterations=iterations, progress=progress
+    )
     return evaluate_object_swaps(model, probe, reader.names, test.images, test.masks, table)
 
 

@@ -57,6 +57,7 @@ def train_probe(
     iterations: int = 1500,
     batch: int = 64,
     seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Probe:
     """Train a probe on labelled pictures.
 
@@ -66,6 +67,7 @@ def train_probe(
         iterations: optimizer steps.
         batch: pictures a step.
         seed: of weights and batches.
+        progress: called with (done, total) iterations.
     """
     torch.manual_seed(seed)
     probe = Probe(images.shape[1], (labels.max(0) + 1).tolist())
@@ -76,25 +78,33 @@ def train_probe(
         chosen = draw.integers(len(images), size=batch)
         return sum_of_losses(probe(soften(as_pictures(images[chosen]), draw)), targets[chosen])
 
-    return fit(probe, loss, iterations)
+    return fit(probe, loss, iterations, progress)
 
 
-def fit(probe: Probe, loss: Callable[[], Tensor], iterations: int) -> Probe:
+def fit(
+    probe: Probe,
+    loss: Callable[[], Tensor],
+    iterations: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> Probe:
     """Train a probe and return it, fixed.
 
     Args:
         probe: whose weights are trained.
         loss: draws a batch and returns the probe's loss on it.
         iterations: optimizer steps.
+        progress: called with (done, total) steps.
     """
     optimizer = torch.optim.AdamW(probe.parameters(), lr=2e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=iterations)
-    for _ in range(iterations):
+    for n in range(iterations):
         value = loss()
         optimizer.zero_grad(set_to_none=True)
         value.backward()
         optimizer.step()
         schedule.step()
+        if progress is not None:
+            progress(n + 1, iterations)
     return probe.eval().requires_grad_(False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,7 +109,12 @@ class ReconstructionFigures:
 
 
 def evaluate_reconstruction(
-    model: Measured, images: np.ndarray, *, batch: int = 32, seed: int = 0
+    model: Measured,
+    images: np.ndarray,
+    *,
+    batch: int = 32,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> ReconstructionFigures:
     """Measure reconstruction.
 
@@ -117,18 +123,25 @@ def evaluate_reconstruction(
         images: (N,R,R,3) uint8.
         batch: pictures rendered together.
         seed: of the noise.
+        progress: called with (done, total) steps of all pictures.
     """
     x = as_pictures(images)
     stepped = isinstance(model, CometModel)
-    y, y5 = (
-        torch.cat(
-            [
-                reconstruct(model, part.to(model.device), num_steps=steps, seed=seed).cpu()
-                for part in x.split(batch)
-            ]
-        )
-        for steps in (None, 5 * model.card.render_steps if stepped else None)
-    )
+    done, share = 0, (1, 5) if stepped else (1, 1)
+
+    def again(steps: int | None, each: int) -> Tensor:
+        nonlocal done
+        found = []
+        for part in x.split(batch):
+            own = part.to(model.device)
+            found.append(reconstruct(model, own, num_steps=steps, seed=seed).cpu())
+            done += each * len(part)
+            if progress is not None:
+                progress(done, sum(share) * len(x))
+        return torch.cat(found)
+
+    y = again(None, share[0])
+    y5 = again(5 * model.card.render_steps if stepped else None, share[1])
     values = psnr(y, x)
     mean_image = x.mean(0, keepdim=True).expand_as(x)
     return ReconstructionFigures(

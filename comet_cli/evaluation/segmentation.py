@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,7 +56,12 @@ def segments(model: Measured, x: Tensor) -> Tensor:
 
 
 def evaluate_segmentation(
-    model: Measured, images: np.ndarray, masks: np.ndarray, *, batch: int = 32
+    model: Measured,
+    images: np.ndarray,
+    masks: np.ndarray,
+    *,
+    batch: int = 32,
+    progress: Callable[[int, int], None] | None = None,
 ) -> SegmentationFigures:
     """Measure segmentation.
 
@@ -64,10 +70,13 @@ def evaluate_segmentation(
         images: (N,R,R,3) uint8.
         masks: (N,R,R) integer instance masks, 0 the background.
         batch: pictures at a time.
+        progress: called with (done, total) pictures.
     """
-    found = []
+    found: list[np.ndarray] = []
     for part in as_pictures(images).split(batch):
         found.append(segments(model, part.to(model.device)).cpu().numpy())
+        if progress is not None:
+            progress(sum(map(len, found)), len(images))
     predicted = np.concatenate(found)
 
     def mean(values: list[float]) -> float:

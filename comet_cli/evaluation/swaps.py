@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,7 @@ def measure_swaps(
     names: Sequence[str] | None = None,
     count: int = 500,
     iterations: int = 1500,
+    progress: Callable[[int, int], None] | None = None,
 ) -> SwapFigures | ObjectSwapFigures:
     """Train a probe on a labelled data set and measure a model's swaps with it.
 
@@ -76,6 +77,7 @@ def measure_swaps(
             none, all that objects have.
         count: held-out pairs, at most.
         iterations: of the probe's training.
+        progress: called with (done, total) of them.
 
     Raises:
         CometError: the data have no such factors, or too few pictures.
@@ -84,11 +86,15 @@ def measure_swaps(
     train = load_folder(data, split="train", size=size)
     test = load_folder(measured or data, split="test", size=size, limit=count)
     if describes_objects(train.metadata, names):
-        return measure_object_swaps(model, train, test, names=names, iterations=iterations)
+        return measure_object_swaps(
+            model, train, test, names=names, iterations=iterations, progress=progress
+        )
     reader = FactorReader(train.metadata, names)
     labels, held_out = reader.labels(train.metadata), reader.labels(test.metadata)
     tuning = max(2, min(count, len(train) // 4))
-    probe = train_probe(train.images[tuning:], labels[tuning:], iterations=iterations)
+    probe = train_probe(
+        train.images[tuning:], labels[tuning:], iterations=iterations, progress=progress
+    )
     return evaluate_swaps(
         model,
         probe,

@@ -16,8 +16,9 @@ from comet_cli.drawing.layout import TITLE, Box, beside, padded, stack, text
 from comet_cli.errors import CometError, UnknownModelError, UsageError
 from comet_cli.figures.catalogue import FIGURES, Need, Panel
 from comet_cli.figures.panel_session import PanelSession
-from comet_cli.formats.files import STANDARD, show, write_output
+from comet_cli.formats.files import show, write_output
 from comet_cli.formats.overwriting import check_output
+from comet_cli.formats.picture_recipe import mark_pixels
 from comet_cli.inputs.session import Progress
 from comet_cli.verbs.compose_recipe import check_settings
 from comet_cli.version import __version__
@@ -149,25 +150,7 @@ def encode_figure(number: int, made: Made, *, metadata: bool = True) -> bytes:
         entry.add_text(TEXT_KEY, json.dumps(facts, sort_keys=True))
     buffer = io.BytesIO()
     Image.fromarray(made.pixels).save(buffer, "PNG", pnginfo=entry, optimize=True)
-    return buffer.getvalue()
-
-
-def is_figure(path: str | Path) -> bool:
-    """Say whether a file is a figure that comet made."""
-    try:
-        with Image.open(path) as picture:
-            return TEXT_KEY in picture.info
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return False
-
-
-def check_figure_output(path: str, *, force: bool = False, inputs: list[str]) -> None:
-    """Check that a figure may be written: in place of an earlier one, not of other files.
-
-    Raises:
-        UsageError: see :func:`comet_cli.formats.overwriting.check_output`.
-    """
-    check_output(path, force=force or (path != STANDARD and is_figure(path)), inputs=inputs)
+    return mark_pixels(buffer.getvalue(), made.pixels) if metadata else buffer.getvalue()
 
 
 def write_figure(
@@ -203,7 +186,7 @@ def write_figure(
     check_settings(seed=seed)
     folder = examples_folder(examples)
     inputs = [str(path) for path in folder.iterdir()]
-    check_figure_output(output, force=force, inputs=inputs)
+    check_output(output, force=force, inputs=inputs)
     made = make_figure(
         number, folder, PanelSession(device=device, precision=precision, seed=seed), progress
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from comet_cli.errors import CometError
-from comet_cli.formats.files import write_output
+from comet_cli.formats.files import is_file, write_output
 from comet_cli.formats.places import expanded, home_folder
 
 # A file that changed again within the resolution of its times would look unchanged.
@@ -159,6 +159,8 @@ def _recall(file: Path) -> tuple[dict[str, list[Any]], dict[str, str]]:
 
 def _hash(file: Path) -> str:
     """The hash of a file's content; of one that cannot be read, the reason."""
+    if file.exists() and not is_file(file):  # a pipe would be waited for
+        return "unreadable: no file"
     found = hashlib.sha256()
     try:
         with open(file, "rb") as stream:

@@ -25,7 +25,11 @@ DEPTHS = (8, 10, 12, 14)  # bits that cameras and scanners put into 16 or 32
 SCALED = ("PNG", "PPM", "JPEG2000")
 MAX_SAMPLE_VALUE = 281  # TIFF 6.0, p. 36
 BITS_PER_SAMPLE = 258
-WHITE, BITS, UNKNOWN = "comet white", "comet bits", "comet unknown"  # keys of Image.info
+SAMPLE_FORMAT, SIGNED = 339, 2
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
+# Keys of Image.info.
+WHITE, BITS, UNKNOWN = "comet white", "comet bits", "comet unknown"
+SIGN, INVERTED = "comet sign", "comet inverted"
 
 
 UNFIT = (ImageCms.PyCMSError, ImportError, OSError, ValueError, TypeError)
@@ -47,8 +51,10 @@ def to_channels(image: Image.Image, where: str) -> Image.Image:
     """
     if told := image.info.get(UNKNOWN):
         _tell(f"{where} {told}, which comet does not know; it is read as sRGB")
-    if image.mode.startswith("I") or image.mode == "F":
+    if _is_deep(image):
         return Image.fromarray(_deep_values(image, where))
+    if image.info.get(SIGN):
+        raise FileFormatError(f"{where} holds signed values of 8 bits; save it with unsigned ones")
     _tell_dark(image, where)
     with pillow_is_silent():
         profile = _profile(image)
@@ -58,6 +64,11 @@ def to_channels(image: Image.Image, where: str) -> Image.Image:
         image = _to_srgb(image.convert("L" if image.mode in ("L", "LA") else "RGB"), profile)
         image.putalpha(alpha)
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Say whether pixels are numbers of more than eight bits, of one channel."""
+    return image.mode.startswith("I") or image.mode == "F"
 
 
 def remember_depth(image: Image.Image, data: bytes) -> None:
@@ -70,6 +81,9 @@ def remember_depth(image: Image.Image, data: bytes) -> None:
         tags = getattr(image, "tag_v2", {})
         image.info[WHITE] = max(np.atleast_1d(tags.get(MAX_SAMPLE_VALUE, 0)))
         image.info[BITS] = max(np.atleast_1d(tags.get(BITS_PER_SAMPLE, 8)))
+        image.info[SIGN] = max(np.atleast_1d(tags.get(SAMPLE_FORMAT, 1))) == SIGNED
+        # Pillow turns pictures of eight bits round itself.
+        image.info[INVERTED] = tags.get(PHOTOMETRIC) == WHITE_IS_ZERO and _is_deep(image)
     gap, bits = image.info.get("transparency"), data[24:25]
     if image.format == "PNG" and isinstance(gap, tuple) and bits == b"\x10":
         image.info["transparency"] = tuple(part >> 8 for part in gap)
@@ -143,12 +157,16 @@ def _is_srgb(profile: bytes) -> bool:
 def _deep_values(image: Image.Image, where: str) -> np.ndarray:
     """Return (H,W) float32 in [0, 1]."""
     values = np.asarray(image).astype(np.float64)
+    if image.mode == "I" and image.info.get(BITS) == 32 and not image.info[SIGN]:
+        values[values < 0] += 2**32  # which Pillow reads as signed
     if not np.isfinite(values).all():
         raise FileFormatError(f"{where} holds pixels that are not finite")
     transparent = image.info.get("transparency")
     gaps = values == transparent if isinstance(transparent, int) else None
     scale = _float_range(values, where) if image.mode == "F" else _range(image, values, where)
     values = (values / scale).clip(0, 1)
+    if image.info.get(INVERTED):
+        values = 1 - values
     with pillow_is_silent():
         values = _through_curve(values, _profile(image))
     if gaps is not None:
@@ -168,6 +186,9 @@ def _through_curve(values: np.ndarray, profile: bytes | None) -> np.ndarray:
 def _range(image: Image.Image, values: np.ndarray, where: str) -> float:
     """Return what white is among whole numbers; one that the file does not say is told."""
     low, high = values.min(), values.max()
+    if low >= 0 and 2**31 <= high:  # of 32 bits, unsigned
+        _tell(f"{where} holds values up to {high:g}, so white is taken as {2**32 - 1}")
+        return 2**32 - 1
     if low < 0 or high > FULL:
         raise _unknown(where, low, high)
     if image.format in SCALED:
@@ -182,6 +203,11 @@ def _range(image: Image.Image, values: np.ndarray, where: str) -> float:
                 f"taken as a picture of {bits} bits (0 to {2**bits - 1})"
             )
             return 2**bits - 1
+    if image.info.get(SIGN) and high < 2**15:
+        _tell(f"{where} holds signed values up to {high:g}, so white is taken as {2**15 - 1}")
+        return 2**15 - 1
+    if image.info.get(BITS, 16) > 16:
+        _tell(f"{where} holds values up to {high:g}, so white is taken as {FULL}")
     return FULL
 
 

@@ -25,7 +25,11 @@ PRIMARIES = {
     11: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.314, 0.351)),
     12: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), D65),
 }
+ADOBE_RGB = ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06), D65)
+SAME_AS_BT709 = (5, 6)  # of old television, too near to tell
 SRGB = 13
+SAME_POWER = 0.05  # 1 / 2.2 is how programs write sRGB
+SAME_PLACE = 0.002
 LEVELS = 1024  # of a curve
 _BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
@@ -68,6 +72,22 @@ def code_points_profile(primaries: int, transfer: int) -> bytes | None:
     if places is BT709 and curve is _SRGB_CURVE:
         return None
     return matrix_profile(places, curve)
+
+
+def power_profile(places: Places, power: float) -> tuple[bytes | None, str]:
+    """Return the profile of primaries and one power, and what is odd about them.
+
+    Returns:
+        the profile, None for what is near sRGB or cannot be; and a part of a sentence, "" where
+        nothing is odd.
+    """
+    alike = np.abs(np.array(places) - np.array(BT709)).max() <= SAME_PLACE
+    if alike and abs(2.2 / power - 1) <= SAME_POWER:
+        return None, ""
+    try:
+        return matrix_profile(places, power_curve(power)), ""
+    except (ArithmeticError, ValueError, np.linalg.LinAlgError):
+        return None, "gives primaries that no screen has"
 
 
 def matrix_profile(places: Places, curve: Curve) -> bytes:

@@ -6,20 +6,31 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 import sys
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from comet_cli.errors import CometError, FileFormatError, UsageError
+from comet_cli.errors import CometError, CometWarning, FileFormatError, UsageError
 
 STANDARD = "-"
 MAX_INPUT_BYTES = 1 << 30
 ACCESS_LIST = "system.posix_acl_access"
+# Folders of devices and of what is open: nothing is put beside a picture there.
+SYSTEM_FOLDERS = ("/dev", "/proc")
+_peeked: dict[str, bytes] = {}
 
 
 def show(path: str | Path) -> str:
-    """Return a path as messages print it: control characters made visible."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in str(path))
+    """Return a path as messages print it: control characters and odd bytes made visible."""
+    return "".join(c if c.isprintable() else f"\\x{_number(c):02x}" for c in str(path))
+
+
+def _number(character: str) -> int:
+    """Return the number of a character, or of the byte that it stands for (PEP 383)."""
+    code = ord(character)
+    return code - 0xDC00 if 0xDC80 <= code <= 0xDCFF else code
 
 
 def check_inputs(paths: Iterable[str], *, together: bool = True) -> None:
@@ -48,6 +59,13 @@ def check_inputs(paths: Iterable[str], *, together: bool = True) -> None:
 
 
 def _missing(path: str | Path) -> UsageError:
+    try:
+        os.stat(path)
+    except OSError as error:  # which may be of a folder on the way
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+            return UsageError(f"'{show(path)}' cannot be looked for: {error.strerror}")
+    except ValueError:
+        pass
     with contextlib.suppress(OSError, ValueError):
         return UsageError(
             f"'{show(path)}' is a link to '{show(os.readlink(path))}', which does not exist"
@@ -63,6 +81,8 @@ def read_input(path: str | Path) -> bytes:
         CometError: it cannot be read.
         FileFormatError: it is larger than 1 GiB.
     """
+    if (data := _peeked.pop(str(path), b"")) != b"":
+        return data
     try:
         if str(path) == STANDARD:
             data = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
@@ -74,10 +94,76 @@ def read_input(path: str | Path) -> bytes:
     except IsADirectoryError:
         raise UsageError(f"'{show(path)}' is a folder, expected a file") from None
     except OSError as error:
-        raise CometError(f"'{show(path)}' cannot be read: {error.strerror}") from None
+        raise CometError(f"'{show(path)}' cannot be read: {error.strerror or error}") from None
     if len(data) > MAX_INPUT_BYTES:
         raise FileFormatError(f"'{show(path)}' is larger than 1 GiB, too large for an input")
     return data
+
+
+def is_file(path: str | Path) -> bool:
+    """Say whether a path leads to a file, which can be read again: no pipe, device or folder."""
+    try:
+        return str(path) != STANDARD and stat.S_ISREG(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def read_file(path: str | Path) -> bytes:
+    """Return the bytes of a file that was found in a folder: a pipe there is not waited for.
+
+    Raises:
+        CometError: it is no file, or cannot be read; see :func:`read_input`.
+    """
+    if os.path.exists(path) and not is_file(path):
+        raise CometError(f"'{show(path)}' is no file but a folder, a pipe or a device")
+    return read_input(path)
+
+
+def walk(folder: str | Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield what :func:`os.walk` does; a folder that cannot be looked into is told.
+
+    Raises:
+        CometError: that is the first one.
+    """
+
+    def tell(error: OSError) -> None:
+        sentence = f"'{show(str(error.filename))}' cannot be looked into: {error.strerror}"
+        if str(error.filename) == str(folder):
+            raise CometError(sentence)
+        warnings.warn(f"{sentence}; what is in it is left out", CometWarning, stacklevel=3)
+
+    yield from os.walk(folder, onerror=tell)
+
+
+def peek_input(path: str | Path, count: int | None = None) -> bytes:
+    """Return the first bytes of an input, all by default, and leave it to be read.
+
+    Of what can be read only once (standard input, a pipe) everything is kept for the next
+    :func:`read_input`.
+
+    Raises:
+        CometError: see :func:`read_input`; or of a file, OSError.
+    """
+    if is_file(path) and count is None:
+        return read_input(path)
+    if is_file(path):
+        with open(path, "rb") as file:
+            return file.read(count)
+    data = read_input(path)
+    _peeked[str(path)] = data
+    return data[:count]
+
+
+def has_place(path: str | Path) -> bool:
+    """Say whether files can stand beside an input: it is a file, in a folder of the user's."""
+    parent = os.path.realpath(os.path.dirname(path))
+    system = parent.startswith(tuple(f"{folder}/" for folder in SYSTEM_FOLDERS))
+    if (system or parent in SYSTEM_FOLDERS) and not parent.startswith("/dev/shm"):
+        return False
+    if str(path) == STANDARD:
+        return False
+    # A folder, and what is not there, fail on their own.
+    return is_file(path) or os.path.isdir(path) or not os.path.exists(path)
 
 
 def base_name(path: str | Path) -> str:
@@ -86,6 +172,45 @@ def base_name(path: str | Path) -> str:
         return "stdin"
     name = os.path.basename(str(path).replace("\\", "/"))
     return "".join(c if c.isprintable() else "?" for c in name)
+
+
+Folders = dict[str, tuple[str, bool]]
+
+
+def place_of(path: str | Path, folders: Folders) -> str:
+    """Return what the names of one file have in common, also where it is not there yet.
+
+    Links are followed, and where a folder takes ``A.z`` and ``a.z`` for one, so are they here.
+
+    Args:
+        path: the file.
+        folders: what is known of folders; added to here.
+    """
+    folder, name = os.path.split(path)
+    real, folded = _look_up(folder, folders)
+    place = os.path.join(real, name)
+    if name in ("", os.curdir, os.pardir) or os.path.islink(place):
+        place = os.path.realpath(path)
+        _, folded = _look_up(os.path.dirname(place), folders)
+    return place.casefold() if folded else place
+
+
+def _look_up(folder: str, folders: Folders) -> tuple[str, bool]:
+    """Return where a folder really is, and whether it ignores capitals."""
+    if folder not in folders:
+        real = os.path.realpath(folder)
+        folders[folder] = real, _ignores_case(real)
+    return folders[folder]
+
+
+def _ignores_case(folder: str) -> bool:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name.swapcase()
+            if name != entry.name and name.casefold() == entry.name.casefold():
+                other = os.path.join(folder, name)
+                return os.path.lexists(other) and os.path.samefile(entry.path, other)
+    return os.name == "nt"
 
 
 def check_distinct(outputs: Sequence[tuple[str, Path]]) -> None:
@@ -98,10 +223,11 @@ def check_distinct(outputs: Sequence[tuple[str, Path]]) -> None:
         UsageError: naming both inputs.
     """
     seen: dict[str, str] = {}
+    folders: Folders = {}
     for source, output in outputs:
         if str(output) == STANDARD:
             continue
-        key = os.path.normcase(os.path.abspath(output))
+        key = place_of(output, folders)
         if key in seen:
             raise UsageError(
                 f"'{show(seen[key])}' and '{show(source)}' would both be written to "
@@ -133,7 +259,9 @@ def write_output(path: str | Path, data: bytes | memoryview) -> None:
     except BrokenPipeError:
         raise
     except FileNotFoundError:
-        raise UsageError(f"the output folder '{show(Path(path).parent)}' does not exist") from None
+        place = os.path.realpath(path) if os.path.islink(path) else path
+        folder = Path(place).parent
+        raise UsageError(f"the output folder '{show(folder)}' does not exist") from None
     except OSError as error:
         if str(path) == STANDARD:  # of which some may have been written
             raise CometError(f"standard output cannot be written: {error.strerror}") from None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import warnings
 
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 AVIF_BRANDS = (b"avif", b"avis")
@@ -19,6 +21,8 @@ BEGINNINGS = (
     (b"\xff\x0a", "a JPEG XL picture", CONVERT),
     (b"\0\0\0\x0cJXL ", "a JPEG XL picture", CONVERT),
     (b"FUJIFILMCCD-RAW", "a camera's raw file", CONVERT),
+    (b"PF\n", "a PFM picture in colours", CONVERT),
+    (b"P7\n", "a PAM picture", CONVERT),
     (b"PK\x03\x04", "an archive", "unpack it first"),
     (b"\x1f\x8b", "a packed file", "unpack it first"),
 )
@@ -48,6 +52,23 @@ def prepare_heif() -> bool:
 
         register_heif_opener()
         return True
+    return False
+
+
+def is_strange_tiff(data: bytes) -> bool:
+    """Say whether a file is a sound TIFF whose pixels Pillow has no mode for."""
+    if not data.startswith((b"II", b"MM")):
+        return False
+    from PIL.TiffImagePlugin import TiffImageFile
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            TiffImageFile(io.BytesIO(data))
+    except SyntaxError as error:
+        return "unknown pixel mode" in str(error)
+    except Exception:  # Pillow raises many kinds on hostile files
+        return False
     return False
 
 

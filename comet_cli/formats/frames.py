@@ -26,6 +26,7 @@ from comet_cli.formats.images import MAX_PIXELS, identify
 from comet_cli.formats.png_entries import SIGNATURE, is_animated
 
 ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")  # where several pictures are frames, not pages
+TIFF = (b"II*\0", b"MM\0*")
 MAX_FRAMES = 99_999
 HEAD_BYTES = 1 << 16
 AT_ONCE = 0.01  # seconds; a GIF that asks for less is shown by browsers at SLOW
@@ -70,10 +71,14 @@ def has_frames(path: str | Path) -> bool:
 
 def count_frames(data: bytes) -> int:
     """Return how many frames a picture's file holds; 1 where it is broken, or holds pages."""
+    return _count(data, ANIMATED)
+
+
+def _count(data: bytes, formats: tuple[str, ...]) -> int:
     try:
         with pillow_is_silent():
             image = identify(data, "the image")
-            return int(getattr(image, "n_frames", 1)) if image.format in ANIMATED else 1
+            return int(getattr(image, "n_frames", 1)) if image.format in formats else 1
     except FileFormatError:
         return 1
     except Exception:  # Pillow raises many kinds on hostile files
@@ -81,7 +86,11 @@ def count_frames(data: bytes) -> int:
 
 
 def tell_first(data: bytes, where: str) -> None:
-    """Warn that of an animated picture the first frame is taken."""
+    """Warn that of an animated picture the first frame is taken, or of several pages the first."""
+    if data.startswith(TIFF):
+        if (pages := _count(data, ("TIFF",))) > 1:
+            _tell(f"{where} holds {pages} pages, of which the first is taken")
+        return
     if data.startswith((b"GIF8", b"RIFF", SIGNATURE)) or data[4:12] == b"ftypavis":
         if data.startswith(SIGNATURE) and not is_animated(data):
             return

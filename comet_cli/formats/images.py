@@ -17,15 +17,15 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from comet_cli.errors import FileFormatError
 from comet_cli.formats.channels import UNKNOWN, pillow_is_silent, remember_depth, to_channels
+from comet_cli.formats.colour_notes import colours_of
 from comet_cli.formats.files import read_input, show, write_output
-from comet_cli.formats.foreign import is_heif, prepare_heif, what_it_is
+from comet_cli.formats.foreign import is_heif, is_strange_tiff, prepare_heif, what_it_is
 from comet_cli.formats.picture_recipe import (
     PIXELS_KEYWORD,
     PictureRecipe,
     embed_recipe,
     pixels_hash,
 )
-from comet_cli.formats.png_colours import colours_of
 from comet_cli.formats.png_entries import (
     SIGNATURE,
     is_animated,
@@ -118,7 +118,7 @@ def identify(data: bytes, where: str) -> Image.Image:
             formats = ["HEIF"]
         with pillow_is_silent():
             image = Image.open(io.BytesIO(only_pixels(data)), formats=formats)
-        profile, image.info[UNKNOWN] = colours_of(data)
+            profile, image.info[UNKNOWN] = colours_of(data, image)
         if profile:
             image.info["icc_profile"] = profile
     except Image.DecompressionBombError:
@@ -126,6 +126,11 @@ def identify(data: bytes, where: str) -> Image.Image:
     except UnidentifiedImageError:
         if told := what_it_is(data):
             raise FileFormatError(f"{where} {told}") from None
+        if is_strange_tiff(data):
+            raise FileFormatError(
+                f"{where} is a TIFF of a kind of pixels that comet does not read; save it with 8 "
+                "or 16 bits a channel"
+            ) from None
         if data.startswith((b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*", b"MM")):
             raise FileFormatError(f"{where} is a truncated or broken image") from None
         raise FileFormatError(

@@ -11,7 +11,6 @@ from pathlib import Path
 from comet_cli.errors import CometError, UsageError
 from comet_cli.formats.files import MAX_INPUT_BYTES, STANDARD, read_input, show
 
-NPZ_MARK = "comet_version.npy"
 MAX_NAME_BYTES = 255
 _FOREIGN = "exists and was not made by comet"
 
@@ -22,7 +21,7 @@ def made_by_comet(path: str | Path) -> bool:
     What was changed since, say in an editor that keeps its recipe, is somebody's work.
     """
     from comet_cli.formats.components import is_components
-    from comet_cli.formats.seal import is_sealed
+    from comet_cli.formats.seal import has_sealed_arrays, is_sealed
 
     try:
         with open(path, "rb") as file:
@@ -36,7 +35,7 @@ def made_by_comet(path: str | Path) -> bool:
             if head.startswith(b"<!DOCTYPE html>"):
                 return is_sealed(head + file.read(MAX_INPUT_BYTES))
             if head.startswith(b"PK"):
-                return NPZ_MARK in zipfile.ZipFile(file).namelist()
+                return has_sealed_arrays(zipfile.ZipFile(file))
             return is_components(head)
     except (OSError, zipfile.BadZipFile):
         return False
@@ -44,13 +43,13 @@ def made_by_comet(path: str | Path) -> bool:
 
 def _carries_mark(path: Path) -> bool:
     from comet_cli.formats.picture_recipe import has_recipe
-    from comet_cli.formats.seal import SEAL
+    from comet_cli.formats.seal import ARRAYS_SEAL, SEAL
 
     try:
         data = read_input(path)
     except CometError:
         return False
-    return SEAL in data or has_recipe(data)
+    return SEAL in data or f"{ARRAYS_SEAL}.npy".encode() in data or has_recipe(data)
 
 
 def check_output(path: str | Path, *, force: bool = False, inputs: Iterable[str] = ()) -> None:
@@ -97,6 +96,8 @@ def _check(path: Path, force: bool, read: Collection[object], folders: set[Path]
         folders.add(path.parent)
     found = _stat(path)
     if found is None:
+        if path.is_symlink():
+            _check_link(path)
         if len(os.fsencode(path.name)) > MAX_NAME_BYTES:
             raise UsageError(f"the output '{show(path)}' has a name of more than 255 bytes")
         return
@@ -112,6 +113,32 @@ def _check(path: Path, force: bool, read: Collection[object], folders: set[Path]
         raise UsageError(
             f"'{show(path)}' {problem}; give --force to replace it, or choose another name"
         )
+
+
+def check_new_folder(folder: str | Path) -> None:
+    """Check, before any work, that a folder takes files, or can be made with those that it is in.
+
+    Raises:
+        UsageError: there is a file of that name, or it or the folder that it is made in cannot be
+            written.
+    """
+    place = Path(os.path.abspath(folder))
+    while not os.path.lexists(place) and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise UsageError(f"'{show(place)}' is no folder, so '{show(folder)}' cannot be one")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UsageError(
+            f"the folder '{show(folder)}' cannot be written: '{show(place)}' takes no files"
+        )
+
+
+def _check_link(path: Path) -> None:
+    """Check a link that leads to no file yet."""
+    target = os.path.realpath(path)
+    if os.path.islink(target):
+        raise UsageError(f"the output '{show(path)}' is a link that leads to itself")
+    check_folder(os.path.dirname(target))
 
 
 def check_folder(folder: str | Path) -> None:

@@ -295,10 +295,17 @@ def embed_recipe(png: bytes, recipe: PictureRecipe, pixels: np.ndarray | None = 
         pixels: (H,W,3) uint8, what the PNG shows; their hash tells later whether it still does.
     """
     if pixels is not None:
-        # As they are stored as well: where nobody saved the picture again, nothing is decoded.
-        kept = b" ".join((pixels_hash(pixels), stored_hash(png)))
-        png = add_text(png, PIXELS_KEYWORD, kept)
+        png = mark_pixels(png, pixels)
     return add_text(png, KEYWORD, recipe.to_json().encode("utf-8"))
+
+
+def mark_pixels(png: bytes, pixels: np.ndarray) -> bytes:
+    """Return a PNG with the hash of what it shows, (H,W,3) uint8: comet made it.
+
+    Their hash as they are stored stands there too: where nobody saved the picture again, nothing is
+    decoded to tell.
+    """
+    return add_text(png, PIXELS_KEYWORD, b" ".join((pixels_hash(pixels), stored_hash(png))))
 
 
 def pixels_hash(pixels: np.ndarray) -> bytes:

@@ -10,11 +10,8 @@ import struct
 
 import numpy as np
 
-from comet_cli.formats.colour_spaces import BT709, code_points_profile, matrix_profile, power_curve
+from comet_cli.formats.colour_spaces import BT709, code_points_profile, power_profile
 from comet_cli.formats.png_entries import chunks, profile_in
-
-SAME_POWER = 0.05  # of gAMA: 1 / 2.2 is how programs write sRGB
-SAME_PLACE = 0.002
 
 
 def colours_of(png: bytes) -> tuple[bytes | None, str]:
@@ -36,13 +33,7 @@ def colours_of(png: bytes) -> tuple[bytes | None, str]:
     if len(said.get(b"cHRM", b"")) == 32:
         white, *others = np.array(struct.unpack(">8I", said[b"cHRM"])).reshape(4, 2) / 1e5
         places = tuple((float(x), float(y)) for x, y in (*others, white))
-    alike = np.abs(np.array(places) - np.array(BT709)).max() <= SAME_PLACE
-    if alike and abs(power / 1e5 * 2.2 - 1) <= SAME_POWER:
-        return None, ""
-    try:
-        return matrix_profile(places, power_curve(1e5 / power)), ""
-    except (ArithmeticError, ValueError, np.linalg.LinAlgError):
-        return None, "gives primaries (cHRM) that no screen has"
+    return power_profile(places, 1e5 / power)
 
 
 def _said(png: bytes) -> dict[bytes, bytes]:

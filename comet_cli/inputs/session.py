@@ -19,7 +19,7 @@ from comet_cli.energy.render import render
 from comet_cli.energy.threads import encodes_lightly, one_thread
 from comet_cli.errors import CometError, FileFormatError, UnknownModelError, UsageError
 from comet_cli.formats.components import ComponentSet, is_components, parse_components
-from comet_cli.formats.files import STANDARD, base_name, read_input, show
+from comet_cli.formats.files import base_name, peek_input, read_input, show
 from comet_cli.formats.frames import Frame, has_frames, look_through, tell_first
 from comet_cli.formats.images import decode_png, from_bytes, image_facts, load_image, to_bytes
 from comet_cli.formats.picture_recipe import PictureRecipe, RecipeRow
@@ -285,19 +285,10 @@ class Session:
             paths: the inputs; those that hold components choose nothing. Of a video or an animated
                 picture, some frames are looked at.
             progress: called with (done, total) pictures.
-
-        Raises:
-            UsageError: a picture from standard input, which can be read once only.
         """
         if not self.one_model or self.requested() is not None:
             return
-        distinct = list(dict.fromkeys(paths))
-        if STANDARD in distinct and len(distinct) > 1:
-            raise UsageError(
-                "--one-model reads every picture twice, and standard input ('-') can be read once "
-                "only; save it to a file first"
-            )
-        pictures = [path for path in distinct if not _holds_components(path)]
+        pictures = [path for path in dict.fromkeys(paths) if not _holds_components(path)]
         if len(pictures) > 1:
             what = f"the {len(pictures)} pictures"
             with contextlib.suppress(FileFormatError):  # of every picture, when its turn comes
@@ -376,9 +367,8 @@ class Session:
 def _holds_components(path: str) -> bool:
     """Say whether a file holds components; what cannot be read fails when it is opened."""
     try:
-        with open(path, "rb") as file:
-            return path.endswith(".z") or is_components(file.read(1 << 16))
-    except (OSError, ValueError):
+        return path.endswith(".z") or is_components(peek_input(path, 1 << 16))
+    except (OSError, ValueError, CometError):
         return True
 
 
@@ -391,7 +381,7 @@ def _samples(paths: Sequence[str], progress: Progress | None) -> Iterator[tuple[
                 found = look_through(read_input(path), where)
                 yield from ((frame.picture, where) for frame in found.samples)
             else:
-                yield read_input(path), where
+                yield peek_input(path), where
         if progress is not None:
             progress(n + 1, len(paths))
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import warnings
+from pathlib import Path
 from typing import Any
 
+from comet_cli.errors import CometError, CometWarning
+from comet_cli.formats.files import show
 from comet_cli.models.card import ModelCard
+
+README = "README.md"
 
 
 def model_readme(card: ModelCard, reference: str = "") -> str:
@@ -64,6 +71,29 @@ tags: [comet, energy-based-model, image-decomposition]
 
 {assumed}{measured}{use}
 """
+
+
+def has_own_readme(folder: Path) -> bool:
+    """Say whether a folder's README may be written: there is none, or it is what comet wrote.
+
+    One that was changed since, or that somebody else wrote, is kept, which is told.
+    """
+    path = folder / README
+    if not os.path.lexists(path):
+        return True
+    try:
+        written = model_readme(ModelCard.read(folder)).splitlines()
+        # A card that was read has its figures in another order.
+        if sorted(path.read_text(encoding="utf-8").splitlines()) == sorted(written):
+            return True
+    except (OSError, UnicodeDecodeError, CometError):
+        pass
+    warnings.warn(
+        f"'{show(path)}' is not as comet wrote it, and is kept as it is",
+        CometWarning,
+        stacklevel=2,
+    )
+    return False
 
 
 def flat(figures: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

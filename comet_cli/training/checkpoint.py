@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from comet_cli.errors import FileFormatError
+from comet_cli.errors import CometError, CometWarning, FileFormatError
 from comet_cli.formats.files import write_output
+from comet_cli.models.folder import CARD, WEIGHTS
 from comet_cli.training import distributed
 
 NAME = "checkpoint.pt"
@@ -59,13 +62,34 @@ def save_checkpoint(
     write_output(folder / NAME, buffer.getbuffer())
 
 
+def save_or_tell(
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: TrainingState,
+    recipe_text: str,
+    pictures: Mapping[str, Any] | None = None,
+) -> str:
+    """Write the checkpoint; where that fails, the training goes on: warn, and say why."""
+    try:
+        save_checkpoint(folder, model, optimizer, state, recipe_text, pictures)
+    except CometError as error:
+        warnings.warn(f"no checkpoint was written: {error}", CometWarning, stacklevel=3)
+        return str(error)
+    return ""
+
+
 @dataclass(frozen=True)
 class Begun:
-    """What a folder's checkpoint says: iterations done, recipe, and pictures held out."""
+    """What a folder's checkpoint says: iterations done, recipe, and pictures held out.
+
+    ``alone`` says that there is none, and yet a model.
+    """
 
     iteration: int = 0
     recipe: str = ""
     pictures: Mapping[str, Any] = field(default_factory=dict)
+    alone: bool = False
 
 
 def look(folder: Path) -> Begun:
@@ -76,7 +100,8 @@ def look(folder: Path) -> Begun:
             int(content["iteration"]), str(content["recipe"]), dict(content.get("pictures", {}))
         )
     except Exception:  # what is wrong with it is for load_checkpoint to say
-        return Begun()
+        alone = not os.path.lexists(folder / NAME)
+        return Begun(alone=alone and any(os.path.exists(folder / n) for n in (CARD, WEIGHTS)))
 
 
 def load_checkpoint(

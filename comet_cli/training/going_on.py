@@ -7,17 +7,21 @@ import dataclasses
 import hashlib
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from comet_cli.data.mixture import Pictures
 from comet_cli.errors import CometError, CometWarning, UsageError
 from comet_cli.formats.files import show
-from comet_cli.training.recipe import TrainingRecipe, parse_recipe
+from comet_cli.formats.overwriting import check_new_folder
+from comet_cli.training import distributed
+from comet_cli.training.checkpoint import Begun
+from comet_cli.training.recipe import parse_recipe
+from comet_cli.training.settings import DataSettings, TrainSettings
 
 LOCK = ".training.lock"
 SAMPLED = 1000  # pictures that are compared to tell whether a data set is another one
@@ -28,6 +32,22 @@ FREE = {
     "train": "iterations log_every checkpoint_minutes sample_minutes threads tensorboard compile"
     " weights".split(),
 }
+
+
+class Trained(Protocol):
+    """A recipe, of a model or of a baseline."""
+
+    @property
+    def card(self) -> Any:
+        """The facts of what is trained."""
+
+    @property
+    def data(self) -> DataSettings:
+        """The pictures."""
+
+    @property
+    def train(self) -> TrainSettings:
+        """The settings."""
 
 
 @contextlib.contextmanager
@@ -60,7 +80,35 @@ def alone(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def check_recipe(recipe: TrainingRecipe, before: str, folder: Path, *, force: bool) -> None:
+def check_folder(begun: Begun, folder: Path, *, force: bool) -> None:
+    """Keep a new training from replacing what it did not make.
+
+    Args:
+        begun: of the folder.
+        folder: of the training, for messages.
+        force: replace it.
+
+    Raises:
+        UsageError: there is a model, and no checkpoint to go on from; or the folder cannot be
+            written.
+    """
+    if distributed.rank() == 0:
+        check_new_folder(folder)
+    if begun.alone and not force:
+        raise UsageError(
+            f"'{show(folder)}' holds a model and no checkpoint to go on from, so a training would "
+            "replace it; train into another folder, or give --force"
+        )
+
+
+def check_recipe(
+    recipe: Trained,
+    before: str,
+    folder: Path,
+    *,
+    force: bool,
+    parse: Callable[[str], Trained] = parse_recipe,
+) -> None:
     """Compare a recipe with that of the checkpoint that it is to go on from.
 
     What makes no difference to the weights is told; the rest is refused.
@@ -70,12 +118,13 @@ def check_recipe(recipe: TrainingRecipe, before: str, folder: Path, *, force: bo
         before: the text of the checkpoint's.
         folder: of the training, for messages.
         force: tell, and go on.
+        parse: reads the text.
 
     Raises:
         UsageError: they differ.
     """
     try:
-        changes = differences(parse_recipe(before), recipe)
+        changes = differences(parse(before), recipe)
     except CometError:  # by another version of comet
         changes = {"the recipe": "not one that this comet reads"}
     grave = [f"{name} {change}" for name, change in changes.items() if not _is_free(name)]
@@ -94,9 +143,11 @@ def _is_free(name: str) -> bool:
     return key in FREE.get(section, ())
 
 
-def differences(before: TrainingRecipe, now: TrainingRecipe) -> dict[str, str]:
+def differences(before: Trained, now: Trained) -> dict[str, str]:
     """Return what differs between two recipes: ``section.setting`` to ``is …, was …``."""
-    found = {}
+    found: dict[str, str] = {}
+    if type(before.card) is not type(now.card):
+        return {"the recipe": "is one of a model, or of a baseline, and was the other"}
     for section, name in (("model", "card"), ("data", "data"), ("train", "train")):
         old, new = (dataclasses.asdict(getattr(recipe, name)) for recipe in (before, now))
         for key in new:
@@ -159,6 +210,27 @@ class Memory:
         held_out = [_hash(images[n]) for n in taken]
         self.now[name] = {**facts, "rows": taken, "held_out": held_out}
         return rows
+
+
+def draw_held_out(images: Pictures, count: int) -> np.ndarray:
+    """Return the rows that a new training holds out: the pictures of the smallest hashes.
+
+    So it depends on the pictures alone, and neither on their names nor, but for a few, on how many
+    others there are. Equal pictures are held out together.
+
+    Args:
+        images: (N,R,R,3) uint8.
+        count: how many, less than N; with equal ones it may be more.
+    """
+    hashes = np.array([_short_hash(images[n]) for n in range(len(images))], np.uint64)
+    order = np.argsort(hashes, kind="stable")
+    rows = np.flatnonzero(hashes <= hashes[order[count - 1]])
+    return rows if len(rows) < len(images) else np.sort(order[:count])
+
+
+def _short_hash(picture: np.ndarray) -> int:
+    content = np.ascontiguousarray(picture).tobytes()
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest())
 
 
 def _hash(picture: np.ndarray) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from comet_cli.errors import CometError, CometWarning
 from comet_cli.evaluation.reconstruction import as_pictures, psnr, reconstruct, render_all
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training.averaging import averaged
@@ -53,11 +56,27 @@ class TrainingLog:
 
     def write(self, line: dict[str, Any]) -> None:
         """Write a line; the next one begins now."""
-        with self._path.open("a", encoding="utf-8") as log:
-            log.write(json.dumps(line) + "\n")
+        with told_if_it_fails("no line of the log"):
+            with self._path.open("a", encoding="utf-8") as log:
+                log.write(json.dumps(line) + "\n")
         if self._report is not None:
             self._report(line)
         self._since_last()
+
+
+@contextlib.contextmanager
+def told_if_it_fails(what: str) -> Iterator[None]:
+    """Let a training go on where a file beside the model cannot be written, and tell it.
+
+    Args:
+        what: was not written, in the message.
+    """
+    try:
+        yield
+    except CometError as error:
+        warnings.warn(f"{what} was written: {error}", CometWarning, stacklevel=3)
+    except OSError as error:
+        warnings.warn(f"{what} was written: {error.strerror}", CometWarning, stacklevel=3)
 
 
 def held_out_figures(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from comet_cli.data.mixture import Pictures
-from comet_cli.errors import CometError, CometWarning
+from comet_cli.errors import CometError
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training import distributed
 from comet_cli.training.averaging import averaged, update_average
 from comet_cli.training.batches import draw_batch, draw_matched
-from comet_cli.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
-from comet_cli.training.log import Report, TrainingLog, held_out_figures
+from comet_cli.training.checkpoint import TrainingState, load_checkpoint, save_or_tell
+from comet_cli.training.log import Report, TrainingLog, held_out_figures, told_if_it_fails
 from comet_cli.training.matching import Matches
 from comet_cli.training.objective import TrainingStep, compile_networks
 from comet_cli.training.optimizers import learning_rate, make_optimizer
@@ -112,15 +111,10 @@ def train(
     model.train()
 
     def checkpoint() -> str:
-        """Write the checkpoint; where that fails, the training goes on: say why."""
         state.seconds = before + time.monotonic() - began
-        try:
-            if first:
-                save_checkpoint(folder, model, optimizer, state, recipe.text, pictures)
-        except CometError as error:
-            warnings.warn(f"no checkpoint was written: {error}", CometWarning, stacklevel=2)
-            return str(error)
-        return ""
+        if not first:
+            return ""
+        return save_or_tell(folder, model, optimizer, state, recipe.text, pictures)
 
     def asked() -> bool:
         late = time.monotonic() - began >= max_seconds
@@ -155,7 +149,7 @@ def train(
                 log.write(line)
             if first and held_out is not None and now - sampled >= settings.sample_minutes * 60:
                 seen = stage(model, small, settings, state.iteration - 1)
-                with averaged(seen, state.ema):
+                with told_if_it_fails("no sample sheet"), averaged(seen, state.ema):
                     write_samples(seen, held_out, folder / f"samples-{state.iteration:07d}.png")
                 sampled = time.monotonic()
             if before + now - began >= state.seconds + settings.checkpoint_minutes * 60:

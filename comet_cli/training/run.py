@@ -20,10 +20,10 @@ from comet_cli.models import comet_model, known_folders
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 from comet_cli.models.device import pick_device
-from comet_cli.models.readme import model_readme
+from comet_cli.models.readme import has_own_readme, model_readme
 from comet_cli.training import distributed
 from comet_cli.training.checkpoint import look
-from comet_cli.training.going_on import Memory, alone, check_recipe
+from comet_cli.training.going_on import Memory, alone, check_folder, check_recipe
 from comet_cli.training.loading import HeldOut, load_data, load_matches, measure_held_out
 from comet_cli.training.log import Report
 from comet_cli.training.loop import TrainingResult, train
@@ -69,13 +69,14 @@ def train_recipe(
         the card as written and what the training reached.
 
     Raises:
-        UsageError: the folder holds a training by another recipe or of other pictures, or one that
-            is at work.
+        UsageError: the folder holds a training by another recipe or of other pictures, one that is
+            at work, or a model without one.
     """
     recipe = path if isinstance(path, TrainingRecipe) else read_recipe(path)
     first = distributed.rank() == 0
     # The folder may be on the first machine only.
     begun = distributed.from_first(look(folder))
+    check_folder(begun, folder, force=force)
     if begun.recipe:
         check_recipe(recipe, begun.recipe, folder, force=force)
     memory = Memory(begun.pictures, force=force)
@@ -201,7 +202,9 @@ def save_trained(
         recipe="recipe.toml",
         figures=figures,
     )
-    extra: dict[str, Any] = {"recipe.toml": recipe.text, "README.md": model_readme(card)}
+    extra: dict[str, Any] = {"recipe.toml": recipe.text}
+    if has_own_readme(folder):
+        extra["README.md"] = model_readme(card)
     dtype = torch.float16 if half else None
     saved = comet_model.save(
         result.model, folder, card=card, extra=extra, overwrite=True, dtype=dtype

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from comet_cli.energy.composition import Term
 from comet_cli.energy.gradients import gradient_strength
 from comet_cli.energy.render import default_start, render
 from comet_cli.evaluation.reconstruction import as_pictures, reconstruct
+from comet_cli.formats.images import enlarge, write_png
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training.small_pictures import at_size_of
 
@@ -40,5 +40,4 @@ def write_samples(model: CometModel, held_out: np.ndarray, path: Path, *, rows: 
     columns.append(render([Term(model, swapped[:, k], component=k) for k in range(count)]))
     sheet = torch.stack(columns, 1).permute(0, 3, 1, 4, 2)
     pixels = (sheet.reshape(len(x) * x.shape[-2], -1, 3).clamp(0, 1) * 255).round().byte()
-    image = Image.fromarray(pixels.cpu().numpy())
-    image.resize((image.width * 2, image.height * 2), Image.Resampling.NEAREST).save(path)
+    write_png(enlarge(pixels.cpu().numpy(), 2 * len(pixels)), path)

@@ -29,7 +29,11 @@ USUAL_SECONDS = 0.08
 
 
 def write_animation(
-    request: ComposeRequest, session: Session, *, progress: Progress | None = None
+    request: ComposeRequest,
+    session: Session,
+    *,
+    recipe: PictureRecipe | None = None,
+    progress: Progress | None = None,
 ) -> PictureRecipe:
     """Render a composition for each ``.z`` of a folder, and write the animation, whole or not.
 
@@ -39,6 +43,7 @@ def write_animation(
     Args:
         request: with at least one folder among its selections; several hold as many files.
         session: the models.
+        recipe: from :func:`plan_animation`, where the request is planned already.
         progress: called with (done, total) frames.
 
     Returns:
@@ -48,7 +53,7 @@ def write_animation(
         UsageError: folders of different lengths, or settings that do not go with an animation.
     """
     check_animation(request.output)
-    recipe = plan_animation(request, session)
+    recipe = plan_animation(request, session) if recipe is None else recipe
     frames: list[np.ndarray] = []
     taken: list[str] = []
     for pixels, finished in draw_frames(recipe, session):

@@ -19,7 +19,7 @@ from PIL import Image
 
 from comet_cli.drawing.gallery_page import Exhibit, Thumbnail
 from comet_cli.errors import CometError, UsageError
-from comet_cli.formats.files import STANDARD, read_input, show, write_output
+from comet_cli.formats.files import STANDARD, read_input, show, walk, write_output
 from comet_cli.formats.images import image_facts, load_whole
 from comet_cli.formats.overwriting import check_output
 from comet_cli.formats.picture_recipe import PictureRecipe, read_recipe, recipe_text
@@ -43,7 +43,7 @@ def list_pictures(folder: Path) -> list[str]:
     with a dot are left out, and links to folders are not followed.
     """
     found = []
-    for root, folders, names in os.walk(folder):
+    for root, folders, names in walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             path = Path(root, name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from comet_cli.formats.files import check_distinct, show, write_output
 from comet_cli.formats.images import decode_png, encode_png, from_bytes, write_png
 from comet_cli.formats.overwriting import check_folder, check_outputs
 from comet_cli.formats.picture_recipe import PictureRecipe, RecipeRow, Setting
+from comet_cli.formats.seal import sealed_arrays
 from comet_cli.inputs.opening import RecipeDraft, open_selections
 from comet_cli.inputs.selection import Selection
 from comet_cli.inputs.session import Progress, Session
@@ -173,7 +173,8 @@ def gradients_npz(recipe: PictureRecipe, attributions: Sequence[Attribution]) ->
     """Return an ``.npz`` file of the numbers behind a sheet.
 
     Arrays: ``names`` (B,), ``images`` (B,3,R,R), ``z`` (B,K,D), ``gradients`` (B,K,3,R,R),
-    ``strength`` (B,K,R,R), ``segments`` (B,R,R), ``comet_version``.
+    ``strength`` (B,K,R,R), ``segments`` (B,R,R), ``comet_version``,
+    ``comet_seal`` (by which comet knows its own file again).
 
     Raises:
         UsageError: the rows belong to different models.
@@ -181,18 +182,16 @@ def gradients_npz(recipe: PictureRecipe, attributions: Sequence[Attribution]) ->
     if len({row.terms[0].model for row in recipe.rows}) > 1:
         raise UsageError("an .npz holds the gradients of one model; choose it with -m")
     pictures = [from_bytes(decode_png(row.picture)) for row in recipe.rows]
-    buffer = io.BytesIO()
-    np.savez(
-        buffer,
-        names=np.array([row.name for row in recipe.rows]),
-        images=np.stack(pictures),
-        z=np.stack([np.stack([t.z for t in row.terms]) for row in recipe.rows]),
-        gradients=np.stack([a.gradients for a in attributions]),
-        strength=np.stack([a.strength for a in attributions]),
-        segments=np.stack([a.segments() for a in attributions]),
-        comet_version=np.array(__version__),
-    )
-    return buffer.getvalue()
+    arrays = {
+        "names": np.array([row.name for row in recipe.rows]),
+        "images": np.stack(pictures),
+        "z": np.stack([np.stack([t.z for t in row.terms]) for row in recipe.rows]),
+        "gradients": np.stack([a.gradients for a in attributions]),
+        "strength": np.stack([a.strength for a in attributions]),
+        "segments": np.stack([a.segments() for a in attributions]),
+        "comet_version": np.array(__version__),
+    }
+    return sealed_arrays(arrays)
 
 
 def write_gradients(

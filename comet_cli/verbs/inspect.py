@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from comet_cli.errors import UsageError
+from comet_cli.errors import FileFormatError, UsageError
 from comet_cli.formats.components import ComponentSet, is_components, parse_components
-from comet_cli.formats.files import read_input, show
+from comet_cli.formats.files import check_inputs, read_input, show
 from comet_cli.formats.picture_recipe import (
     PictureRecipe,
     RecipeRow,
@@ -23,7 +23,7 @@ def inspect_file(path: str) -> dict[str, Any]:
     """Return what a ``.z`` file, an image or a model folder holds, as JSON values.
 
     ``kind`` says which: ``components``, ``picture`` (with ``recipe``, None where comet did not
-    write it) or ``model``.
+    write it, and then ``recipe_error`` where it is one that cannot be read) or ``model``.
 
     Raises:
         UsageError: no such file.
@@ -32,7 +32,10 @@ def inspect_file(path: str) -> dict[str, Any]:
     if os.path.isdir(path):
         return _inspect_model(path)
     if path != "-" and not os.path.lexists(path):
-        raise UsageError(f"there is no file '{show(path)}'; for a model use comet models show")
+        try:
+            check_inputs([path])
+        except UsageError as error:
+            raise UsageError(f"{error}; for a model use comet models show") from None
     data = read_input(path)
     where = f"'{show(path)}'"
     if is_components(data) or path.endswith(".z"):
@@ -40,8 +43,12 @@ def inspect_file(path: str) -> dict[str, Any]:
     from comet_cli.formats.images import image_facts
 
     found: dict[str, Any] = {"kind": "picture", "path": path, **image_facts(data, where)}
-    has_recipe = recipe_text(data, where) is not None
-    found["recipe"] = recipe_facts(read_recipe(data, where)) if has_recipe else None
+    found["recipe"] = None
+    try:
+        if recipe_text(data, where) is not None:
+            found["recipe"] = recipe_facts(read_recipe(data, where))
+    except FileFormatError as error:  # or another program's text of that name
+        found["recipe_error"] = str(error)
     return found
 
 
@@ -137,6 +144,8 @@ def _describe_picture(facts: dict[str, Any]) -> list[str]:
         ("picture", f"{facts['format']}, {facts['width']} × {facts['height']}, {facts['mode']}")
     ]
     recipe = facts["recipe"]
+    if "recipe_error" in facts:
+        return _table([*pairs, ("recipe", f"none: {facts['recipe_error']}")])
     if recipe is None:
         return _table([*pairs, ("recipe", "none: not made by comet, or with --no-metadata")])
     pairs.append(("made by", f"comet {recipe['verb']}, version {recipe['versions'].get('comet')}"))

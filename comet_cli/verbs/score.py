@@ -12,7 +12,7 @@ import torch
 
 from comet_cli.errors import CometError, DivergenceError, SelectionError, UsageError
 from comet_cli.formats.components import is_components
-from comet_cli.formats.files import STANDARD, check_inputs, read_input, show
+from comet_cli.formats.files import STANDARD, check_inputs, peek_input, read_input, show
 from comet_cli.formats.frames import tell_first
 from comet_cli.formats.images import load_image
 from comet_cli.inputs.opening import open_selections
@@ -103,9 +103,8 @@ def _is_picture(selection: Selection | None) -> bool:
     if selection.items is not None or selection.weight != 1 or selection.path.endswith(".z"):
         return False
     try:
-        with open(selection.path, "rb") as file:
-            return not is_components(file.read(1 << 16))
-    except OSError:
+        return not is_components(peek_input(selection.path, 1 << 16))
+    except (OSError, CometError):
         return True
 
 

@@ -13,9 +13,10 @@ from comet_cli.baselines.folder import load_any
 from comet_cli.baselines.recipe import parse_any_recipe
 from comet_cli.baselines.training import fit, train_baseline
 from comet_cli.cli.app import main
-from comet_cli.errors import CometError, FileFormatError
+from comet_cli.errors import CometError, CometWarning, FileFormatError, UsageError
 from comet_cli.evaluation.measure import measure, measure_latents_on
 from comet_cli.evaluation.reconstruction import as_pictures
+from comet_cli.training import checkpoint, going_on
 from comet_cli.training.recipe import TrainingRecipe
 
 ROOT = Path(__file__).parents[2]
@@ -186,3 +187,36 @@ def test_all_rows_of_table_2_see_the_same_pictures_as_often():
         card = recipe.card
         found.add((recipe.data.train, recipe.data.measured, card.image_size, card.components, seen))
     assert len(found) == 1, found
+
+
+def test_a_baseline_goes_on_as_a_model_does(data, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    train_baseline(tiny_recipe("beta-vae", str(data)), run, device="cpu")
+    other = tiny_recipe("beta-vae", str(data), batch=3, iterations=7)
+    with pytest.raises(UsageError, match="holds a training by another recipe: train.batch is 3"):
+        train_baseline(other, run, device="cpu")
+    with pytest.warns(CometWarning, match="goes on by another recipe"):
+        train_baseline(other, run, device="cpu", force=True)
+    more = tiny_recipe("beta-vae", str(data), batch=3, iterations=8)
+    with pytest.warns(CometWarning, match="iterations"), going_on.alone(run):
+        with pytest.raises(UsageError, match="another training is at work"):
+            train_baseline(more, run, device="cpu")
+    for path in (data / "train").glob("*.png"):
+        path.unlink()
+        break
+    with pytest.warns(CometWarning), pytest.raises(UsageError, match="holds 11 pictures, 12 when"):
+        train_baseline(more, run, device="cpu")
+    (run / "checkpoint.pt").unlink()
+    with pytest.raises(UsageError, match="holds a model and no checkpoint"):
+        train_baseline(more, run, device="cpu")
+
+
+def test_a_full_disk_at_the_checkpoint_loses_no_baseline(data, tmp_path, monkeypatch):
+    def full(*_):
+        raise CometError("no space left for 'checkpoint.pt'")
+
+    monkeypatch.setattr(checkpoint, "save_checkpoint", full)
+    with pytest.warns(CometWarning, match="no checkpoint was written: no space left"):
+        card, result = train_baseline(tiny_recipe("beta-vae", str(data)), tmp_path / "x")
+    assert result.finished and "no space left" in result.unsaved
+    assert read_card(tmp_path / "x") == card

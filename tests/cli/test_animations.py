@@ -1,6 +1,7 @@
 """Videos and animated pictures to folders of ``.z``, and such folders to animations."""
 
 import io
+import json
 import os
 from pathlib import Path
 
@@ -265,10 +266,22 @@ def test_what_cannot_be_an_animation_is_one_sentence(encoded, arguments, sentenc
     assert sorted(os.listdir()) == before
 
 
-def test_a_list_says_that_a_folder_is_none_of_its_pictures(encoded):
-    Path("list.txt").write_text("dance:0 a.z:1 -o new.png\n")
+def test_a_line_of_a_list_makes_an_animation(encoded):
+    lines = ["dance:0 a.z:1 -o new.apng", "a.z -o one.png", "dance a.z:0 --fps 5 -o new.gif"]
+    Path("list.txt").write_text("\n".join([*lines, "dance -o new.txt"]))
     done = encoded("batch", "list.txt")
-    assert done.code == 1 and "'dance' is a folder, expected a file" in done.err
+    told = [json.loads(line) for line in done.out.splitlines()]
+    assert done.code == 3 and [each["status"] for each in told] == [*["written"] * 3, "failed"]
+    assert "must end in one of .apng" in told[3]["error"]
+    for line, path in zip(lines, ("new.apng", "one.png", "new.gif"), strict=True):
+        assert encoded("compose", *line.split()[:-1], f"alone-{path}").code == 0
+        assert Path(path).read_bytes() == Path(f"alone-{path}").read_bytes()
+    done = encoded("batch", "list.txt", "--resume")
+    told = [json.loads(line)["status"] for line in done.out.splitlines()]
+    assert told == ["kept", "kept", "written", "failed"]  # only a PNG tells how it was made
+    Path("new.apng").write_bytes(Path("new.apng").read_bytes()[:-20])
+    done = encoded("batch", "list.txt", "--resume")
+    assert json.loads(done.out.splitlines()[0])["status"] == "failed"  # it was changed
 
 
 def test_a_recipe_of_an_animation_that_cannot_be_is_one_sentence(encoded):
@@ -292,3 +305,14 @@ def test_one_frame_is_an_animation_of_one(encoded):
         with Image.open(io.BytesIO(Path(f"new.{ending}").read_bytes())) as image:
             assert image.size == (24, 24)
     assert encoded("replay", "new.apng").sentence == "comet: the replay has the same pixels"
+
+
+def test_of_several_pages_the_first_is_taken_and_told(comet):
+    pages = [picture(n) for n in range(3)]
+    pages[0].save("pages.tif", save_all=True, append_images=pages[1:])
+    pages[0].save("page.tif")
+    done = comet("encode", "pages.tif", "page.tif", "-m", "quad")
+    assert done.code == 0 and done.sentence == (
+        "comet: 'pages.tif' holds 3 pages, of which the first is taken"
+    )
+    assert np.array_equal(read_components("pages.z").z, read_components("page.z").z)

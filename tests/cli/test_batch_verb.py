@@ -291,3 +291,20 @@ def test_the_nightly_example_makes_each_picture_once(shell, tmp_path):
     assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
     assert {path.name for path in out.glob("*.png")} == set(first)
     assert all((out / name).read_bytes() == data for name, data in first.items() if name != removed)
+
+
+def test_a_name_that_cannot_be_fails_alone(pictures):
+    pictures("encode", "a.png", "-m", "quad")
+    lines = [
+        r'{"selections": ["a.z"], "output": "\ud800.png"}',
+        r'{"selections": ["a.z"], "output": "a\u0000.png"}',
+        r'{"selections": ["\udfff.z"], "output": "b.png"}',
+        '{"selections": ["a.z"], "output": "c.png", "steps": 1}',
+        "a.z\0 -o d.png",
+        "a.z -o e\0.png",
+    ]
+    Path("list.txt").write_text("\n".join(lines))
+    done = pictures("batch", "list.txt")
+    told = [json.loads(line) for line in done.out.splitlines()]
+    assert done.code == 3 and [n for n in told if n["status"] == "written"] == [told[3]]
+    assert "half of a character" in told[0]["error"] and "NUL" in told[1]["error"]

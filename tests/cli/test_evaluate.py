@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from comet_cli.cli import progress
 from comet_cli.data.dataset_folder import load_folder, write_metadata, write_sample
 from comet_cli.data.packing import pack_dataset
 from comet_cli.evaluation.measure import rounded
@@ -259,3 +260,17 @@ def test_disentanglement_draws_a_sheet_and_replaces_nothing_unasked(evaluate):
     assert Path("sheet.png").read_bytes() == before
     assert evaluate(*arguments, "-o", "-").code == 2
     assert evaluate(*arguments, "-o", "sheet.jpg").code == 2
+
+
+def test_how_far_it_has_come_is_told(evaluate, monkeypatch):
+    monkeypatch.setattr(progress, "STATUS_SECONDS", 0)
+    done = evaluate("reconstruction", "--data", "squares")
+    assert "measuring: 3 of 18, about " in done.err  # three, and three at five times the steps
+    label_set("squares")
+    done = evaluate("swaps", "--data", "squares", "--probe-iterations", "2", "--count", "3")
+    assert "training the probe: 1 of 2, about " in done.err
+    pictures, seen = load_folder("squares", split="test", size=SIZE), []
+    model = comet_model.load("quad", device="cpu")
+    images, masks = pictures.images, np.zeros((3, SIZE, SIZE), np.uint8)
+    evaluate_segmentation(model, images, masks, batch=2, progress=lambda *n: seen.append(n))
+    assert seen == [(2, 3), (3, 3)]

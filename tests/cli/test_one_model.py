@@ -1,7 +1,10 @@
 """``-m auto`` for several pictures: what was taken is told, and ``--one-model`` takes one."""
 
 import hashlib
+import io
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import picture
@@ -108,9 +111,12 @@ def test_components_choose_nothing(judged):
     assert done.code == 0 and "model 'pool' reconstructs 'b.png' best" in done.err
 
 
-def test_standard_input_cannot_be_read_twice(judged):
+def test_standard_input_is_looked_at_and_then_read(judged, monkeypatch):
+    stdin = SimpleNamespace(buffer=io.BytesIO(Path("b.png").read_bytes()))
+    monkeypatch.setattr(sys, "stdin", stdin)
     done = judged("encode", "-", "a.png", "-o", ".", "--one-model")
-    assert done.code == 2 and "--one-model reads every picture twice" in done.sentence
+    assert done.code == 0 and "the 2 pictures" in done.sentence
+    assert [read_components(path).model for path in ("stdin.z", "a.z")] == ["pool", "pool"]
 
 
 def test_frames_of_several_animations_take_one_model(comet):

@@ -136,3 +136,45 @@ def test_a_trace_that_was_changed_is_somebodys_work(made, ending):
     Path(f"t.{ending}").write_bytes(data)
     done = made(*words)
     assert done.code == 2 and "was changed after comet made it" in done.err
+
+
+def test_numbers_with_an_array_of_somebodys_are_theirs(made):
+    words = ("gradients", "a.png", "-m", "quad", "-o", "g.png", "--npz", "g.npz")
+    assert made(*words).code == 0 and made(*words).code == 0
+    with np.load("g.npz") as found:
+        arrays = dict(found)
+    np.savez("g.npz", **arrays)  # the same numbers
+    assert made(*words).code == 0
+    np.savez("g.npz", **arrays, mine=np.arange(3))
+    done = made(*words)
+    assert done.code == 2 and "was changed after comet made it" in done.err
+    np.savez("g.npz", **{**arrays, "z": arrays["z"] * 2})
+    assert made(*words).code == 2
+
+
+def test_a_preview_that_was_painted_is_somebodys_work(made):
+    words = ("data", "make", "tetris", "-o", "d", "--count", "2", "--test-count", "1")
+    words += ("--jobs", "1", "--preview", "p.png")
+    assert made(*words).code == 0 and made(*words).code == 0
+    with Image.open("p.png") as image:
+        texts = PngInfo()
+        for key, value in image.text.items():
+            texts.add_text(key, value)
+        painted = image.convert("RGB")
+    painted.putpixel((0, 0), (1, 2, 3))
+    painted.save("p.png", pnginfo=texts)
+    done = made(*words)
+    assert done.code == 2 and "is no preview of a data set" in done.err
+
+
+def test_a_text_of_another_program_decides_nothing(made):
+    texts = PngInfo()
+    texts.add_text("comet", "Halley, 1986")
+    with Image.open("a.png") as image:
+        image.save("photo.png", pnginfo=texts)
+    done = made("inspect", "photo.png", "--json")
+    assert done.code == 0 and done.json["width"] == 48 and done.json["recipe"] is None
+    assert "is not valid JSON" in done.json["recipe_error"]
+    assert "recipe   none: the recipe in 'photo.png' is not" in made("inspect", "photo.png").out
+    assert made("encode", "photo.png", "-m", "quad").code == 0
+    assert made("replay", "photo.png", "-o", "x.png").code == 1

@@ -2,11 +2,14 @@
 
 import io
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from conftest import picture
 
 from comet_cli.cli.app import main
 from comet_cli.formats.components import read_components
@@ -150,3 +153,86 @@ def test_a_sheet_holds_a_row_a_picture(pictures):
         assert pictures("decompose", *inputs, "-m", "quad", "-o", "d.png").code == 0
         heights.append(decode_png(Path("d.png").read_bytes()).shape[0])
     assert heights[1] > 1.5 * heights[0]
+
+
+@pytest.fixture
+def named_pipe(pictures):
+    """Return a function: makes a named pipe from which a file can be read once."""
+
+    def make(name: str, file: str) -> str:
+        os.mkfifo(name)
+        data = Path(file).read_bytes()
+        threading.Thread(target=lambda: Path(name).write_bytes(data), daemon=True).start()
+        return name
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def impatient():
+    """End a test that waits for a pipe."""
+    if not hasattr(signal, "alarm"):
+        yield
+        return
+
+    def end(*_):
+        raise TimeoutError("waited for a pipe")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(120)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+
+
+@needs_pipes
+@pytest.mark.parametrize(
+    ("verb", "rest"),
+    [
+        ("score", ["a.z:0"]),
+        ("encode", ["-o", "out.z", "--one-model"]),
+        ("recombine", ["b.png", "-o", "out.png", "--one-model", "--steps", "1"]),
+        ("compose", ["b.z:0", "-o", "out.png", "--steps", "1"]),
+    ],
+)
+def test_a_pipe_is_read_once_by_every_verb(pictures, named_pipe, verb, rest):
+    pictures("encode", "a.png", "b.png", "-m", "quad")
+    done = pictures(verb, named_pipe("pipe", "a.png"), *rest)
+    assert done.code == 0, done.err
+
+
+@needs_pipes
+def test_pipes_in_a_folder_are_not_waited_for(pictures):
+    os.makedirs("folder")
+    picture(0).save("folder/a.png")
+    os.mkfifo("folder/x.png")
+    done = pictures("data", "pack", "folder", "-o", "x.pack")
+    assert done.code == 0 and "could not be read" in done.err and "x.png" in done.err
+    done = pictures("data", "import", "images", "folder", "-o", "made", "--size", "16")
+    assert done.code == 0 and "1 skipped" in done.out, done.err
+    assert pictures("gallery", "folder").code == 0
+    picture(1).save("folder/b.png")
+    words = ("--preset", "global", "--size", "16", "--iterations", "1", "-o", "model", "-q")
+    done = pictures("train", "--data", "folder", *words)
+    assert done.code == 0, done.err
+
+
+@needs_pipes
+@pytest.mark.parametrize("command", ["encode {}", "replay {}"])
+@pytest.mark.parametrize("name", ["pipe", "/dev/stdin", "/dev/null"])
+def test_nothing_is_written_beside_a_pipe_or_a_device(pictures, command, name):
+    os.mkfifo("pipe")
+    done = pictures(*command.format(name).split())
+    assert done.code == 2 and "give an output: -o" in done.sentence
+
+
+def test_a_pack_may_go_to_standard_output(pictures, pipe):
+    os.makedirs("folder")
+    picture(0).save("folder/a.png")
+    packed = pipe(b"", "data", "pack", "folder", "-o", "-")
+    assert pictures("data", "pack", "folder", "-o", "x.pack").code == 0
+    assert packed == Path("x.pack").read_bytes()
+    assert pictures("data", "pack", "folder", "-o", "-", "--json").code == 2

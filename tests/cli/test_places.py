@@ -1,7 +1,9 @@
 """Folders that are not there, or cannot be looked into."""
 
+import errno
 import os
 import pwd
+import shutil
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,51 @@ def test_a_name_that_no_file_can_have_is_one_sentence(pictures, command):
     assert done.code in (1, 2) and "bug in comet" not in done.err, done.err
     assert done.err.count("comet: ") == 1 and LONG in done.err
     assert set(Path.cwd().iterdir()) == before
+
+
+def closed(monkeypatch, folder: str) -> None:
+    """Make a folder one that cannot be looked into, for root too."""
+    usual = {name: getattr(os, name) for name in ("stat", "lstat", "scandir")}
+
+    def refuse(name):
+        def call(path=".", *args, **how):
+            text = os.fspath(path) if not isinstance(path, int) else ""
+            inside = text.startswith(f"{folder}/") or f"/{folder}/" in text
+            if inside or (name == "scandir" and text.rstrip("/").endswith(folder)):
+                raise PermissionError(errno.EACCES, "Permission denied", path)
+            return usual[name](path, *args, **how)
+
+        return call
+
+    for name in usual:
+        monkeypatch.setattr(os, name, refuse(name))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "encode closed/a.png",
+        "inspect closed/a.png",
+        "batch closed/list.txt",
+        "score closed/a.png a.z",
+    ],
+)
+def test_what_is_in_a_closed_folder_is_not_called_missing(pictures, command, monkeypatch):
+    os.mkdir("closed")
+    pictures("encode", "a.png", "-m", "quad")
+    closed(monkeypatch, "closed")
+    done = pictures(*command.split())
+    assert done.code in (1, 2) and "Permission denied" in done.sentence
+    assert "closed/" in done.sentence and "there is no" not in done.sentence
+
+
+def test_a_closed_folder_among_others_is_told(pictures, monkeypatch):
+    os.makedirs("all/closed")
+    for name in "ab":
+        shutil.copy("a.png", f"all/{name}.png")
+    closed(monkeypatch, "closed")
+    sentence = "'all/closed' cannot be looked into: Permission denied; what is in it is left out"
+    assert sentence in pictures("gallery", "all").err
+    assert sentence in pictures("data", "pack", "all", "-o", "x.pack").err
+    done = pictures("data", "import", "images", "all/closed", "-o", "made")
+    assert done.code == 1 and "'all/closed' cannot be looked into" in done.sentence

@@ -38,3 +38,23 @@ def test_pictures_that_take_long_are_told_on_stderr(pictures, monkeypatch):
     for quiet in ("-q", "--json"):
         done = pictures("encode", "a.png", "b.png", "-m", "quad", quiet)
         assert "encoding" not in done.err
+
+
+def test_work_of_unknown_length_is_told_too(clock):
+    told = []
+    tell = progress.status_lines("packing", told.append)
+    clock(61.0)
+    tell(70, None)
+    assert told == ["packing: 70 so far"]
+
+
+def test_data_sets_tell_how_far_they_have_come(pictures, monkeypatch):
+    monkeypatch.setattr(progress, "STATUS_SECONDS", 0)
+    words = ("--count", "3", "--test-count", "0", "--jobs", "1")
+    done = pictures("data", "make", "tetris", "-o", "made", *words)
+    assert "making: 2 of 3, about " in done.err and done.out.startswith("made: 3 train")
+    done = pictures("data", "import", "images", ".", "-o", "../imported", "--size", "16")
+    assert "importing: 2 of " in done.err, done.err
+    assert "packing: 1 so far" in pictures("data", "pack", "made", "-o", "x.pack").err
+    done = pictures("data", "make", "tetris", "-o", "quiet", *words, "--json")
+    assert done.err == "" and done.json["made"] == 3

@@ -230,3 +230,35 @@ def test_checks_before_encoding_open_each_file_once(tmp_path, monkeypatch):
     opened.clear()
     plan_encoding(inputs, force=True)
     assert sum(str(path).startswith(str(tmp_path)) for path in opened) <= count
+
+
+def test_scores_appear_when_they_are_known(pictures, monkeypatch):
+    from comet_cli.verbs import score
+
+    pictures("encode", "a.png", "-m", "quad")
+    usual = score._score
+
+    def interrupted(image, groups):
+        if image == "b.png":
+            raise KeyboardInterrupt
+        return usual(image, groups)
+
+    monkeypatch.setattr(score, "_score", interrupted)
+    done = pictures("score", "a.png", "b.png", "a.z:0,1")
+    assert done.code == 130 and [line.split("\t")[2] for line in done.out.splitlines()] == [
+        "a.z:0",
+        "a.z:1",
+    ]
+    done = pictures("score", "a.png", "b.png", "a.z:0,1", "--json")
+    assert done.code == 130 and [s["component"] for s in done.json["scores"]] == [0, 1]
+
+
+def test_a_line_of_a_batch_does_not_write_among_its_results(pictures):
+    pictures("encode", "a.png", "-m", "quad")
+    with open("results", "w+b") as results:
+        Path("list.txt").write_text("a.z -o /dev/fd/1 --steps 1\n")
+        command = [sys.executable, "-m", "comet_cli", "batch", "list.txt"]
+        done = subprocess.run(command, stdout=results, stderr=subprocess.PIPE, text=True)
+        results.seek(0)
+        (line,) = results.read().splitlines()
+    assert done.returncode == 1 and "'-' has no meaning" in json.loads(line)["error"]

@@ -1,5 +1,6 @@
 """Going on with a training: what differs is said, what was held out stays, nothing is lost."""
 
+import errno
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from comet_cli.formats.files import write_output
-from comet_cli.training import checkpoint, going_on
+from comet_cli.training import checkpoint, going_on, loop, run
 from comet_cli.training.checkpoint import look
 
 WORDS = ("train", "recipe.toml", "-o", "out", "--device", "cpu")
@@ -107,3 +108,72 @@ def test_a_full_disk_at_the_checkpoint_loses_no_model(train, monkeypatch):
     assert "iteration 3" in done.err  # it went on after a checkpoint on the way had failed
     assert json.loads(Path("out/card.json").read_text())["iterations"] == 3
     assert train("encode", "pictures/00.png", "-m", "out", "-o", "a.z").code == 0
+
+
+def test_a_full_disk_at_the_log_or_a_sample_sheet_stops_no_training(train, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    usual = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda p, *a, **k: (full if p.name == "log.jsonl" else usual)(p, *a, **k)
+    )
+    monkeypatch.setattr(loop, "write_samples", full)
+    change("log_every = 1", "log_every = 1\nsample_minutes = 0")
+    done = train(*WORDS)
+    assert done.code == 0 and look(Path("out")).iteration == 3
+    assert "no line of the log was written: No space left" in done.err
+    assert "no sample sheet was written: No space left" in done.err
+
+
+def test_a_model_without_a_checkpoint_is_not_replaced(begun):
+    os.unlink("out/checkpoint.pt")
+    before = contents()
+    done = begun(*WORDS)
+    assert done.code == 2 and "holds a model and no checkpoint" in done.sentence
+    assert contents() == before
+    assert begun(*WORDS, "--force").code == 0 and contents() != before
+
+
+def test_a_readme_that_comet_did_not_write_is_kept(begun):
+    written = Path("out/README.md").read_text()
+    change("iterations = 3", "iterations = 4")
+    assert begun(*WORDS).code == 0
+    assert Path("out/README.md").read_text() != written  # it is of the new figures
+    Path("out/README.md").write_text("mine")
+    change("iterations = 4", "iterations = 5")
+    done = begun(*WORDS)
+    assert done.code == 0 and "'out/README.md' is not as comet wrote it" in done.err
+    assert Path("out/README.md").read_text() == "mine"
+
+
+def test_what_is_held_out_depends_on_the_pictures_alone():
+    images = np.random.default_rng(0).integers(0, 256, (200, 8, 8, 3), dtype=np.uint8)
+    rows = going_on.draw_held_out(images, 20)
+    assert len(rows) == 20
+    order = np.random.default_rng(1).permutation(200)
+    again = going_on.draw_held_out(images[order], 20)
+    assert sorted(order[again]) == sorted(rows)
+    more = np.concatenate([images[:10], images])  # ten pictures twice
+    found = {bytes(more[n]) for n in going_on.draw_held_out(more, 20)}
+    assert found <= {bytes(images[n]) for n in rows}
+    left = [n for n in range(len(more)) if n not in going_on.draw_held_out(more, 20)]
+    assert not found & {bytes(more[n]) for n in left}
+    assert len(going_on.draw_held_out(images[[0] * 12], 1)) == 1
+
+
+@pytest.mark.parametrize("place", ["closed", "closed/new", "file", "file/new"])
+def test_a_folder_that_cannot_be_written_is_found_before_the_pictures_are_read(
+    train, monkeypatch, place
+):
+    Path("file").touch()
+    os.mkdir("closed")
+    usual = os.access
+    monkeypatch.setattr(
+        os,
+        "access",
+        lambda p, mode: not (str(p).endswith("closed") and mode & os.W_OK) and usual(p, mode),
+    )
+    monkeypatch.setattr(run, "load_data", None)
+    done = train("train", "recipe.toml", "-o", place, "--device", "cpu")
+    assert done.code == 2 and f"'{place}' cannot be" in done.sentence

@@ -175,3 +175,14 @@ def test_without_work_it_ends_and_nothing_is_left_to_ask(tmp_path, monkeypatch):
     # What a dead helper has left changes nothing.
     (tmp_path / "comet" / "warm.sock").touch()
     assert warm_link.ask("stop") is None and warm_link.hand_over(["compose", "a.z"]) is None
+
+
+def test_what_this_process_alone_has_open_is_read_by_it(pictures, helper, asked):
+    before = asked()
+    with open("a.png", "rb") as file:
+        command = [*PROGRAM, "encode", f"/dev/fd/{file.fileno()}", "-m", "quad", "-o", "x.z"]
+        done = subprocess.run(
+            command, env=helper, capture_output=True, text=True, pass_fds=[file.fileno()]
+        )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "x.z\n", "")
+    assert asked() == before

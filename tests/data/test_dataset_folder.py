@@ -1,13 +1,14 @@
 import json
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from comet_cli.data import dataset_folder
+from comet_cli.data import dataset_folder, make
 from comet_cli.data.dataset_folder import load_folder
 from comet_cli.data.make import make_dataset
-from comet_cli.errors import CometError
+from comet_cli.errors import CometError, Interrupted
 from comet_cli.worlds.tetris import Tetris
 
 
@@ -89,7 +90,7 @@ def test_an_interrupted_set_can_be_used_and_resumed(tmp_path):
         if done == 3:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted, match="3 of 7 pictures are there and kept"):
         make_dataset(Tetris(), tmp_path / "a", count=5, test_count=2, progress=interrupt)
     assert 2 <= len(load_folder(tmp_path / "a")) <= 3
     make_dataset(Tetris(), tmp_path / "a", count=5, test_count=2)
@@ -194,3 +195,13 @@ def test_a_split_that_was_not_finished_loads_with_the_other(tetris):
 def test_pictures_carry_their_metadata(tetris):
     entry = dataset_folder.read_entry(tetris, "train", 1)
     assert entry == dataset_folder.read_metadata(tetris, "train")[1]
+
+
+def test_a_process_that_is_ended_is_one_sentence(tmp_path, monkeypatch):
+    def ended(*_):
+        raise BrokenProcessPool
+        yield
+
+    monkeypatch.setattr(make, "_run", ended)
+    with pytest.raises(CometError, match="perhaps for want of memory; 0 of 5 pictures are kept"):
+        make_dataset(Tetris(), tmp_path / "a", count=5)

@@ -8,7 +8,7 @@ from PIL import Image
 from comet_cli.data.check import check_folder
 from comet_cli.data.dataset_folder import load_folder, read_description, read_metadata
 from comet_cli.data.importing import import_dataset
-from comet_cli.errors import CometError, UsageError
+from comet_cli.errors import CometError, Interrupted, UsageError
 from comet_cli.formats.images import load_image, to_bytes
 
 
@@ -130,7 +130,7 @@ def test_an_interrupted_import_can_be_used_and_goes_on_to_the_same_bytes(source,
             raise KeyboardInterrupt
 
     words = {"size": 16, "test_fraction": 0.3}
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted, match="5 pictures are imported and kept"):
         import_dataset("images", str(source), tmp_path / "a", **words, progress=interrupt)
     assert len(load_folder(tmp_path / "a")) == 5
     assert [problem.kind for problem in check_folder(tmp_path / "a").problems] == ["description"]

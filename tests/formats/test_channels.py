@@ -212,3 +212,56 @@ def png(depth: int, kind: int, rows: bytes, gap: bytes) -> bytes:
 def test_a_transparent_colour_counts_at_every_depth(data, left):
     picture = load_image(data, 8)
     assert (picture[:, :, 0] == 1).all() and np.abs(picture[:, :, 7] - left).max() < 0.01
+
+
+def tiff(values, *, photometric=1, kind=1) -> bytes:
+    """Return a TIFF of one strip, of any number of channels and bits."""
+    (height, width), channels = values.shape[:2], values.shape[2:] or (1,)
+    pixels, count = np.ascontiguousarray(values).tobytes(), channels[0]
+    bits, kinds = (struct.pack(f"<{count}H", *[v] * count) for v in (values.itemsize * 8, kind))
+    entries = [(256, 3, 1, width), (257, 3, 1, height), (259, 3, 1, 1), (262, 3, 1, photometric)]
+    entries += [(258, 3, count, bits), (273, 4, 1, 8), (277, 3, 1, count), (278, 3, 1, height)]
+    entries += [(279, 4, 1, len(pixels)), (339, 3, count, kinds)]
+    body, index = pixels, b""
+    for tag, type_, number, value in entries:
+        if isinstance(value, bytes) and len(value) > 4:
+            value, body = 8 + len(body), body + value
+        elif isinstance(value, bytes):
+            value = int.from_bytes(value, "little")
+        index += struct.pack("<HHII", tag, type_, number, value)
+    head = struct.pack("<2sHI", b"II", 42, 8 + len(body))
+    return head + body + struct.pack("<H", len(entries)) + index + b"\0" * 4
+
+
+@pytest.mark.parametrize(
+    ("values", "how", "told"),
+    [
+        (GREY.astype(np.uint16) * 257, {}, None),
+        (65535 - GREY.astype(np.uint16) * 257, {"photometric": 0}, None),
+        (4095 - (GREY * 16.06).astype(np.uint16), {"photometric": 0}, "12 bits"),
+        ((1 - GREY / 255).astype(np.float32), {"photometric": 0, "kind": 3}, None),
+        ((GREY * 128.5).astype(np.int16), {"kind": 2}, "signed values up to"),
+        (GREY.astype(np.uint32) * 257, {}, "taken as 65535"),
+        (GREY.astype(np.uint32) * 16843009, {}, "taken as 4294967295"),
+    ],
+)
+def test_white_is_where_the_file_has_it(values, how, told, recwarn):
+    picture = load_image(tiff(values, **how), 8)
+    assert np.abs(picture - GREY[None] / 255).max() < 0.005
+    messages = [str(w.message) for w in recwarn if issubclass(w.category, CometWarning)]
+    assert len(messages) == (told is not None) and all(told in message for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("values", "how"),
+    [
+        (GREY.astype(np.float64), {"kind": 3}),
+        (GREY.astype(np.float16), {"kind": 3}),
+        (np.stack([GREY] * 3, -1).astype(np.float32), {"kind": 3, "photometric": 2}),
+        (GREY.astype(np.int8), {"kind": 2}),
+    ],
+)
+def test_pixels_that_are_not_read_are_not_called_broken(values, how):
+    with pytest.raises(FileFormatError, match="save it with") as raised:
+        load_image(tiff(values, **how), 8)
+    assert "broken" not in str(raised.value)

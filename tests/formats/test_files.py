@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from comet_cli.batch.lists import Ledger
 from comet_cli.errors import CometError, UsageError
 from comet_cli.formats.components import ComponentSet, write_components
 from comet_cli.formats.files import (
@@ -168,3 +169,47 @@ def test_recorded_names_hold_no_folder_and_no_control_character():
     assert base_name("-") == "stdin"
     assert base_name("a\n\x1b.png") == "a??.png"
     assert show("a\n") == "a\\x0a"
+
+
+def test_bytes_that_are_no_text_are_shown_as_they_are():
+    assert show(os.fsdecode(b"\xff\n.png")) == "\\xff\\x0a.png"
+
+
+def test_two_names_of_one_file_are_one_output(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").symlink_to("a")
+    (tmp_path / "c.z").symlink_to("d.z")
+    for one, two in (("a/x.z", "b/x.z"), ("c.z", "d.z"), ("a/x.z", "a/../b/./x.z")):
+        with pytest.raises(UsageError, match="would both be written to"):
+            check_distinct([("1.png", tmp_path / one), ("2.png", tmp_path / two)])
+    check_distinct([("1.png", tmp_path / "A.z"), ("2.png", tmp_path / "a.z")])
+
+
+def test_a_folder_that_ignores_capitals_takes_one_of_two_names(tmp_path, monkeypatch):
+    (tmp_path / "Is There").touch()
+    usual = os.path.lexists
+    monkeypatch.setattr(os.path, "lexists", lambda p: usual(p) or p.endswith("iS tHERE"))
+    monkeypatch.setattr(os.path, "samefile", lambda a, b: a.casefold() == b.casefold())
+    with pytest.raises(UsageError, match="would both be written to"):
+        check_distinct([("A.png", tmp_path / "A.z"), ("x/a.png", tmp_path / "a.z")])
+    ledger = Ledger()
+    ledger.enter(1, [str(tmp_path / "A.png")], [])
+    with pytest.raises(UsageError, match="lines 1 and 2 would both"):
+        ledger.enter(2, [str(tmp_path / "a.png")], [])
+
+
+def test_links_that_lead_nowhere_are_found_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("one.png").symlink_to("two.png")
+    Path("two.png").symlink_to("one.png")
+    with pytest.raises(UsageError, match="'one.png' is a link that leads to itself"):
+        check_output("one.png")
+    Path("out.png").symlink_to("gone/out.png")
+    with pytest.raises(UsageError, match="gone' does not exist; make it"):
+        check_output("out.png")
+    with pytest.raises(UsageError, match="gone' does not exist"):
+        write_output("out.png", b"")
+    Path("new.png").symlink_to("made.png")
+    check_output("new.png")
+    write_output("new.png", b"x")
+    assert Path("new.png").is_symlink() and Path("made.png").read_bytes() == b"x"

@@ -9,7 +9,7 @@ import numpy as np
 
 from comet_cli.data.dataset_folder import find_pictures
 from comet_cli.errors import CometError
-from comet_cli.formats.files import read_input, show
+from comet_cli.formats.files import read_file, show
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Reader:
 def from_file(root: Path, file: Path, **more: Any) -> SourcePicture:
     """A picture that is a file below `root`; `more` are further attributes."""
     name = file.relative_to(root).as_posix()
-    return SourcePicture(name, lambda: read_input(file), **more)
+    return SourcePicture(name, lambda: read_file(file), **more)
 
 
 def open_source(source: str, expected: str) -> Path:
