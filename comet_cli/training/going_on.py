@@ -212,27 +212,6 @@ class Memory:
         return rows
 
 
-def draw_held_out(images: Pictures, count: int) -> np.ndarray:
-    """Return the rows that a new training holds out: the pictures of the smallest hashes.
-
-    So it depends on the pictures alone, and neither on their names nor, but for a few, on how many
-    others there are. Equal pictures are held out together.
-
-    Args:
-        images: (N,R,R,3) uint8.
-        count: how many, less than N; with equal ones it may be more.
-    """
-    hashes = np.array([_short_hash(images[n]) for n in range(len(images))], np.uint64)
-    order = np.argsort(hashes, kind="stable")
-    rows = np.flatnonzero(hashes <= hashes[order[count - 1]])
-    return rows if len(rows) < len(images) else np.sort(order[:count])
-
-
-def _short_hash(picture: np.ndarray) -> int:
-    content = np.ascontiguousarray(picture).tobytes()
-    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest())
-
-
 def _hash(picture: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(picture).tobytes()).hexdigest()[:32]
 

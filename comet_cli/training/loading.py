@@ -16,7 +16,7 @@ from comet_cli.data.pack import is_pack
 from comet_cli.errors import CometError
 from comet_cli.evaluation.measure import measure
 from comet_cli.models.comet_model import CometModel
-from comet_cli.training.going_on import Memory, draw_held_out
+from comet_cli.training.going_on import Memory
 from comet_cli.training.matching import Matches, match_pictures
 from comet_cli.training.recipe import PicturesRecipe, TrainingRecipe
 from comet_cli.training.sources import TrainingData, parse_sources
@@ -139,10 +139,12 @@ def _divide(
     if apart:
         return Part(images, None, share), _load_test(place, size, count)
     # Nothing is set apart: a tenth (at most ``count``), drawn once and for all, is held out.
+    # Not the last tenth: pictures in a folder are often sorted.
     keep = max(1, min(count, len(images) // 10))
     if len(images) < 2:
         raise CometError(f"{place} holds {len(images)} picture(s); training needs at least 2")
-    kept = memory.divide(place, images, draw_held_out(images, keep))
+    order = np.random.default_rng(0).permutation(len(images))
+    kept = memory.divide(place, images, np.sort(order[:keep]))
     assert kept is not None
     used = np.setdiff1d(np.arange(len(images)), kept)
     masks = None if loaded.masks is None else loaded.masks[kept]

@@ -147,21 +147,6 @@ def test_a_readme_that_comet_did_not_write_is_kept(begun):
     assert Path("out/README.md").read_text() == "mine"
 
 
-def test_what_is_held_out_depends_on_the_pictures_alone():
-    images = np.random.default_rng(0).integers(0, 256, (200, 8, 8, 3), dtype=np.uint8)
-    rows = going_on.draw_held_out(images, 20)
-    assert len(rows) == 20
-    order = np.random.default_rng(1).permutation(200)
-    again = going_on.draw_held_out(images[order], 20)
-    assert sorted(order[again]) == sorted(rows)
-    more = np.concatenate([images[:10], images])  # ten pictures twice
-    found = {bytes(more[n]) for n in going_on.draw_held_out(more, 20)}
-    assert found <= {bytes(images[n]) for n in rows}
-    left = [n for n in range(len(more)) if n not in going_on.draw_held_out(more, 20)]
-    assert not found & {bytes(more[n]) for n in left}
-    assert len(going_on.draw_held_out(images[[0] * 12], 1)) == 1
-
-
 @pytest.mark.parametrize("place", ["closed", "closed/new", "file", "file/new"])
 def test_a_folder_that_cannot_be_written_is_found_before_the_pictures_are_read(
     train, monkeypatch, place
