@@ -23,15 +23,15 @@ comet decompose "$here"/tetris-a.png "$here"/tetris-b.png -m tetris -o "$out"/te
 comet gradients "$here"/tetris-a.png "$here"/tetris-b.png -m tetris --overlay -o "$out"/tetris-gradients.png
 comet compose "$out"/tetris-a.z:0-2 "$out"/tetris-b.z:3 -o "$out"/tetris-swap.png
 
-# Faces: components of pictures that the models were not trained on. The hair of one face (component 0)
-# with the rest of another; less of the hair; and each component from the other face.
+# Faces: components of pictures that the models were not trained on. One face with its hair (component 3)
+# in the colours and the light of another; less of the colours; and each component from the other face.
 comet compose "$here"/face-128-a.z -o "$out"/face-128-a.png
 comet compose "$here"/face-128-b.z -o "$out"/face-128-b.png
-comet compose "$here"/face-128-a.z:0 "$here"/face-128-b.z:1-3 -o "$out"/faces-128-mix.png
-comet compose "$here"/face-128-a.z:1-3 "$here/face-128-a.z:0*0.1" -o "$out"/faces-128-weight.png
+comet compose "$here"/face-128-a.z:3 "$here"/face-128-b.z:0-2 -o "$out"/faces-128-mix.png
+comet compose "$here"/face-128-a.z:0,2,3 "$here/face-128-a.z:1*0.1" -o "$out"/faces-128-weight.png
 comet recombine "$here"/face-128-a.z "$here"/face-128-b.z -o "$out"/faces-128-swaps.png
 comet recombine "$here"/face-c.z "$here"/face-b.z -o "$out"/faces-swaps.png
-comet compose "$here"/face-c.z:0,2,3 "$here"/face-d.z:1 -o "$out"/face.png
+comet compose "$here"/face-c.z:3 "$here"/face-d.z:0-2 -o "$out"/face.png
 
 # A face and a drawing, by one model for both: each component from the other.
 comet compose "$here"/face-a.z -o "$out"/face-a.png
