@@ -3,11 +3,12 @@
     pip install matplotlib
     python benchmarks/costs.py [--write docs/performance.md] [--picture docs/images/costs.png]
 
-Measures the machine first (the rate of a matrix product, and of copying), then a step of each case:
-its operations and the bytes of what they read and write (each operator by itself, as if nothing
-stayed in a cache), and the seconds. The limit is what is larger: operations at the first rate, or
-bytes at the second. Then how time grows over K, R, N and B and memory over N, the memory of large
-compositions, and what a sweep of 20,000 compositions costs. Nothing else should run meanwhile.
+Measures the machine first (the rate of products of matrices and of convolutions, and of copying),
+then a step of each case: its operations and the bytes of what they read and write (each operator by
+itself, as if nothing stayed in a cache), and the seconds. The limit is what is larger: operations
+at the first rate, or bytes at the second. Then how time grows over K, R, N and B and memory over N,
+the memory of large compositions, and what a sweep of 20,000 compositions costs. Nothing else should
+run meanwhile.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from marked import rewrite_marked
 from speed import COMET, MODEL, machine, paper_model, seconds_of, shell, terms_of, toys
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -71,12 +73,19 @@ class Counter(TorchDispatchMode):
 
 
 def machine_limits() -> tuple[float, float]:
-    """Return the best of five: operations a second of a product, bytes a second of a copy."""
+    """Return operations a second, of a product or a convolution, and bytes a second of a copy.
+
+    The best of five each. A convolution counts as if it were a product of matrices.
+    """
     a, b = torch.randn(2, 2048, 2048)
+    x, weight = torch.randn(16, 128, 64, 64), torch.randn(128, 128, 3, 3)
     source, target = torch.randn(2, 1 << 26)
     product = min(seconds_of(lambda: a @ b)[0] for _ in range(5))
+    convolution = min(seconds_of(lambda: F.conv2d(x, weight, padding=1))[0] for _ in range(5))
     copy = min(seconds_of(lambda: target.copy_(source))[0] for _ in range(5))
-    return 2 * 2048**3 / product, 2 * source.numel() * source.element_size() / copy
+    folded = 2 * 16 * 64**2 * weight.numel()
+    rate = max(2 * 2048**3 / product, folded / convolution)
+    return rate, 2 * source.numel() * source.element_size() / copy
 
 
 def counted(work: Callable[[], Any]) -> tuple[int, int]:
@@ -138,7 +147,8 @@ def cases() -> Iterator[tuple[str, Cost]]:
 def roofline() -> Iterator[str]:
     """Yield the lines of the first table, and what a GPU would do, on paper."""
     flops, moved = machine_limits()
-    yield f"{flops / 1e9:.0f} G operations a second in a product of matrices (float32), "
+    yield f"{flops / 1e9:.0f} G operations a second (float32) in the faster of a product of "
+    yield "matrices and a convolution, "
     yield f"{moved / 1e9:.1f} GB a second in a copy."
     yield ""
     yield "| a step of | operations | bytes | limit | measured | share of the limit | bound by |"
