@@ -147,8 +147,10 @@ def cases() -> Iterator[tuple[str, Cost]]:
 def roofline() -> Iterator[str]:
     """Yield the lines of the first table, and what a GPU would do, on paper."""
     flops, moved = machine_limits()
-    yield f"{flops / 1e9:.0f} G operations a second (float32) in the faster of a product of "
-    yield "matrices and a convolution, "
+    yield (
+        f"{flops / 1e9:.0f} G operations a second in the faster of a product of matrices and a "
+        "convolution (float32), "
+    )
     yield f"{moved / 1e9:.1f} GB a second in a copy."
     yield ""
     yield "| a step of | operations | bytes | limit | measured | share of the limit | bound by |"
@@ -198,7 +200,7 @@ def curves(path: Path) -> Iterator[str]:
         yield f"{name.upper() if not pixels else 'R²'} {at[0]} to {at[-1]}: {ratio:.2f}"
     memory = [peak_memory("paper", steps) for steps in wanted["n"]]
     axes[4].plot(wanted["n"], memory, "o-", color="black")
-    axes[4].set(xlabel="N", ylabel="memory (MB)", ylim=(0, None))
+    axes[4].set(xlabel="N", ylabel="memory (MB)", ylim=(0, 1.2 * max(memory)))
     figure.savefig(path, dpi=80)
     yield f"memory over N: {memory[0]:.0f} to {memory[-1]:.0f} MB"
 

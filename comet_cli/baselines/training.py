@@ -26,6 +26,7 @@ from comet_cli.training.checkpoint import (
     TrainingState,
     load_checkpoint,
     look,
+    save_checkpoint,
     save_or_tell,
 )
 from comet_cli.training.going_on import Memory, alone, check_folder, check_recipe
@@ -139,7 +140,9 @@ def fit(
 
     def checkpoint() -> str:
         state.seconds = before + time.monotonic() - began
-        return save_or_tell(folder, model, optimizer, state, recipe.text, pictures)
+        return save_or_tell(
+            lambda: save_checkpoint(folder, model, optimizer, state, recipe.text, pictures)
+        )
 
     with stopping:
         while state.iteration < settings.iterations and not stopping.asked:

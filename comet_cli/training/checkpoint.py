@@ -6,7 +6,7 @@ import io
 import os
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,17 +62,14 @@ def save_checkpoint(
     write_output(folder / NAME, buffer.getbuffer())
 
 
-def save_or_tell(
-    folder: Path,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    state: TrainingState,
-    recipe_text: str,
-    pictures: Mapping[str, Any] | None = None,
-) -> str:
-    """Write the checkpoint; where that fails, the training goes on: warn, and say why."""
+def save_or_tell(save: Callable[[], None]) -> str:
+    """Write the checkpoint; where that fails, the training goes on: warn, and say why.
+
+    Args:
+        save: a call of :func:`save_checkpoint`.
+    """
     try:
-        save_checkpoint(folder, model, optimizer, state, recipe_text, pictures)
+        save()
     except CometError as error:
         warnings.warn(f"no checkpoint was written: {error}", CometWarning, stacklevel=3)
         return str(error)

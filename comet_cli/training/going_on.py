@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -20,8 +20,7 @@ from comet_cli.formats.files import show
 from comet_cli.formats.overwriting import check_new_folder
 from comet_cli.training import distributed
 from comet_cli.training.checkpoint import Begun
-from comet_cli.training.recipe import parse_recipe
-from comet_cli.training.settings import DataSettings, TrainSettings
+from comet_cli.training.recipe import PicturesRecipe, parse_recipe
 
 LOCK = ".training.lock"
 SAMPLED = 1000  # pictures that are compared to tell whether a data set is another one
@@ -32,22 +31,6 @@ FREE = {
     "train": "iterations log_every checkpoint_minutes sample_minutes threads tensorboard compile"
     " weights".split(),
 }
-
-
-class Trained(Protocol):
-    """A recipe, of a model or of a baseline."""
-
-    @property
-    def card(self) -> Any:
-        """The facts of what is trained."""
-
-    @property
-    def data(self) -> DataSettings:
-        """The pictures."""
-
-    @property
-    def train(self) -> TrainSettings:
-        """The settings."""
 
 
 @contextlib.contextmanager
@@ -102,12 +85,12 @@ def check_folder(begun: Begun, folder: Path, *, force: bool) -> None:
 
 
 def check_recipe(
-    recipe: Trained,
+    recipe: PicturesRecipe,
     before: str,
     folder: Path,
     *,
     force: bool,
-    parse: Callable[[str], Trained] = parse_recipe,
+    parse: Callable[[str], PicturesRecipe] = parse_recipe,
 ) -> None:
     """Compare a recipe with that of the checkpoint that it is to go on from.
 
@@ -143,7 +126,7 @@ def _is_free(name: str) -> bool:
     return key in FREE.get(section, ())
 
 
-def differences(before: Trained, now: Trained) -> dict[str, str]:
+def differences(before: PicturesRecipe, now: PicturesRecipe) -> dict[str, str]:
     """Return what differs between two recipes: ``section.setting`` to ``is …, was …``."""
     found: dict[str, str] = {}
     if type(before.card) is not type(now.card):

@@ -19,7 +19,12 @@ from comet_cli.models.comet_model import CometModel
 from comet_cli.training import distributed
 from comet_cli.training.averaging import averaged, update_average
 from comet_cli.training.batches import draw_batch, draw_matched
-from comet_cli.training.checkpoint import TrainingState, load_checkpoint, save_or_tell
+from comet_cli.training.checkpoint import (
+    TrainingState,
+    load_checkpoint,
+    save_checkpoint,
+    save_or_tell,
+)
 from comet_cli.training.log import Report, TrainingLog, held_out_figures, told_if_it_fails
 from comet_cli.training.matching import Matches
 from comet_cli.training.objective import TrainingStep, compile_networks
@@ -114,7 +119,9 @@ def train(
         state.seconds = before + time.monotonic() - began
         if not first:
             return ""
-        return save_or_tell(folder, model, optimizer, state, recipe.text, pictures)
+        return save_or_tell(
+            lambda: save_checkpoint(folder, model, optimizer, state, recipe.text, pictures)
+        )
 
     def asked() -> bool:
         late = time.monotonic() - began >= max_seconds

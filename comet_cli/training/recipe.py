@@ -19,11 +19,11 @@ SECTIONS = ("model", "data", "train")
 
 
 class PicturesRecipe(Protocol):
-    """What drawing a recipe's pictures asks of it: also of a baseline's, whose card is another."""
+    """A recipe of a model or of a baseline, whose card is another: what both have."""
 
     @property
     def card(self) -> Any:
-        """The model's facts, among them ``image_size``."""
+        """The facts of what is trained, among them ``image_size``."""
 
     @property
     def data(self) -> DataSettings:
@@ -31,7 +31,7 @@ class PicturesRecipe(Protocol):
 
     @property
     def train(self) -> TrainSettings:
-        """Batch and seed."""
+        """The settings, among them batch and seed."""
 
 
 @dataclass(frozen=True)

@@ -215,7 +215,7 @@ def test_a_full_disk_at_the_checkpoint_loses_no_baseline(data, tmp_path, monkeyp
     def full(*_):
         raise CometError("no space left for 'checkpoint.pt'")
 
-    monkeypatch.setattr(checkpoint, "save_checkpoint", full)
+    monkeypatch.setattr(checkpoint, "write_output", full)
     with pytest.warns(CometWarning, match="no checkpoint was written: no space left"):
         card, result = train_baseline(tiny_recipe("beta-vae", str(data)), tmp_path / "x")
     assert result.finished and "no space left" in result.unsaved
