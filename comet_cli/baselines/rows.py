@@ -79,6 +79,7 @@ def make_rows(
     count: int | None = None,
     device: str = "auto",
     note: Callable[[str], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[Row]:
     """Measure trained folders and return the rows of a table, in the order of the folders.
 
@@ -90,6 +91,7 @@ def make_rows(
         count: the most pictures; default all.
         device: ``auto``, ``cpu``, ``cuda[:n]`` or ``mps``.
         note: called with a sentence for each folder.
+        progress: called with (done, total) folders.
 
     Raises:
         UsageError: two folders of the same training, or one that does not belong into the table.
@@ -106,7 +108,8 @@ def make_rows(
                     f"{other.folder} and {trained.folder} are the same training; name one of them"
                 )
         group.append(trained)
-    rows = []
+    rows: list[Row] = []
+    done = 0
     for group in groups.values():
         found = []
         for trained in group:
@@ -115,6 +118,9 @@ def make_rows(
             found.append(
                 measured(trained, table.kind, data=data, split=split, count=count, device=device)
             )
+            done += 1
+            if progress is not None:
+                progress(done, len(folders))
         rows.append(_row(table, group, found))
     return rows
 

@@ -90,7 +90,11 @@ def disentanglement(
 
     loaded = load_any(model, device=call.device)
     names = factors.split(",") if factors else None
-    found = rounded(measure_latents_on(loaded, data, split=split, count=count, names=names))
+    with call.report.progress("measuring") as progress:
+        figures = measure_latents_on(
+            loaded, data, split=split, count=count, names=names, progress=progress
+        )
+    found = rounded(figures)
     document = {"model": loaded.card.name, "data": data.name, **found}
     rows: dict[str, list[float]] = found["factors"]
     titles: list[str] = loaded.card.labels or [
@@ -249,15 +253,17 @@ def _comparison(name: str, about: str) -> Callable[..., None]:
         from comet_cli.baselines.tables import TABLES
 
         table = TABLES[name]
-        rows = writing.make_rows(
-            table,
-            folders,
-            data=data,
-            split=split,
-            count=count,
-            device=call.device,
-            note=call.report.note,
-        )
+        with call.report.progress("measuring") as progress:
+            rows = writing.make_rows(
+                table,
+                folders,
+                data=data,
+                split=split,
+                count=count,
+                device=call.device,
+                note=call.report.note,
+                progress=progress,
+            )
         write = writing.markdown if markdown else writing.aligned
         call.report.show(writing.document(table, rows), write(writing.cells(table, rows)))
 

@@ -26,7 +26,7 @@ from PIL import Image, PngImagePlugin
 
 from comet_cli.data.array_files import load_arrays
 from comet_cli.data.pack import is_pack, read_facts, read_pack
-from comet_cli.errors import CometError, CometWarning, FileFormatError
+from comet_cli.errors import CometError, CometWarning, FileFormatError, UsageError
 from comet_cli.formats.files import read_file, show, walk, write_output
 from comet_cli.formats.images import image_size, load_image, to_bytes
 from comet_cli.worlds.generator import SPLITS, Sample
@@ -114,6 +114,29 @@ def read_entry(folder: Path, split: str, index: int) -> dict[str, Any] | None:
     except (KeyError, *_UNREADABLE):
         return None
     return entry if "mask" not in entry or mask_path(folder, split, index).is_file() else None
+
+
+def check_untouched(folder: Path, split: str, index: int) -> None:
+    """Check that no picture would be lost by writing one of that number.
+
+    A damaged file is written again; a sound picture without the metadata of a data set is
+    somebody's, saved by another program.
+
+    Raises:
+        UsageError: there is such a picture.
+    """
+    file = picture_path(folder, split, index)
+    try:
+        with Image.open(file) as picture:
+            picture.load()
+            json.loads(picture.info[TEXT_KEY])
+    except KeyError:
+        raise UsageError(
+            f"'{show(file)}' was changed after comet made it, and would be made again; move it "
+            "elsewhere, or give --force to make the whole data set anew"
+        ) from None
+    except _UNREADABLE:
+        return
 
 
 def write_metadata(folder: Path, split: str, entries: list[dict[str, Any]]) -> None:
@@ -261,10 +284,15 @@ def warn_skipped(source: str | Path, skipped: Sequence[str], what: str = "files"
     if skipped:
         warnings.warn(
             f"{len(skipped)} of the {what} in '{show(source)}' could not be read, and are skipped: "
-            f"{', '.join(map(show, skipped[:5]))}{', …' if len(skipped) > 5 else ''}",
+            f"{some_names(skipped)}",
             CometWarning,
             stacklevel=3,
         )
+
+
+def some_names(names: Sequence[str]) -> str:
+    """Return the first names of a list, as they are shown."""
+    return ", ".join(map(show, names[:5])) + (", …" if len(names) > 5 else "")
 
 
 def nothing_readable(path: Path, split: str | None) -> CometError:

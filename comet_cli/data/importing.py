@@ -1,6 +1,7 @@
 """Import a published data set: read, cut out, resized, split, and written in our own format."""
 
 import hashlib
+import warnings
 from collections.abc import Callable, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +11,12 @@ import numpy as np
 from PIL import Image
 
 from comet_cli.data import dataset_folder
+from comet_cli.data.dataset_folder import some_names
 from comet_cli.data.make import MOST_PICTURES
 from comet_cli.data.opening import claim_folder, make_folders
 from comet_cli.data.readers.catalogue import find_reader
 from comet_cli.data.readers.source import SourcePicture
-from comet_cli.errors import CometError, Interrupted, UsageError
+from comet_cli.errors import CometError, CometWarning, Interrupted, UsageError
 from comet_cli.formats.files import base_name, read_input, show
 from comet_cli.formats.images import decode_png, encode_png, image_facts, load_image, to_bytes
 from comet_cli.worlds.generator import SPLITS, Sample
@@ -32,6 +34,7 @@ class ImportedDataset:
         imported: pictures that were written now.
         kept: pictures that were there already.
         skipped: pictures of the source that could not be read.
+        gone: pictures kept here that the source no longer has.
     """
 
     folder: Path
@@ -39,6 +42,7 @@ class ImportedDataset:
     imported: int
     kept: int
     skipped: tuple[str, ...]
+    gone: tuple[str, ...] = ()
 
 
 def import_dataset(
@@ -72,7 +76,8 @@ def import_dataset(
         progress: called with the pictures done and all pictures (None if that is not known).
 
     Raises:
-        UsageError: settings out of range, or a folder that holds something else.
+        UsageError: settings out of range, or a folder that holds something else,
+            or a picture of the set that another program has saved.
         CometError: the source has another layout, is damaged, or holds no readable picture.
         MissingExtraError: the reader needs a package that is not installed.
     """
@@ -107,11 +112,14 @@ def import_dataset(
     if limit is not None:
         total = limit if total is None else min(limit, total)
     skipped: list[str] = []
+    before = frozenset(state.names)
+    seen: set[str] = set()
     done = 0
     try:
         for picture in pictures:
             if limit is not None and done == limit:
                 break
+            seen.add(picture.name)
             if picture.name not in state.names:
                 try:
                     sample, key = _read(picture, size, crop)
@@ -137,8 +145,17 @@ def import_dataset(
         description["counts"] = {split: len(state.entries[split]) for split in SPLITS}
         dataset_folder.write_description(folder, description)
     dataset_folder.warn_skipped(source, skipped, "pictures")
+    gone = sorted(before - seen) if limit is None else []
+    if gone:
+        warnings.warn(
+            f"{len(gone)} of the pictures in '{show(folder)}' are no longer in '{show(source)}', "
+            f"and stay: {some_names(gone)}; --force starts from nothing",
+            CometWarning,
+            stacklevel=2,
+        )
     counts = {split: len(state.entries[split]) for split in SPLITS}
-    return ImportedDataset(folder, counts, sum(counts.values()) - kept, kept, tuple(skipped))
+    imported = sum(counts.values()) - kept
+    return ImportedDataset(folder, counts, imported, kept, tuple(skipped), tuple(gone))
 
 
 @dataclass
@@ -159,6 +176,7 @@ class _State:
             for index in range(MOST_PICTURES):
                 entry = dataset_folder.read_entry(folder, split, index)
                 if entry is None or not isinstance(entry.get("source"), str):
+                    dataset_folder.check_untouched(folder, split, index)
                     break
                 file = dataset_folder.picture_path(folder, split, index)
                 state._note(entry, split, decode_png(read_input(file)))

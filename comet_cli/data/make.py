@@ -65,7 +65,8 @@ def make_dataset(
         progress: called with the pictures done and all pictures.
 
     Raises:
-        UsageError: counts, seed or jobs out of range, or a folder that holds something else.
+        UsageError: counts, seed or jobs out of range, or a folder that holds something else,
+            or a picture of the set that another program has saved.
         MissingExtraError: the generator needs a package that is not installed.
         Interrupted: from the keyboard; what is made stays.
         CometError: a process was ended; likewise.
@@ -81,6 +82,8 @@ def make_dataset(
         for index in range(counts[split])
         if dataset_folder.read_entry(folder, split, index) is None
     ]
+    for split, index in todo:
+        dataset_folder.check_untouched(folder, split, index)
     total = sum(counts.values())
     kept = total - len(todo)
     make = functools.partial(_make_one, generator, folder, seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from comet_cli.errors import CometError
 from comet_cli.evaluation.disentanglement import beta_vae_score, mcc, mig
 from comet_cli.evaluation.informativeness import component_readings, dci, infomec
 from comet_cli.evaluation.latents import check_factors, principal_components
+
+Progress = Callable[[int, int], None]
+STEPS = 7  # pictures encoded, then six measures
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,12 @@ class DisentanglementFigures:
 
 
 def evaluate_disentanglement(
-    z: np.ndarray, names: Sequence[str], factors: np.ndarray, *, seed: int = 0
+    z: np.ndarray,
+    names: Sequence[str],
+    factors: np.ndarray,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
 ) -> DisentanglementFigures:
     """Measure latents.
 
@@ -56,6 +65,7 @@ def evaluate_disentanglement(
         names: of the F factors.
         factors: value indices (N,F).
         seed: of all draws.
+        progress: called with (done, total) steps, of which encoding was the first.
 
     Raises:
         CometError: latents or factors that nothing can be measured of.
@@ -65,17 +75,27 @@ def evaluate_disentanglement(
     check_factors(names, factors)
     several = z.shape[1] > 1
     vector = principal_components(z, z.shape[2]) if several else z[:, 0]
-    forest = dci(vector, factors, seed=seed)
-    table = component_readings(z, factors, seed=seed)
+    measures: dict[str, Callable[[], Any]] = {
+        "beta_vae": lambda: beta_vae_score(vector, factors, seed=seed),
+        "mig": lambda: mig(vector, factors),
+        "mcc": lambda: mcc(vector, factors),
+        "dci": lambda: dci(vector, factors, seed=seed),
+        "infomec": lambda: infomec(vector, factors, seed=seed),
+        "components": lambda: component_readings(z, factors, seed=seed),
+    }
+    found = {}
+    for done, (name, taken) in enumerate(measures.items(), start=2):
+        found[name] = taken()
+        if progress is not None:
+            progress(done, STEPS)
+    forest, table = found.pop("dci"), found.pop("components")
     return DisentanglementFigures(
         count=len(z),
         latents=vector.shape[1],
         principal_components=several,
-        beta_vae=beta_vae_score(vector, factors, seed=seed),
-        mig=mig(vector, factors),
-        mcc=mcc(vector, factors),
         **{n: forest[n] for n in ("disentanglement", "completeness", "informativeness")},
-        **infomec(vector, factors, seed=seed),
+        **found.pop("infomec"),
+        **found,
         factors={
             name: [round(float(v), 4) for v in row] for name, row in zip(names, table, strict=True)
         },
@@ -86,6 +106,7 @@ def measure_disentanglement(
     encode: Callable[[np.ndarray], np.ndarray],
     pictures: LoadedPictures,
     names: Sequence[str] | None = None,
+    progress: Progress | None = None,
 ) -> DisentanglementFigures:
     """Measure what an encoder says of labelled pictures.
 
@@ -93,6 +114,7 @@ def measure_disentanglement(
         encode: (N,R,R,3) uint8 -> (N,K,D).
         pictures: with labels.
         names: the factors; default all of a grid (see :class:`.FactorReader`).
+        progress: called with (done, total) steps.
 
     Raises:
         CometError: pictures without such labels, or with one value of a factor.
@@ -100,4 +122,7 @@ def measure_disentanglement(
     reader = FactorReader(pictures.metadata, names)
     labels = reader.labels(pictures.metadata)
     check_factors(reader.names, labels)
-    return evaluate_disentanglement(encode(pictures.images), reader.names, labels)
+    z = encode(pictures.images)
+    if progress is not None:
+        progress(1, STEPS)
+    return evaluate_disentanglement(z, reader.names, labels, progress=progress)

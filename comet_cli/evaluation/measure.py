@@ -77,6 +77,7 @@ def measure_latents_on(
     split: str = "test",
     count: int | None = None,
     names: Sequence[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> DisentanglementFigures:
     """Measure how well a model's latents tell a data set's factors apart.
 
@@ -86,6 +87,7 @@ def measure_latents_on(
         split: see :func:`measure_on`.
         count: the most pictures; default all.
         names: the factors; default all of a grid.
+        progress: called with (done, total) steps.
 
     Raises:
         CometError: no such pictures, or no labels that could be measured against.
@@ -95,7 +97,7 @@ def measure_latents_on(
     def encode(images: np.ndarray) -> np.ndarray:
         return encode_all(model, as_pictures(images)).float().cpu().numpy()
 
-    return measure_disentanglement(encode, pictures, names)
+    return measure_disentanglement(encode, pictures, names, progress)
 
 
 def load_pictures(model: Measured, data: Path, split: str, count: int | None) -> LoadedPictures:

@@ -51,7 +51,10 @@ def place(tmp_path_factory) -> Path:
 def test_trainings_that_differ_in_their_seed_are_one_row(place):
     pytest.importorskip("sklearn")
     table = TABLES["table1"]
-    rows = make_rows(table, [place / "a", place / "c", place / "b"])
+    told = []
+    folders = [place / "a", place / "c", place / "b"]
+    rows = make_rows(table, folders, progress=lambda *step: told.append(step))
+    assert told == [(1, 3), (2, 3), (3, 3)]
     assert [row.folders for row in rows] == [["a", "b"], ["c"]]
     alone = [measured(read_trained(place / n), "disentanglement")["mcc"] * 100 for n in "ab"]
     assert rows[0].figures["mcc"] == pytest.approx((np.mean(alone), np.std(alone, ddof=1)))

@@ -96,7 +96,9 @@ def test_a_trained_folder_is_measured_as_models_are(kind, data, tmp_path):
     assert card.figures["reconstruction"]["psnr_5n"] is None
     assert ("segmentation" in card.figures) == (kind == "monet")
     pytest.importorskip("sklearn")
-    figures = measure_latents_on(loaded, data)
+    told = []
+    figures = measure_latents_on(loaded, data, progress=lambda *step: told.append(step))
+    assert told == [(done, 7) for done in range(1, 8)]
     assert figures.principal_components == (kind == "monet") and 0 <= figures.mig <= 1
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 from comet_cli.data import dataset_folder, make
 from comet_cli.data.dataset_folder import load_folder
 from comet_cli.data.make import make_dataset
-from comet_cli.errors import CometError, Interrupted
+from comet_cli.errors import CometError, Interrupted, UsageError
 from comet_cli.worlds.tetris import Tetris
 
 
@@ -205,3 +205,17 @@ def test_a_process_that_is_ended_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(make, "_run", ended)
     with pytest.raises(CometError, match="perhaps for want of memory; 0 of 5 pictures are kept"):
         make_dataset(Tetris(), tmp_path / "a", count=5)
+
+
+def test_a_damaged_picture_is_made_again_and_one_that_was_edited_never(tmp_path):
+    make_dataset(Tetris(), tmp_path / "set", count=3)
+    first, second = (tmp_path / "set" / "train" / f"00000{n}.png" for n in range(2))
+    whole = first.read_bytes()
+    first.write_bytes(whole[: len(whole) // 2])
+    assert make_dataset(Tetris(), tmp_path / "set", count=3).made == 1
+    assert first.read_bytes() == whole
+    Image.new("RGB", (35, 35), (255, 0, 0)).save(second)
+    edited = second.read_bytes()
+    with pytest.raises(UsageError, match="000001.png' was changed after comet made it"):
+        make_dataset(Tetris(), tmp_path / "set", count=3)
+    assert second.read_bytes() == edited

@@ -8,7 +8,7 @@ from PIL import Image
 from comet_cli.data.check import check_folder
 from comet_cli.data.dataset_folder import load_folder, read_description, read_metadata
 from comet_cli.data.importing import import_dataset
-from comet_cli.errors import CometError, Interrupted, UsageError
+from comet_cli.errors import CometError, CometWarning, Interrupted, UsageError
 from comet_cli.formats.images import load_image, to_bytes
 
 
@@ -139,6 +139,24 @@ def test_an_interrupted_import_can_be_used_and_goes_on_to_the_same_bytes(source,
     import_dataset("images", str(source), tmp_path / "b", **words)
     assert snapshot(tmp_path / "a") == snapshot(tmp_path / "b")
     assert import_dataset("images", str(source), tmp_path / "a", **words).imported == 0
+
+
+def test_pictures_that_left_the_source_stay_and_are_named(source, tmp_path):
+    import_dataset("images", str(source), tmp_path / "out", size=16)
+    (source / "part0" / "04.png").unlink()
+    with pytest.warns(CometWarning, match="1 of the pictures.*no longer in.*part0/04.png"):
+        again = import_dataset("images", str(source), tmp_path / "out", size=16)
+    assert again.gone == ("part0/04.png",) and (again.imported, again.kept) == (0, 12)
+
+
+def test_a_picture_that_was_edited_is_never_imported_over(source, tmp_path):
+    import_dataset("images", str(source), tmp_path / "out", size=16)
+    edited = tmp_path / "out" / "train" / "000001.png"
+    Image.new("RGB", (16, 16), (255, 0, 0)).save(edited)
+    before = snapshot(tmp_path / "out")
+    with pytest.raises(UsageError, match="000001.png' was changed after comet made it"):
+        import_dataset("images", str(source), tmp_path / "out", size=16)
+    assert snapshot(tmp_path / "out") == before
 
 
 def test_a_greater_limit_adds_and_a_smaller_one_is_refused(source, tmp_path):

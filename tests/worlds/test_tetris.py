@@ -1,3 +1,6 @@
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -63,3 +66,43 @@ def test_number_of_pieces_stays_in_its_range():
 def test_impossible_settings_are_refused(settings):
     with pytest.raises(CometError, match="expected"):
         Tetris(**settings)
+
+
+@pytest.fixture(scope="module")
+def ceiling():
+    path = Path(__file__).parents[2] / "benchmarks" / "tetris_ceiling.py"
+    spec = importlib.util.spec_from_file_location("tetris_ceiling", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def cells_of(*rows):
+    colours = np.zeros((7, 7, 3), np.uint8)
+    for row, marks in enumerate(rows):
+        for column, mark in enumerate(marks):
+            if mark != ".":
+                colours[row, column] = COLOURS[{"r": "red", "b": "blue"}[mark]]
+    return colours.reshape(-1, 3)
+
+
+@pytest.mark.parametrize(
+    ("rows", "ways"),
+    [
+        (["rrbb", "rrbb"], 1),  # colours tell two squares apart
+        (["rrrr", "rrrr"], 4),  # two squares, two lines, two of J or two of L
+        (["rr.rr", "rr.rr"], 1),  # apart
+        (["rrr", ".rr", ".rr", "..r"], 3),  # T and T, J and S, J and the line
+    ],
+)
+def test_the_ways_to_divide_a_picture_into_blocks(ceiling, rows, ways):
+    masks = ceiling.answers(cells_of(*rows), ceiling.placements())
+    assert len(masks) == ways
+    for mask in masks:
+        assert sorted(np.bincount(mask)[1:]) == [4, 4]
+
+
+def test_no_answer_is_right_in_every_way(ceiling):
+    masks = ceiling.answers(cells_of("rrrr", "rrrr"), ceiling.placements())
+    assert 1 / 4 < ceiling.best_expected(masks) < 1
+    assert ceiling.best_expected(masks[:1]) == 1
