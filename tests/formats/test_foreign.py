@@ -45,3 +45,23 @@ def test_a_phones_photo_is_read_with_the_library():
     assert image_facts(buffer.getvalue())["format"] == "HEIF"
     found = load_image(buffer.getvalue(), 8)
     assert np.abs(found[:, 4, 4] * 255 - [200, 40, 40]).max() < 8
+
+
+def test_colours_of_a_phones_photo_are_those_that_it_says():
+    heif = pytest.importorskip("pillow_heif")
+    heif.register_heif_opener()
+    # By hand, as for a PNG's cICP: Display P3 (111, 149, 88) is sRGB (100, 150, 80).
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64), (111, 149, 88)).save(
+        buffer,
+        "HEIF",
+        quality=100,
+        chroma=444,
+        save_nclx_profile=True,
+        color_primaries=12,
+        transfer_characteristics=13,
+        matrix_coefficients=6,
+        full_range_flag=1,
+    )
+    found = load_image(buffer.getvalue(), 8)
+    assert np.abs(found[:, 4, 4] * 255 - [100, 150, 80]).max() < 3
