@@ -1,6 +1,8 @@
 """No test reads or writes the user's own cache; models that many tests need."""
 
+import importlib.util
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,23 @@ def cache(tmp_path_factory, monkeypatch):
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("COMET_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def benchmark():
+    """Load a script of benchmarks/ by its name."""
+    folder = Path(__file__).resolve().parents[1] / "benchmarks"
+
+    def load(name: str):
+        if str(folder) not in sys.path:  # they import each other
+            sys.path.append(str(folder))
+        spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture

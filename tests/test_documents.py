@@ -1,10 +1,8 @@
 """README and documents say what the code says, and name files that exist."""
 
 import dataclasses
-import importlib.util
 import re
 import shlex
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -38,23 +36,13 @@ FOLLOWS = {
 SHIPPED = [entry.name for entry in list_models() if entry.origin == "shipped"]
 
 
-def load_script(name: str):
-    if str(ROOT / "benchmarks") not in sys.path:  # they import each other
-        sys.path.append(str(ROOT / "benchmarks"))
-    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize(
     "document, mark", [("README.md", "results"), ("docs/models.md", "figures")]
 )
-def test_figures_of_documents_are_those_of_the_cards(document: str, mark: str) -> None:
+def test_figures_of_documents_are_those_of_the_cards(document: str, mark: str, benchmark) -> None:
     text = (ROOT / document).read_text("utf-8")
     assert f"<!-- {mark} -->" in text and f"<!-- /{mark} -->" in text
-    assert load_script("figures_table").rewrite(text) == text
+    assert benchmark("figures_table").rewrite(text) == text
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -239,8 +227,8 @@ def test_the_commands_of_the_readme_for_artists_make_its_pictures(tmp_path, monk
         assert new.shape == old.shape and np.abs(new - old).max() <= 4
 
 
-def test_a_marked_part_is_replaced_and_a_missing_one_is_an_error() -> None:
-    marked = load_script("marked")
+def test_a_marked_part_is_replaced_and_a_missing_one_is_an_error(benchmark) -> None:
+    marked = benchmark("marked")
     text = "a\n<!-- x -->\nold\n<!-- /x -->\nb"
     assert marked.replace_marked(text, "x", "new") == text.replace("old", "new")
     for wrong in ("a", "<!-- x --> no end", "<!-- /x --><!-- x -->"):

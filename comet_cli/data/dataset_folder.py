@@ -105,12 +105,18 @@ def write_sample(
     return entry
 
 
+def _entry_in(picture: Path) -> dict[str, Any]:
+    """Return the metadata that a sound picture carries; KeyError if none, else _UNREADABLE."""
+    with Image.open(picture) as opened:
+        opened.load()
+        entry: dict[str, Any] = json.loads(opened.info[TEXT_KEY])
+    return entry
+
+
 def read_entry(folder: Path, split: str, index: int) -> dict[str, Any] | None:
     """The metadata of a complete picture, or None if picture, mask or metadata is missing."""
     try:
-        with Image.open(picture_path(folder, split, index)) as picture:
-            picture.load()
-            entry = json.loads(picture.info[TEXT_KEY])
+        entry = _entry_in(picture_path(folder, split, index))
     except (KeyError, *_UNREADABLE):
         return None
     return entry if "mask" not in entry or mask_path(folder, split, index).is_file() else None
@@ -127,9 +133,7 @@ def check_untouched(folder: Path, split: str, index: int) -> None:
     """
     file = picture_path(folder, split, index)
     try:
-        with Image.open(file) as picture:
-            picture.load()
-            json.loads(picture.info[TEXT_KEY])
+        _entry_in(file)
     except KeyError:
         raise UsageError(
             f"'{show(file)}' was changed after comet made it, and would be made again; move it "

@@ -1,6 +1,5 @@
 """Tables of trained folders: rows, seeds, the paper's figures, and what is kept."""
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -175,17 +174,11 @@ def test_the_command_line_prints_text_markdown_and_json(place, capsys):
     assert "nowhere" in capsys.readouterr().err
 
 
-def script(name: str):
-    path = Path(__file__).parents[2] / "benchmarks" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_document_has_the_tables_of_what_was_trained_and_no_others(place, monkeypatch, capsys):
+def test_the_document_has_the_tables_of_what_was_trained_and_no_others(
+    place, monkeypatch, capsys, benchmark
+):
     pytest.importorskip("sklearn")
-    results = script("results")
+    results = benchmark("results")
     call = ["results.py", "--table1", str(place / "m"), str(place / "a")]
     monkeypatch.setattr("sys.argv", call)
     results.main()
@@ -200,8 +193,8 @@ def test_the_document_has_the_tables_of_what_was_trained_and_no_others(place, mo
     assert (place / "results.md").read_text() == text
 
 
-def test_rows_are_trained_once_a_seed_and_go_on(place, monkeypatch, tmp_path):
-    rows = script("train_rows")
+def test_rows_are_trained_once_a_seed_and_go_on(place, monkeypatch, tmp_path, benchmark):
+    rows = benchmark("train_rows")
     recipe = tmp_path / "tiny.toml"
     recipe.write_text(tiny_recipe("beta-vae", str(place / "data"), iterations=2, seed=5).text)
     call = ["train_rows.py", str(recipe), "--seeds", "0", "1", "--out", str(tmp_path / "rows")]

@@ -1,6 +1,3 @@
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -69,12 +66,8 @@ def test_impossible_settings_are_refused(settings):
 
 
 @pytest.fixture(scope="module")
-def ceiling():
-    path = Path(__file__).parents[2] / "benchmarks" / "tetris_ceiling.py"
-    spec = importlib.util.spec_from_file_location("tetris_ceiling", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def ceiling(benchmark):
+    return benchmark("tetris_ceiling")
 
 
 def cells_of(*rows):
