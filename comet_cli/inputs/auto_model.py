@@ -25,7 +25,7 @@ from comet_cli.models.comet_model import CometModel
 from comet_cli.version import __version__
 
 MAX_CHOICE_BYTES = 1 << 20
-ALIKE = 10**0.075  # mean square errors within three quarters of a decibel
+ALIKE = 10**0.1  # mean square errors within a decibel
 
 # The mean squared error of a model's reconstruction of a picture's file, beside that picture.
 Judge = Callable[[CometModel, bytes, torch.Tensor], float]
@@ -104,7 +104,7 @@ def choose_model(
 def closest(errors: Mapping[str, float], usual: Mapping[str, float | None]) -> str:
     """Return the name of the model that a picture is most likely one of.
 
-    The one with the least error; of several that differ by less than three quarters of a decibel,
+    The one with the least error; of several that differ by less than a decibel,
     the one that is best beside the errors that it usually makes, where all their cards tell them.
 
     Args:
