@@ -86,16 +86,16 @@ def _run(operation, args, kwargs):
     theirs = [t for t in tensors if isinstance(t, There)]
     if theirs and operation not in MOVES:
         _check(operation, args, [t for t in tensors if not isinstance(t, There) and t.dim()])
-    here = tree_map(lambda leaf: leaf.values_here if isinstance(leaf, There) else leaf, args)
-    given = tree_map(lambda leaf: leaf.values_here if isinstance(leaf, There) else leaf, kwargs)
+    here, given = tree_map(
+        lambda leaf: leaf.values_here if isinstance(leaf, There) else leaf, (args, kwargs)
+    )
     asked = kwargs.get("device")
     if asked is not None:
+        stays = _is_there(asked)
         given["device"] = "cpu"
-    made = operation(*here, **given)
-    if operation in MOVES:
-        stays = isinstance(args[0], There) if asked is None else _is_there(asked)
     else:
-        stays = bool(theirs) if asked is None else _is_there(asked)
+        stays = isinstance(args[0], There) if operation in MOVES else bool(theirs)
+    made = operation(*here, **given)
     if not stays:
         return args[0] if operation is aten.copy_.default else made
     wrapped = tree_map(lambda leaf: There(leaf) if isinstance(leaf, torch.Tensor) else leaf, made)
