@@ -16,7 +16,7 @@ from comet_cli.training.recipe import (
     read_recipe_text,
     sections,
 )
-from comet_cli.training.settings import DataSettings, TrainSettings
+from comet_cli.training.settings import DataSettings, TrainSettings, check
 
 SECTION = "baseline"
 # Of [train]; the optimizer is the paper's, and nothing is averaged or clipped unless it is said.
@@ -34,6 +34,15 @@ class BaselineRecipe:
     data: DataSettings
     train: TrainSettings
     text: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        """Check what concerns several sections.
+
+        Raises:
+            FileFormatError: a batch that the baseline cannot be normalised over.
+        """
+        enough = self.train.batch > 1 or self.card.kind != "infogan"
+        check("train", [(enough, "infogan needs a batch of 2 or more")])
 
 
 def parse_any_recipe(text: str, where: str = "recipe") -> TrainingRecipe | BaselineRecipe:

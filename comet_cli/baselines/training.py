@@ -17,6 +17,7 @@ from comet_cli.baselines.card import BaselineCard
 from comet_cli.baselines.folder import build, save_baseline
 from comet_cli.baselines.recipe import BaselineRecipe, parse_any_recipe
 from comet_cli.data.mixture import Pictures
+from comet_cli.energy.threads import thread_limit
 from comet_cli.errors import CometError
 from comet_cli.evaluation.measure import measure
 from comet_cli.models.device import pick_device
@@ -90,7 +91,7 @@ def train_baseline(
     except OSError as error:
         raise CometError(f"cannot make the folder {folder}: {error.strerror}") from None
     place = str(pick_device(device))
-    with alone(folder):
+    with thread_limit(recipe.train.threads), alone(folder):
         result = fit(
             recipe,
             images,
@@ -127,8 +128,6 @@ def fit(
         CometError: the loss is not finite; the last checkpoint stays as it was.
     """
     settings = recipe.train
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     model = build(recipe.card).to(device).train()
     optimizer = model.make_optimizer(settings.learning_rate)

@@ -102,7 +102,7 @@ def train(
         raise UsageError(
             f"{(*given, '--recipe-only')[0]} is for --data without a recipe; {recipe} is given"
         )
-    with distributed.process_group():
+    with distributed.process_group(device):
         first = distributed.rank() == 0  # it speaks, and writes, for all processes
         report = Report(as_json=as_json and first, quiet=quiet or not first)
         with report:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import torch
 import torch.nn.functional as F
@@ -70,9 +70,20 @@ class Group:
         if self.region is not None and x.requires_grad:
             still = x.detach()
             x = still + (x - still) * self.region
+        lines = self._lines(x)
+        return x if lines is None else lines @ x @ lines.T
+
+    def _lines(self, x: Tensor) -> Tensor | None:
+        """Return the resize of a canvas's rows, and of its columns; None where there is none."""
         if self.size is None or x.shape[-1] == self.size:
-            return x
-        return F.interpolate(x, (self.size, self.size), mode="bilinear", antialias=True)
+            return None
+        return resize_matrix(x.shape[-1], self.size, x.device)
+
+    def _back(self, seen: Tensor, x: Tensor) -> Tensor:
+        """Return to the canvas x what was found at the model's size: the transpose of the view."""
+        lines = self._lines(x)
+        found = seen if lines is None else lines.T @ seen @ lines
+        return found if self.region is None else found * self.region
 
     def energy(self, x: Tensor) -> Tensor:
         """Return Σ_j w λ s E_j (B,) of the canvas x (B,3,R,R)."""
@@ -97,14 +108,8 @@ class Group:
         """Return ∇ of :meth:`energy` (B,3,R,R) without autograd; None where that cannot be."""
         if self._summed is None:
             return None
-        with torch.enable_grad():
-            canvas = x.detach().requires_grad_(True)
-            seen = self.view(canvas)
         with torch.no_grad():
-            gradient = self._summed(seen)
-        if seen is canvas:  # no resize and no region
-            return gradient
-        return torch.autograd.grad(seen, canvas, gradient)[0]
+            return self._back(self._summed(self.view(x)), x)
 
     def curvature(self, x: Tensor) -> Tensor | None:
         """Return Σ_j |w| λ s Sᵀ m_j (B,1,R,R), S the resize; None where no m_j is known."""
@@ -114,12 +119,19 @@ class Group:
                 return None
             if self.scales is not None:
                 diagonal = diagonal * self.scales.abs()[:, None, None, None]
-            weighted = diagonal.sum(1)
-            canvas = x.detach()[:, :1].clone().requires_grad_(True)
-            seen = self.view(canvas)
-            if seen is canvas:  # no resize and no region
-                return weighted
-            return torch.autograd.grad((seen * weighted.detach()).sum(), canvas)[0]
+            return self._back(diagonal.sum(1), x)
+
+
+@cache
+def resize_matrix(size: int, other: int, device: torch.device) -> Tensor:
+    """Return what resizes a line of ``size`` pixels, (other,size): bilinear, antialiased.
+
+    As a matrix it has a gradient on every device, and always the same one.
+    """
+    with torch.inference_mode(False):
+        line = torch.eye(size)[None, None]
+        lines = F.interpolate(line, (other, size), mode="bilinear", antialias=True)
+        return lines[0, 0].to(device)
 
 
 class Composition:
@@ -174,9 +186,10 @@ class Composition:
         (its trained step must stay what it was) and a small constant otherwise. The fixed points
         are those of the summed gradient, whatever P is.
         """
-        if self._curvature is not None:
+        shape = (x.shape[0], 1, *x.shape[2:])
+        if self._curvature is not None and self._curvature.shape == shape:
             return self._curvature
-        total = x.new_zeros(x.shape[0], 1, *x.shape[-2:])
+        total = x.new_zeros(shape)
         rest: float | Tensor = QUADRATIC_REST
         for group in self._groups:
             diagonal = group.curvature(x)

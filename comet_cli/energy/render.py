@@ -81,8 +81,8 @@ def render(
         (B,3,R,R) in [0, 1].
     """
     energy = compose(terms, size=size) if energy is None else energy
-    canvas = canvas_size(terms) if size is None else size
     live = [t for t in terms if t.weight != 0]
+    canvas = canvas_size(live) if size is None else size
     steps = max(t.model.card.render_steps for t in live) if num_steps is None else num_steps
     if init is None:
         init = default_start([t.model.card for t in live])

@@ -13,21 +13,28 @@ LIGHT_SIZE = 128
 
 
 @contextlib.contextmanager
-def one_thread(light: bool) -> Iterator[None]:
-    """Let the calling thread compute alone if the work is light, else with all threads.
+def thread_limit(count: int) -> Iterator[None]:
+    """Let torch compute with so many threads, 0 for as many as before, and then as before.
 
-    Of light work several threads would only wait for each other. How many threads torch uses is
-    each thread's own.
+    How many threads torch uses is each thread's own.
     """
     before = torch.get_num_threads()
-    if not light or before == 1:
+    if count in (0, before):
         yield
         return
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def one_thread(light: bool) -> contextlib.AbstractContextManager[None]:
+    """Let the calling thread compute alone if the work is light, else with all threads.
+
+    Of light work several threads would only wait for each other.
+    """
+    return thread_limit(1 if light else 0)
 
 
 def decodes_lightly(models: Sequence[CometModel], size: int) -> bool:

@@ -34,7 +34,8 @@ _KEYS = {
     "source_sha256",
     "comet_version",
 }
-_FURTHER = {"seconds"}  # written where they say something
+_FURTHER = {"seconds", "precision"}  # written where they say something
+PRECISIONS = ("float32", "bfloat16")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -52,6 +53,7 @@ class ComponentSet:
         source_sha256: hash of the picture's file, of what ``--align`` cut out of it, or "".
         comet_version: version that inferred them.
         seconds: how long the picture is shown, where it is a frame of an animation; else 0.
+        precision: what the encoder computed in, ``float32`` or ``bfloat16``.
     """
 
     z: np.ndarray
@@ -63,6 +65,7 @@ class ComponentSet:
     source_sha256: str = ""
     comet_version: str = field(default=__version__)
     seconds: float = 0.0
+    precision: str = PRECISIONS[0]
 
     def __post_init__(self) -> None:
         """Check every fact.
@@ -116,6 +119,7 @@ class ComponentSet:
                 type(self.seconds) is float and 0 <= self.seconds <= MAX_SECONDS,
                 f"seconds must be a number from 0 to {MAX_SECONDS}",
             ),
+            (self.precision in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}"),
             (len(self.labels) in (0, len(self.z)), f"labels must be none or {len(self.z)}"),
             (len(set(self.labels)) == len(self.labels), "labels must differ from each other"),
             (
@@ -139,7 +143,9 @@ class ComponentSet:
 
     def facts(self) -> dict[str, Any]:
         """Return the metadata as the file holds it."""
-        further = {"seconds": self.seconds} if self.seconds else {}
+        further: dict[str, Any] = {"seconds": self.seconds} if self.seconds else {}
+        if self.precision != PRECISIONS[0]:
+            further["precision"] = self.precision
         return {
             "format": FORMAT,
             "version": VERSION,

@@ -40,9 +40,7 @@ def matching_latents(
 ) -> tuple[np.ndarray | None, list[Path]]:
     """Find the latents that a model would infer from a picture, in files that may hold them.
 
-    A ``.z`` does not say in which arithmetic it was inferred, but the numbers do: an encoder's
-    last layer gives bfloat16 under autocast, which leaves the lower half of a float32 zero. Nor
-    does it name a device; latents of two devices differ by rounding.
+    A ``.z`` does not name a device; latents of two devices differ by rounding.
 
     Args:
         places: the files to look in, best first.
@@ -66,7 +64,7 @@ def matching_latents(
         elif (
             found.comet_version == __version__
             and _fits(found.z, card)
-            and _precision_of(found.z) == precision
+            and found.precision == precision
         ):
             return found.z, []
     return None, others
@@ -85,7 +83,3 @@ def _fits(z: np.ndarray, card: ModelCard) -> bool:
     """Say whether latents (k,D) are of this model's shape; where it colours, K is a limit."""
     fewest = 1 if card.colours else card.components
     return fewest <= len(z) <= card.components and z.shape[1] == card.latent_dim
-
-
-def _precision_of(z: np.ndarray) -> str:
-    return "float32" if (z.view(np.uint32) & 0xFFFF).any() else "bfloat16"

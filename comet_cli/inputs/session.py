@@ -96,6 +96,8 @@ class Session:
         if precision not in PRECISIONS:
             raise UsageError(f"unknown precision '{precision}'; use {', '.join(PRECISIONS)}")
         self.device = pick_device(device)
+        if self.device.type == "cuda":  # whose convolutions round float32 to 10 bits otherwise
+            torch.backends.cudnn.allow_tf32 = False
         self.precision = "float32" if precision == "auto" else precision
         self.fresh = fresh
         self.one_model = one_model
@@ -256,6 +258,7 @@ class Session:
                 source=base_name(path),
                 source_sha256=sha256,
                 seconds=0.0 if frame is None else frame.seconds,
+                precision=self.precision,
             )
             return Opened(path, model, components, to_bytes(picture), reused=z is not None)
 

@@ -51,10 +51,10 @@ class ModelCard:
         redraws: colouring attention: so often at most a picture is encoded again, from drawn
             seeds, that its components do not make up.
         redraw_above: mean square error of what they make up above which they do not.
-        sees_image: quadratic only: confidence and proposal are functions of x too; of a coarse
+        sees_image: quadratic only: precision and mean are functions of x too; of a coarse
             picture, held fixed within a step, where the energy is spatial.
         spatial: global encoder and quadratic energy only: networks of our own that keep positions.
-        responds: quadratic only: the proposal responds to the mean colour of the picture.
+        responds: quadratic only: the mean responds to the mean colour of the picture.
         filter_dim: F.
         components: K the model was trained with.
         latent_dim: D.

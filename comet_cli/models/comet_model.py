@@ -23,7 +23,7 @@ from comet_cli.models.library import find
 from comet_cli.models.redraws import best_of_redraws
 from comet_cli.models.unfilled import Unfilled
 from comet_cli.networks.base import BoundEnergy, EnergyNetwork
-from comet_cli.networks.colouring_encoder import Colouring, ColouringEncoder
+from comet_cli.networks.colouring_encoder import Colouring, ColouringEncoder, Draw
 from comet_cli.networks.layers import computes_low
 
 
@@ -171,7 +171,7 @@ class CometModel(Pretrained, nn.Module):
         across = z[1:, 1].argsort(stable=True)  # the first two numbers are row and column
         return torch.cat([z[:1], z[1:][across]])
 
-    def find(self, x: Tensor, *, redraws: bool = True) -> Colouring:
+    def find(self, x: Tensor, *, redraws: bool = True, draw: Draw | None = None) -> Colouring:
         """Return what an encoder that colours pictures finds in x (B,3,R,R): z, attention, share.
 
         Its card says so (:attr:`.ModelCard.colours`).
@@ -180,8 +180,9 @@ class CometModel(Pretrained, nn.Module):
             x: pictures in [0, 1].
             redraws: where the card allows it, encode a picture again that its components do not
                 make up (:func:`.best_of_redraws`); never in training.
+            draw: draws the seeds, see :func:`.break_stick`.
         """
-        found = cast(ColouringEncoder, self.encoder).colour(x)
+        found = cast(ColouringEncoder, self.encoder).colour(x, draw)
         if not (redraws and self.card.redraws) or self.training:
             return found
         return best_of_redraws(self, x, found)

@@ -13,7 +13,6 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from comet_cli.errors import CometError, FileFormatError, UnknownModelError, UsageError
 from comet_cli.formats.places import expanded, holds, home_folder, reason_of
@@ -37,9 +36,6 @@ from comet_cli.models.hub_reference import (
     origin_of,
     parse_reference,
 )
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

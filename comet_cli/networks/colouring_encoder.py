@@ -213,12 +213,13 @@ class ColouringEncoder(nn.Module):
             background logits (B,R·R), embeddings (B,R·R,8), features (B,·,h,w) at the U-Net's size.
         """
         size = x.shape[-1]
-        side = size // self.stride if size >= 1.5 * GRID else size
+        stride = max(1, round(size / GRID))
+        side = size // stride
         colour = x * 2 - 1
         small = colour if side == size else F.adaptive_avg_pool2d(colour, side)
         place = coordinate_grid(side, side, x.device).permute(2, 0, 1).expand(len(x), -1, -1, -1)
         h = self.look[0](torch.cat([small, place], 1))
-        if side != size:
+        if stride == self.stride > 1:  # not where a model of larger pictures begins with small ones
             h = h + self.whole(colour)
         h1 = self.fine(self.look[2](self.look[1](h)))
         h2 = self.down1(h1)
@@ -248,7 +249,7 @@ class ColouringEncoder(nn.Module):
                 self.log_scale.exp(),
                 self.objects,
                 candidates,
-                draw=torch.rand_like if self.training else draw,
+                draw=draw or (torch.rand_like if self.training else None),
             )
         return attention.unflatten(2, (size, size)), features
 

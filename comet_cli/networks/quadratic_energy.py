@@ -18,12 +18,6 @@ RELATIVE_WAVES = (0.5, 1.0, 2.0, 4.0)
 LOG_PRECISION_LIMIT = 8.0
 
 
-def fourier_features(coordinates: Tensor, waves: Sequence[float]) -> Tensor:
-    """Return the coordinates (...,2) and their sines and cosines: (..., 2 + 4·len(waves))."""
-    phases = [coordinates * (math.pi * w) for w in waves]
-    return torch.cat([coordinates, *[p.sin() for p in phases], *[p.cos() for p in phases]], -1)
-
-
 class BoundQuadraticEnergy(BoundEnergy):
     """½ Σ_p m_p ‖x_p − f_p‖² for precisions and means that are fixed."""
 

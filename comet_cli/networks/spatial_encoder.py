@@ -18,7 +18,7 @@ class SpatialEncoder(nn.Module):
     """
 
     def __init__(self, filter_dim: int, components: int, latent_dim: int, image_size: int) -> None:
-        """Build the network of one card; R must be a multiple of 8."""
+        """Build the network of one card."""
         super().__init__()
         self.components = components
         self.shrink = max(1, image_size // READ_SIDE)

@@ -19,6 +19,7 @@ from comet_cli.networks.quadratic_energy import (
     QuadraticEnergy,
     bound_energy,
 )
+from comet_cli.training import distributed
 
 SMALLEST = 1e-6  # share of a pixel, of which a logarithm is taken
 
@@ -38,7 +39,7 @@ def bind_present(model: CometModel, z: Tensor, present: Tensor) -> BoundEnergy:
         return model.bind(z)
     batch, count, _ = z.shape
     absent = ~present
-    drawn = (torch.rand(absent.shape, device=z.device) * absent).argmax(1)
+    drawn = (distributed.rand_like(absent) * absent).argmax(1)
     wanted = ~absent
     wanted[torch.arange(batch, device=drawn.device), drawn] = True
     pictures, components = wanted.nonzero(as_tuple=True)

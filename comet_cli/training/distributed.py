@@ -21,11 +21,15 @@ from comet_cli.errors import CometError
 
 
 @contextmanager
-def process_group() -> Iterator[None]:
+def process_group(device: str = "auto") -> Iterator[None]:
     """Join the other processes where torchrun (or another launcher) started several.
 
-    The launcher says who we are by RANK, LOCAL_RANK and WORLD_SIZE. Processes talk by NCCL where
-    every one has a GPU of its own, by Gloo otherwise. A group that is there already is used.
+    The launcher says who we are by RANK, LOCAL_RANK, LOCAL_WORLD_SIZE and WORLD_SIZE. Processes
+    talk by NCCL where every one has a GPU of its own, by Gloo otherwise. A group that is there
+    already is used.
+
+    Args:
+        device: what training was asked to run on, see :func:`local_device`.
 
     Raises:
         CometError: the others were not found.
@@ -34,7 +38,7 @@ def process_group() -> Iterator[None]:
     if not several or dist.is_initialized():
         yield
         return
-    place = local_device("auto")
+    place = local_device(device)
     if place.startswith("cuda"):
         torch.cuda.set_device(place)
     try:
@@ -56,11 +60,15 @@ def process_group() -> Iterator[None]:
 
 
 def local_device(device: str) -> str:
-    """Return this process's device: with ``auto`` or ``cuda`` the GPU of its local rank."""
-    rank = int(os.environ.get("LOCAL_RANK", "0"))
-    if "LOCAL_RANK" in os.environ and device in ("auto", "cuda") and torch.cuda.device_count():
-        return f"cuda:{rank}" if rank < torch.cuda.device_count() else "cpu"
-    return device
+    """Return this process's device: with ``auto`` or ``cuda`` the GPU of its local rank.
+
+    Where a machine has fewer GPUs than processes, all of them there compute on the CPU.
+    """
+    if "LOCAL_RANK" not in os.environ or device not in ("auto", "cuda"):
+        return device
+    rank, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE", rank + 1))
+    return f"cuda:{rank}" if beside <= gpus else "cpu" if gpus else device
 
 
 def size() -> int:
@@ -88,6 +96,11 @@ def check_batch(batch: int) -> None:
 def part(x: Tensor) -> Tensor:
     """Return this process's rows of a whole batch (B,…) -> (B/P,…)."""
     return x.chunk(size())[rank()] if size() > 1 else x
+
+
+def rand_like(x: Tensor) -> Tensor:
+    """Return U(0, 1) for this process's rows (B/P,…), drawn for the whole batch."""
+    return part(torch.rand(len(x) * size(), *x.shape[1:], device=x.device))
 
 
 def whole(x: Tensor) -> Tensor:

@@ -72,8 +72,12 @@ def load_data(
     return parts[0].images if single else Mixture(parts), held_out, judged
 
 
-def load_matches(recipe: TrainingRecipe) -> Matches | None:
+def load_matches(recipe: TrainingRecipe, images: Pictures) -> Matches | None:
     """Return where else components of the training pictures may be taken from, if it is asked for.
+
+    Args:
+        recipe: the recipe.
+        images: its training pictures (:func:`load_data`), of which some may be held out.
 
     Raises:
         CometError: the pictures are not those of a split ``train``, or have no such labels.
@@ -85,7 +89,11 @@ def load_matches(recipe: TrainingRecipe) -> Matches | None:
     if "train" not in splits_in(place):
         raise CometError(f"recipe, [train]: match needs labels, and {place} has no split train")
     loaded = map_pictures(place, "train", recipe.card.image_size)
-    return match_pictures(loaded.metadata, recipe.train.match)
+    metadata = loaded.metadata
+    rows = images.parts[0].rows if isinstance(images, Mixture) else None
+    if rows is not None:
+        metadata = [metadata[row] for row in rows]
+    return match_pictures(metadata, recipe.train.match)
 
 
 def load_held_out(sources: tuple[TrainingData, ...], size: int, count: int) -> HeldOut:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from comet_cli.data.mixture import Pictures
+from comet_cli.energy.threads import thread_limit
 from comet_cli.errors import CometError
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training import distributed
@@ -92,8 +93,6 @@ def train(
     """
     settings, first = recipe.train, distributed.rank() == 0
     check_before(recipe, images, device)
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     model = CometModel(recipe.card).to(device)
     if initial is not None:
@@ -127,7 +126,7 @@ def train(
         late = time.monotonic() - began >= max_seconds
         return distributed.any_of(stopping.asked or late, model.device)
 
-    with stopping:
+    with thread_limit(settings.threads), stopping:
         while state.iteration < settings.iterations and not asked():
             if matches is None:
                 x, taken = draw_batch(images, recipe, state.iteration), None

@@ -76,7 +76,11 @@ def training_loss(
     shape = x.shape if taken is None else torch.Size((len(taken), *x.shape[1:]))
     every, x = x, distributed.part(x[: shape[0]])
     with torch.autocast(x.device.type, torch.bfloat16, enabled=low):
-        found = model.find(x) if model.card.colours and taken is None else None
+        found = (
+            model.find(x, draw=distributed.rand_like)
+            if model.card.colours and taken is None
+            else None
+        )
         if found is not None:
             z = found.z
         elif taken is None:
@@ -129,7 +133,7 @@ def computes_low(precision: str, device: str) -> bool:
 def recomposition_iterates(
     model: CometModel, bound: BoundEnergy, x0: Tensor, *, num_steps: int, keep: str
 ) -> list[Tensor]:
-    """Return iterates to take the loss on, each *before* its clamp (DESIGN of Algorithm 1).
+    """Return iterates to take the loss on, each *before* its clamp (Algorithm 1).
 
     x is detached between steps, so only the steps whose iterates are kept need a second-order
     graph; clamping happens between steps only, because a clamped output has no gradient.

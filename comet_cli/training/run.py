@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from comet_cli.data.dataset_folder import read_description
+from comet_cli.energy.threads import thread_limit
 from comet_cli.errors import CometError, MissingExtraError
 from comet_cli.evaluation.measure import rounded
 from comet_cli.evaluation.swaps import evident_labels, measure_swaps
@@ -86,7 +87,8 @@ def train_recipe(
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CometError(f"cannot make the folder {folder}: {error.strerror}") from None
-    with alone(folder) if first else contextlib.nullcontext():
+    only = alone(folder) if first else contextlib.nullcontext()
+    with thread_limit(recipe.train.threads), only:
         if first and begin is not None:
             begin()
         left = recipe.train.iterations - begun.iteration
@@ -103,7 +105,7 @@ def train_recipe(
             device=str(pick_device(distributed.local_device(device))),
             report=report,
             initial=start_weights(recipe),
-            matches=load_matches(recipe),
+            matches=load_matches(recipe, images),
             pictures=memory.now,
         )
         if not first:
@@ -120,8 +122,6 @@ def seconds_each(recipe: TrainingRecipe, device: str = "auto", done: int = 0) ->
         done: iterations before.
     """
     card, settings = recipe.card, recipe.train
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
     place = pick_device(device)
     model = CometModel(card).to(place)
     small_left = max(0, settings.small_iterations - done)

@@ -114,7 +114,7 @@ class TrainSettings:
         sample_minutes: time between sample sheets.
         log_every: iterations between lines of the log.
         tensorboard: write the log for TensorBoard too (an extra).
-        start_from: a model to start from (fine-tuning), a name or a folder.
+        start_from: a model to start from (fine-tuning): a name, a folder, or ``hf:org/name``.
         keep: which of its components the first of ours start from, 0-based; default the first. A
             model of global components may get fewer or more of them so.
         match: for each component the labelled factors that it holds. In training it is taken from
@@ -180,6 +180,10 @@ class TrainSettings:
             "small_iterations must be at most iterations",
         )
         yield 0 < self.mixture_sigma < math.inf, "mixture_sigma must be a positive number"
+        yield (
+            self.batch > 1 or not (self.latent_noise or self.losses.get("swap")),
+            "latent_noise and swap need a batch of 2 or more",
+        )
         yield self.clip > 0, "clip must be positive"
         yield 0 <= self.ema < 1, "ema must be at least 0 and below 1"
         yield (

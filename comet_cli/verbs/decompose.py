@@ -47,8 +47,8 @@ def plan_decomposition(
         seed: of the noise.
         steps: N; default each model's own recommendation.
         step_size: multiplies every model's own λ.
-        init: where single components start: ``grey``, ``noise``, or ``auto``: grey for quadratic
-            models, whatever the card says for the others.
+        init: where single components start: ``grey``, ``noise``, ``black``, or ``auto``: as the
+            model's card says (:func:`comet_cli.energy.render.default_start`).
         scale: how renderings are enlarged (:mod:`comet_cli.drawing.scale`).
         fast: fewer steps; see :func:`.compose_recipe.fast_settings`.
     """

@@ -1,6 +1,7 @@
 """Baselines learn, resume, and end as folders that the measuring commands take."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -157,6 +158,10 @@ def test_recipes_are_of_one_kind_and_know_their_settings():
         (text.replace("iterations = 6", ""), "missing iterations"),
         ("[baseline]", r"no section \[data\]"),
         ("[[", "is not TOML"),
+        (
+            re.sub("batch = .*", "batch = 1", tiny_recipe("infogan").text),
+            "infogan needs a batch of 2 or more",
+        ),
     ):
         with pytest.raises(FileFormatError, match=sentence):
             parse_any_recipe(changed)

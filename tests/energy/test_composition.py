@@ -228,7 +228,7 @@ def test_weight_zero_is_as_if_absent() -> None:
     model = pooled(16)
     z = torch.randn(2, 2)
     alone = render([Term(model, z[0])], num_steps=2)
-    beside = render([Term(model, z[0]), Term(pooled(24), z[1], weight=0.0)], num_steps=2, size=16)
+    beside = render([Term(model, z[0]), Term(pooled(24), z[1], weight=0.0)], num_steps=2)
     assert torch.equal(alone, beside)
 
 
@@ -279,6 +279,20 @@ def test_a_quadratic_term_on_a_larger_canvas_is_rendered_to_its_proposal() -> No
     assert x.shape == (1, 3, 6, 6)
     seen = F.interpolate(x, (R, R), mode="bilinear", antialias=True)
     assert torch.allclose(seen, torch.full_like(seen, 0.25), atol=1e-3)
+
+
+def test_where_inference_is_all_that_is_allowed_pictures_are_the_same() -> None:
+    terms = [Term(pooled(16), torch.ones(2)), Term(pooled(24), torch.ones(2))]
+    expected = render(terms, num_steps=2, init="grey")
+    with torch.inference_mode():
+        assert torch.equal(render(terms, num_steps=2, init="grey"), expected)
+
+
+def test_one_composition_descends_from_batches_of_several_sizes() -> None:
+    energy = compose([term(quadratic_model(), 0.25, 9.0)])
+    for count in (3, 2):
+        x = descend(energy, torch.rand(count, 3, R, R), num_steps=60)
+        assert torch.allclose(x, torch.full_like(x, 0.25), atol=1e-3)
 
 
 def test_more_components_than_trained_and_one_alone_both_render() -> None:

@@ -14,7 +14,6 @@ from comet_cli.networks.quadratic_energy import (
     LOG_PRECISION_LIMIT,
     BoundQuadraticEnergy,
     QuadraticEnergy,
-    fourier_features,
 )
 
 D = 4
@@ -55,15 +54,6 @@ def model(components: int = 3) -> CometModel:
     made = CometModel(card)
     made.energy_network = network()
     return made.requires_grad_(False)
-
-
-def test_fourier_features_are_the_coordinates_their_sines_and_their_cosines():
-    found = fourier_features(torch.tensor([0.5, -1.0]), (1.0, 0.5))
-    sines = [1.0, 0.0, math.sin(math.pi / 4), -1.0]
-    cosines = [0.0, -1.0, math.cos(math.pi / 4), 0.0]
-    torch.testing.assert_close(
-        found, torch.tensor([0.5, -1.0, *sines, *cosines]), atol=1e-6, rtol=0
-    )
 
 
 def test_energy_of_one_pixel_by_hand():

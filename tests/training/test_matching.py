@@ -121,7 +121,7 @@ def test_match_needs_a_split_with_labels(tmp_path, quadratic, data_folder):
     (plain / "metadata.jsonl").unlink()
     recipe = quadratic(model=GLOBAL, data={"train": str(plain)}, train={"match": MATCH})
     with pytest.raises(CometError, match="match needs labels, and .* has no split train"):
-        load_matches(recipe)
+        load_matches(recipe, load_data(recipe, 5)[0])
 
 
 def test_the_loss_is_of_the_picture_that_its_components_taken_elsewhere_make_up(images, quadratic):
@@ -145,11 +145,28 @@ def test_the_loss_is_of_the_picture_that_its_components_taken_elsewhere_make_up(
 def test_a_matched_batch_begins_with_the_plain_one(labelled, quadratic):
     recipe = quadratic(model=GLOBAL, data={"train": str(labelled)}, train={"match": MATCH})
     images, _, _ = load_data(recipe, 5)
-    matches = load_matches(recipe)
+    matches = load_matches(recipe, images)
     x, taken = draw_matched(images, recipe, 3, matches)
     assert torch.equal(x[:4], draw_batch(images, recipe, 3)) and taken.max() < len(x)
     again = draw_matched(images, recipe, 3, matches)
     assert torch.equal(again[0], x) and torch.equal(again[1], taken)
+
+
+def test_pictures_that_are_held_out_are_left_out_of_the_matches(labelled, quadratic):
+    for path in (labelled / "test").iterdir():
+        path.unlink()
+    (labelled / "test").rmdir()
+    recipe = quadratic(model=GLOBAL, data={"train": str(labelled)}, train={"match": MATCH})
+    images, held_out, _ = load_data(recipe, 5)
+    assert len(images) + len(held_out.images) == 12
+    matches, labels = load_matches(recipe, images), entries(12)
+    for iteration in range(20):
+        draw = np.random.default_rng(iteration)
+        every, taken = matches.draw(draw.integers(len(images), size=4), draw)
+        rows = images.parts[0].rows[every]
+        for b, k in np.ndindex(taken.shape):
+            (name,) = MATCH[k][0].split(".")[:1]
+            assert labels[rows[taken[b, k]]][name] == labels[rows[b]][name]
 
 
 def test_a_recipe_with_matches_trains_and_resumes(tmp_path, labelled, quadratic_toml):

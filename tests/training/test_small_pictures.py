@@ -3,6 +3,7 @@ import torch
 
 from comet_cli.errors import CometError
 from comet_cli.models.comet_model import CometModel
+from comet_cli.networks.colouring_encoder import ColouringEncoder
 from comet_cli.training.objective import TrainingStep
 from comet_cli.training.small_pictures import at_half_size, halved
 
@@ -36,6 +37,13 @@ def test_the_first_iterations_see_small_pictures(model, quadratic):
     for iteration, expected in ((2, TrainingStep(at_half_size(model))), (3, TrainingStep(model))):
         seen = halved(x) if iteration < 3 else x
         assert step(x, settings, iteration)[1] == expected(seen, settings, iteration)[1]
+
+
+@pytest.mark.parametrize(("size", "whole", "half"), [(64, 32, 32), (96, 32, 24), (128, 32, 32)])
+def test_small_pictures_are_seen_at_about_32_pixels_too(size, whole, half):
+    encoder = ColouringEncoder(8, 3, 4, size)
+    for side, expected in ((size, whole), (size // 2, half)):
+        assert encoder.see(torch.rand(1, 3, side, side))[2].shape[-1] == expected
 
 
 def test_networks_of_one_size_are_refused_in_a_sentence(quadratic):
