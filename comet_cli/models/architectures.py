@@ -78,7 +78,7 @@ ENCODER_NETWORKS = [
     Architecture(
         "colouring_encoder.ColouringEncoder",
         {"encoder": "recurrent", "attention": "colouring"},
-        {**_ENCODER, "adapts": "responds"},
+        {**_ENCODER, "adapts": "responds", "glimpses": "glimpses"},
         (
             (
                 lambda c: (
@@ -86,6 +86,10 @@ ENCODER_NETWORKS = [
                     or (c.ground and c.components >= 2)
                 ),
                 "colouring attention needs ground = true and 2 components or more",
+            ),
+            (
+                lambda c: not c.glimpses or (c.encoder, c.attention) == ("recurrent", "colouring"),
+                "glimpses is for colouring attention",
             ),
             (
                 _redraws_fit,

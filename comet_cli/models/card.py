@@ -51,6 +51,8 @@ class ModelCard:
         redraws: colouring attention: so often at most a picture is encoded again, from drawn
             seeds, that its components do not make up.
         redraw_above: mean square error of what they make up above which they do not.
+        glimpses: colouring attention: an object's latent also follows from a window of the picture
+            around it.
         sees_image: quadratic only: precision and mean are functions of x too; of a coarse
             picture, held fixed within a step, where the energy is spatial.
         spatial: global encoder and quadratic energy only: networks of our own that keep positions.
@@ -97,6 +99,7 @@ class ModelCard:
     ground: bool = False
     redraws: int = 0
     redraw_above: float = 1e-4
+    glimpses: bool = False
     sees_image: bool = False
     spatial: bool = False
     responds: bool = False

@@ -27,6 +27,7 @@ def model_readme(card: ModelCard, reference: str = "") -> str:
     network = card.energy + (", sees the image" if card.sees_image else "")
     network += "".join(f", {word}" for word in ("spatial", "responds") if getattr(card, word))
     attention = f", {card.attention} attention" if card.encoder == "recurrent" else ""
+    attention += ", glimpses" if card.glimpses else ""
     told = "".join(
         f"{title}: {text}\n\n"
         for title, text in (("Intended use", card.intended_use), ("Limits", card.limits))

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from comet_cli.networks.glimpses import Glimpses
 from comet_cli.networks.layers import autocast, coordinate_grid, enlarged
 
 EMBEDDING = 8
@@ -159,11 +160,13 @@ class ColouringEncoder(nn.Module):
         image_size: int,
         *,
         adapts: bool = False,
+        glimpses: bool = False,
     ) -> None:
         """Build; ``filter_dim`` F is the U-Net's width at its finest, an even number.
 
         With ``adapts`` all is seen relative to the picture's median colour (von Kries' adaptation),
-        which the background's latent alone is told: objects are the same in any light.
+        which the background's latent alone is told: objects are the same in any light. With
+        ``glimpses`` objects are looked at up close as well (:class:`.Glimpses`).
         """
         super().__init__()
         self.adapts = adapts
@@ -199,6 +202,7 @@ class ColouringEncoder(nn.Module):
         described = width + 3 + 2 + 2 + 2
         self.to_object = self._head(described, width, latent_dim)
         self.to_background = self._head(described + 3 * adapts, width, latent_dim)
+        self.glimpses = Glimpses(width, latent_dim) if glimpses else None
 
     @staticmethod
     def _head(described: int, width: int, latent_dim: int) -> nn.Sequential:
@@ -281,7 +285,11 @@ class ColouringEncoder(nn.Module):
         background = held[:, :1]
         if light is not None:
             background = torch.cat([background, 4 * (light[:, None] - USUAL_LIGHT)], -1)
-        z = torch.cat([self.to_background(background), self.to_object(held[:, 1:])], 1).float()
+        objects = self.to_object(held[:, 1:]).float()
+        if self.glimpses is not None:
+            seen = self.glimpses(near[:, :3], attention[:, 1:], centre[:, 1:], spread[:, 1:])
+            objects = objects + seen.float()
+        z = torch.cat([self.to_background(background).float(), objects], 1)
         return torch.cat([centre + 0.1 * z[..., :2], z[..., 2:]], -1)
 
     def redrawn(self, x: Tensor, seed: int) -> Colouring:

@@ -86,6 +86,7 @@ PRESETS = {
         {
             "encoder": "recurrent",
             "attention": "colouring",
+            "glimpses": True,
             "ground": True,
             **_QUADRATIC,
             "components": 9,
@@ -152,8 +153,8 @@ def tuning_recipe(card: ModelCard, start_from: str, wishes: Wishes) -> str:
         wishes = dataclasses.replace(wishes, components=len(wishes.keep))
     kind = "objects" if card.encoder == "recurrent" else "global"
     names = (
-        *("encoder", "attention", "ground", "redraws", "redraw_above", "energy"),
-        *("sees_image", "spatial", "responds"),
+        *("encoder", "attention", "ground", "redraws", "redraw_above", "glimpses"),
+        *("energy", "sees_image", "spatial", "responds"),
         *("filter_dim", "components", "latent_dim", "image_size", "step_size", "num_steps"),
         *("render_step_size", "render_steps", "init"),
     )

@@ -16,8 +16,8 @@ from comet_cli.training.recipe import TrainingRecipe
 
 # Of global encoders: K times D outputs, component by component.
 LATENTS = "encoder.to_latents."
-# Layers that another size, or seeing the image, adds to an energy.
-ADDED = ("grow", "refine", "reader", "seen_hidden", "seen_change")
+# Layers that another size, or seeing the image, adds to an energy, and glimpses to an encoder.
+ADDED = ("grow", "refine", "reader", "seen_hidden", "seen_change", "glimpses")
 
 
 def start_weights(recipe: TrainingRecipe) -> dict[str, Tensor]:
