@@ -232,6 +232,8 @@ def run(command: Callable[..., Any], args: Sequence[str]) -> int:
     except BrokenPipeError:
         streams.silence(sys.stdout)  # the reader is gone
         return 1
+    except SystemExit as end:  # what Typer makes of a reader that is gone
+        return end.code if isinstance(end.code, int) else 1
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED, as_json)
     except Exception as error:

@@ -112,14 +112,15 @@ def train(
                     report.show({"recipe": text}, text.rstrip("\n"))
                     return
                 folder = output or Path("runs") / title
-                _check_unused(folder, text)
+                if not force:
+                    _check_unused(folder, text)
                 if first and not quiet and not as_json:
                     print(text, file=sys.stderr)
                 what: TrainingRecipe | BaselineRecipe = parse_recipe(text)
             else:
                 folder = output or Path("runs") / recipe.stem
                 text, what = "", read_any_recipe(recipe)
-            seconds = math.inf if max_time is None else max_time * 60
+            seconds = _seconds(max_time)
 
             def told(line: dict[str, Any]) -> None:
                 report.note(progress_line(line))
@@ -201,14 +202,27 @@ def _write_recipe(
     return tuning_recipe(card, start, wishes), title
 
 
+def _seconds(minutes: float | None) -> float:
+    """Return how long to train, without end unless it is said."""
+    if minutes is None:
+        return math.inf
+    if not minutes >= 0:
+        raise UsageError(f"--max-time is {minutes:g}, expected minutes, not below 0")
+    return minutes * 60
+
+
 def _check_unused(folder: Path, text: str) -> None:
-    """Refuse a folder that holds a training by another recipe."""
+    """Refuse a folder with another recipe; where one trained, going on says what differs."""
+    from comet_cli.training import checkpoint
+
     path = folder / "recipe.toml"
+    if (folder / checkpoint.NAME).exists():
+        return
     try:
         if path.exists() and path.read_text(encoding="utf-8") != text:
             raise UsageError(
                 f"{folder} holds a training by another recipe: go on with "
-                f"`comet train {path} -o {folder}`, or give another --output"
+                f"`comet train {path} -o {folder}`, or give another --output or --force"
             )
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the folder {folder} cannot be used: {error}") from None
@@ -218,7 +232,7 @@ def _keep_recipe(report: Report, folder: Path, text: str) -> None:
     from comet_cli.formats.files import write_output
 
     path = folder / "recipe.toml"
-    if not path.exists():
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
         write_output(str(path), text.encode())
     report.note(f"this recipe is {path}")
 

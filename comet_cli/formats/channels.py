@@ -43,8 +43,13 @@ def pillow_is_silent() -> Iterator[None]:
         yield
 
 
-def to_channels(image: Image.Image, where: str) -> Image.Image:
+def to_channels(image: Image.Image, where: str, behind: str = "white") -> Image.Image:
     """Return an RGB image in sRGB, or a mode-F image in [0, 1] where 8 bits would lose precision.
+
+    Args:
+        image: as it was decoded.
+        where: named in messages.
+        behind: the colour that transparency is laid on.
 
     Raises:
         FileFormatError: values that are not finite, or in no range that is known.
@@ -63,7 +68,7 @@ def to_channels(image: Image.Image, where: str) -> Image.Image:
         alpha = image.convert("RGBA").getchannel("A")
         image = _to_srgb(image.convert("L" if image.mode in ("L", "LA") else "RGB"), profile)
         image.putalpha(alpha)
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+        return Image.alpha_composite(Image.new("RGBA", image.size, behind), image).convert("RGB")
 
 
 def _is_deep(image: Image.Image) -> bool:

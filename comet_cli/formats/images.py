@@ -41,13 +41,16 @@ FORMATS = (
 MAX_PIXELS = 178_956_970  # Pillow's own limit: a gigabyte of float32 grey
 
 
-def load_image(source: str | Path | bytes, size: int, *, where: str = "") -> np.ndarray:
+def load_image(
+    source: str | Path | bytes, size: int, *, where: str = "", behind: str = "white"
+) -> np.ndarray:
     """Read an image file as the networks see it.
 
     Args:
         source: a path, ``-`` for standard input, or the file's bytes.
         size: R.
         where: named in error messages; default the path.
+        behind: the colour that transparency is laid on.
 
     Returns:
         (3,R,R) float32 in [0, 1].
@@ -58,7 +61,8 @@ def load_image(source: str | Path | bytes, size: int, *, where: str = "") -> np.
     """
     name = where or ("the image" if isinstance(source, bytes) else f"'{show(source)}'")
     data = source if isinstance(source, bytes) else read_input(source)
-    return _resize(to_channels(_middle_square(_open(data, name)), name), size)
+    image = to_channels(_middle_square(_open(data, name)), name, behind)
+    return _resize(image, size)
 
 
 def load_whole(data: bytes, where: str = "the image", *, at_least: int = 0) -> Image.Image:

@@ -214,13 +214,15 @@ def open_ingredients(
 def draw_mask(region: Region, size: int) -> bytes:
     """Return a region of a canvas of ``size`` pixels as a PNG: white where it acts.
 
+    Where a mask is transparent it does not act.
+
     Raises:
         UsageError: a rectangle that leaves the canvas, or a mask that is black everywhere.
     """
     if region.path is not None:
         data = read_input(region.path)
         tell_first(data, f"'{show(region.path)}'")
-        picture = load_image(data, size, where=f"'{show(region.path)}'")
+        picture = load_image(data, size, where=f"'{show(region.path)}'", behind="black")
         # Eight bits, so that the recipe holds exactly what was used.
         grey = to_bytes(np.repeat(picture.mean(0, keepdims=True), 3, 0))
         if not grey.any():

@@ -14,7 +14,7 @@ from comet_cli.formats.frames import read_frames
 from comet_cli.formats.images import decode_png, encode_png, load_whole
 from comet_cli.formats.picture_recipe import ModelReference, PictureRecipe, read_recipe
 from comet_cli.inputs.session import AUTO, PRECISIONS, Note, Progress, Session
-from comet_cli.models import library
+from comet_cli.models import known_folders, library
 from comet_cli.verbs.compose_animation import draw_frames, frame_times, is_animation
 from comet_cli.verbs.compose_drawing import counting, draw_composition
 from comet_cli.verbs.compose_recipe import descent_settings
@@ -170,7 +170,8 @@ def _present(reference: ModelReference, session: Session, where: str) -> ModelRe
     requested = session.requested()
     cards = [] if requested is None else [requested.card]
     cards += [entry.card for entry in library.list_models()]
-    if all(card.weights_sha256 != reference.sha256 for card in cards):
+    there = known_folders.recall(reference.sha256) is not None
+    if not there and all(card.weights_sha256 != reference.sha256 for card in cards):
         for card in cards:
             if card.name == reference.name:
                 reference = ModelReference(card.name, card.weights_sha256)

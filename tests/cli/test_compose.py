@@ -161,6 +161,14 @@ def test_a_tolerance_stops_early_and_the_replay_repeats_it(encoded):
     assert replays(encoded, "sheet.png")
 
 
+def test_where_a_mask_is_transparent_a_term_does_not_act(encoded):
+    expected = compose(encoded, "a.z", "b.z:1*3@left.png", to="grey.png")
+    mask = np.full((24, 24, 4), 255, np.uint8)
+    mask[:, 12:, 3] = 0
+    Image.fromarray(mask).save("left.png")
+    assert compose(encoded, "a.z", "b.z:1*3@left.png", to="clear.png") == expected
+
+
 def test_outside_its_region_a_term_leaves_the_picture_as_it_is(encoded):
     compose(encoded, "a.z", to="without.png")
     compose(encoded, "a.z", "b.z:1*3", to="everywhere.png")

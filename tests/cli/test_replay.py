@@ -11,7 +11,7 @@ import torch
 from comet_cli import __version__
 from comet_cli.formats.images import decode_png, write_png
 from comet_cli.formats.picture_recipe import read_recipe
-from comet_cli.models import comet_model, library
+from comet_cli.models import comet_model, known_folders, library
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 
@@ -53,6 +53,19 @@ def test_changed_weights_are_named_and_the_picture_is_compared(made, models, tmp
     assert read_recipe(Path("out-replay.png").read_bytes()).models[0].sha256 == new
     done = made("replay", "out-replay.png", "-o", "again.png")
     assert done.sentence == "comet: the replay has the same pixels"
+
+
+def test_a_folder_that_holds_the_weights_goes_before_the_model_of_that_name(
+    made, models, tmp_path, monkeypatch
+):
+    shutil.copytree(models / "models" / "quad", tmp_path / "own")
+    done = made("compose", "a.png", "-m", str(tmp_path / "own"), "-o", "own.png")
+    assert done.code == 0, done.err
+    other = retrained(models, tmp_path / "home") / "models" / "quad"
+    monkeypatch.setenv("COMET_HOME", str(tmp_path / "home"))
+    known_folders.remember(tmp_path / "own", ModelCard.read(tmp_path / "own").weights_sha256)
+    found = made("replay", "own.png", "-m", str(other), "--json").json["outputs"][0]
+    assert found["identical"] and not found["changes"]
 
 
 def test_a_model_of_the_name_that_takes_other_latents_is_refused(

@@ -143,8 +143,26 @@ def test_a_folder_of_another_training_is_left_alone(train):
     train("train", "--data", "pictures", "--preset", "objects", *small("-o", "out"))
     before = Path("out/recipe.toml").read_text()
     done = train("train", "--data", "pictures", "--preset", "global", *small("-o", "out"))
-    assert done.code == 2 and "out holds a training by another recipe" in done.sentence
+    assert done.code == 2 and "'out' holds a training by another recipe" in done.err
+    assert "model.encoder is 'global', was 'recurrent'" in done.err
     assert Path("out/recipe.toml").read_text() == before
+
+
+def test_more_iterations_and_other_settings_go_on_as_asked(train):
+    words = ("train", "--data", "pictures", "--preset", "objects", "--components", 2, "--size", 16)
+    assert train(*words, "--iterations", 2, "-o", "out").code == 0
+    assert train(*words, "--iterations", 3, "-o", "out").code == 2  # the penalties' warm-up differs
+    done = train(*words, "--iterations", 3, "-o", "out", "--force")
+    assert done.code == 0 and "train.iterations is 3, was 2" in done.err
+    assert "iterations = 3" in Path("out/recipe.toml").read_text()
+    assert comet_model.load("out", device="cpu").card.iterations == 3
+
+
+@pytest.mark.parametrize("minutes", ["nan", "-1"])
+def test_a_time_that_is_none_is_refused(train, minutes):
+    done = train("train", "recipe.toml", "-o", "out", f"--max-time={minutes}")
+    assert done.code == 2 and f"--max-time is {minutes}, expected minutes" in done.sentence
+    assert not Path("out").exists()
 
 
 def test_a_file_that_cannot_be_read_is_one_sentence_and_the_training_goes_on(train):

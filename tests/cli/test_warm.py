@@ -90,6 +90,23 @@ def test_pipes_the_working_folder_and_the_umask_are_the_caller_s(pictures, helpe
     assert asked() == before + 2
 
 
+def test_a_reader_that_is_gone_is_no_crash(pictures, helper, asked):
+    assert pictures("encode", "a.png", "-m", "quad").code == 0
+    before, found = asked(), []
+    for environment in (helper, {**helper, "XDG_RUNTIME_DIR": "/nowhere"}):
+        reading, writing = os.pipe()
+        os.close(reading)
+        done = subprocess.run(
+            [*PROGRAM, "compose", "a.z", "-o", "-"],
+            env=environment,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+        )
+        os.close(writing)
+        found.append((done.returncode, done.stderr))
+    assert found == [(1, b""), (1, b"")] and asked() == before + 1
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_work(pictures, helper, asked, number):
     assert pictures("encode", "a.png", "-m", "pool").code == 0
