@@ -233,17 +233,30 @@ def _plain(part: RecipeRow | RecipeTerm, known: set[str]) -> bool:
 
 
 def is_there(planned: Planned) -> bool:
-    """Say whether the output is there, whole, and made by this recipe: a PNG tells."""
+    """Say whether all outputs are there, whole, and made by this recipe: a PNG tells."""
     request, recipe = planned.job.request, planned.recipe
-    if not request.metadata or not os.path.isfile(request.output):
+    if not request.metadata:
+        return False
+    if request.files:  # a picture a seed, each with a recipe of its own
+        alike = {name: value for name, value in recipe.settings.items() if name != "seeds"}
+        return all(
+            _holds(path, dataclasses.replace(recipe, settings={**alike, "seed": seed}))
+            for path, seed in zip(request.files, request.seeds, strict=True)
+        )
+    whole = _holds(request.output, recipe)
+    return whole and (request.trace is None or made_by_comet(request.trace))
+
+
+def _holds(path: str, recipe: PictureRecipe) -> bool:
+    """Say whether a file is a whole PNG that was made by this recipe."""
+    if not os.path.isfile(path):
         return False
     try:
-        data = read_input(request.output)
-        found = read_recipe(data, f"'{show(request.output)}'")
+        data = read_input(path)
+        found = read_recipe(data, f"'{show(path)}'")
     except CometError:
         return False
     settings = {n: v for n, v in found.settings.items() if n not in FOUND - {*recipe.settings}}
     if not is_same(dataclasses.replace(found, settings=settings), recipe):
         return False
-    whole = data.endswith(END_OF_PNG) and is_unchanged(data)
-    return whole and (request.trace is None or made_by_comet(request.trace))
+    return data.endswith(END_OF_PNG) and is_unchanged(data)

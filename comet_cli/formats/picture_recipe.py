@@ -340,6 +340,7 @@ def read_recipe(png: bytes, where: str = "the image") -> PictureRecipe:
     text = recipe_text(png, where)
     if text is None:
         raise FileFormatError(
-            f"{where} holds no recipe: comet did not make it, or was told --no-metadata"
+            f"{where} holds no recipe: comet did not make it, was told --no-metadata, or drew a "
+            "figure of the paper (`comet figure` draws it again)"
         )
     return PictureRecipe.from_json(text, where=f"the recipe in {where}")

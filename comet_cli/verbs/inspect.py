@@ -147,7 +147,9 @@ def _describe_picture(facts: dict[str, Any]) -> list[str]:
     if "recipe_error" in facts:
         return _table([*pairs, ("recipe", f"none: {facts['recipe_error']}")])
     if recipe is None:
-        return _table([*pairs, ("recipe", "none: not made by comet, or with --no-metadata")])
+        return _table(
+            [*pairs, ("recipe", "none: not made by comet, or a figure, or without metadata")]
+        )
     pairs.append(("made by", f"comet {recipe['verb']}, version {recipe['versions'].get('comet')}"))
     for model in recipe["models"]:
         pairs.append(("model", f"{model['name']} (sha256 {model['sha256'][:12]}…)"))

@@ -332,6 +332,19 @@ def test_resume_skips_what_matches_and_makes_what_does_not(work):
     assert {r.status for r in again} == {"kept"}
 
 
+def test_resume_keeps_a_line_with_a_file_for_each_seed(work):
+    files = ("seed-3.png", "seed-5.png")
+    request = replace(job(0).request, output="seed-{seed}.png", files=files, seeds=(3, 5))
+    jobs = [replace(job(0), request=request)]
+    assert [r.status for r in run_jobs(jobs)] == ["written"]
+    assert [r.status for r in run_jobs(jobs, resume=True)] == ["kept"]
+    os.remove("seed-5.png")
+    assert [r.status for r in run_jobs(jobs, resume=True)] == ["written"]
+    assert Path("seed-5.png").exists()
+    jobs = [replace(jobs[0], request=replace(request, files=files, seeds=(5, 3)))]
+    assert [r.status for r in run_jobs(jobs, resume=True)] == ["written"]
+
+
 def test_a_batch_cut_off_while_it_was_written_is_rendered_as_it_was(work):
     draw = Count()
     list(run_jobs([job(n) for n in range(6)], renderer=Renderer(BatchSize(4), draw=draw)))
