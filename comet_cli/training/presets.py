@@ -86,7 +86,6 @@ PRESETS = {
         {
             "encoder": "recurrent",
             "attention": "colouring",
-            "glimpses": True,
             "ground": True,
             **_QUADRATIC,
             "components": 9,
