@@ -33,7 +33,7 @@ def data(tmp_path) -> Path:
     "kind, settings",
     [
         ("beta-vae", {"iterations": 600, "batch": 16, "filters": 16}),
-        ("monet", {"iterations": 480, "batch": 8}),
+        ("monet", {"iterations": 600, "batch": 8}),
     ],
 )
 def test_the_loss_goes_down_and_pictures_come_back(kind, settings, tmp_path):
@@ -42,7 +42,7 @@ def test_the_loss_goes_down_and_pictures_come_back(kind, settings, tmp_path):
     assert lines[-1]["loss"] < 0.6 * lines[0]["loss"]  # of MONet it is below 0 at last
     x = as_pictures(images)
     plain = (x - x.mean(0)).square().mean()
-    assert (result.model.reconstruct(x) - x).square().mean() < 0.8 * plain
+    assert (result.model.reconstruct(x) - x).square().mean() < 0.7 * plain
 
 
 def test_infogan_learns_to_make_pictures_whose_codes_can_be_read(tmp_path):
