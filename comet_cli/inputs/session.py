@@ -18,6 +18,7 @@ from comet_cli.energy.composition import Term
 from comet_cli.energy.render import render
 from comet_cli.energy.threads import encodes_lightly, one_thread
 from comet_cli.errors import CometError, FileFormatError, UnknownModelError, UsageError
+from comet_cli.formats.components import PRECISIONS as ENCODED_IN
 from comet_cli.formats.components import ComponentSet, is_components, parse_components
 from comet_cli.formats.files import base_name, peek_input, read_input, show
 from comet_cli.formats.frames import Frame, has_frames, look_through, tell_first
@@ -35,7 +36,7 @@ Note = Callable[[str], None]
 Progress = Callable[[int, int], None]
 AUTO = "auto"
 MAX_MASK = 4096  # the largest canvas
-PRECISIONS = ("auto", "float32", "bfloat16")
+PRECISIONS = ("auto", *ENCODED_IN)
 
 
 @dataclass(frozen=True)
