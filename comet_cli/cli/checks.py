@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from comet_cli.cli.console import check_stdout
 from comet_cli.errors import UsageError
-from comet_cli.formats.files import check_distinct, check_inputs, show
+from comet_cli.formats.files import STANDARD, check_distinct, check_inputs, has_place, show
 from comet_cli.formats.overwriting import check_folder, check_outputs
+
+if TYPE_CHECKING:
+    from comet_cli.inputs.selection import Selection
 
 
 def check_page(path: str | None) -> None:
@@ -19,6 +25,35 @@ def check_page(path: str | None) -> None:
     """
     if path is not None and Path(path).suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"the page '{show(path)}' must end in .html; write '{show(path)}.html'")
+
+
+def beside(inputs: Sequence[Selection], suffix: str) -> str:
+    """Return where the sheet of one input goes without ``-o``: beside it.
+
+    Args:
+        inputs: what the sheet is made of.
+        suffix: what is put after the input's name.
+
+    Returns:
+        The path; ``-`` for standard input.
+
+    Raises:
+        UsageError: several inputs, an input without a folder, or standard output is a terminal.
+    """
+    if len(inputs) != 1:
+        raise UsageError("several inputs make one sheet, which needs a name: -o sheet.png")
+    source = inputs[0].path
+    if source == STANDARD:
+        if sys.stdout.isatty():
+            raise UsageError("a picture is no text for a terminal; give an output: -o sheet.png")
+        return STANDARD
+    if os.path.exists(source) and not has_place(source):
+        raise UsageError(
+            f"'{show(source)}' is a pipe or a device, which has no folder for a sheet; give an "
+            "output: -o sheet.png"
+        )
+    path = Path(source)
+    return str(path.with_name(f"{path.stem}-{suffix}.png"))
 
 
 def check_picture_outputs(

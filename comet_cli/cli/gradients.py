@@ -7,14 +7,15 @@ from typing import Annotated
 import typer
 
 from comet_cli.cli import options
-from comet_cli.cli.verb import PICTURE, Call, verb
+from comet_cli.cli.verb import SHEET, Call, verb
 from comet_cli.inputs.selection import parse_selections
 
 
-@verb(*PICTURE)
+@verb(*SHEET)
 def gradients(
     call: Call,
     images: options.Selections,
+    output: options.OutputBeside = None,
     npz: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Also write the numbers, as a NumPy .npz file."),
@@ -57,9 +58,11 @@ def gradients(
 ) -> None:
     """Map the gradient of each component's energy.
 
+    Without -o the maps of scene.png go to scene-gradients.png.
     Example: comet gradients scene.png -o maps.png --overlay --masks masks/
     """
     selections = parse_selections(images, literal=call.literal)
+    call = call.beside(output, selections, "gradients")
     call.check_picture((s.path for s in selections), also_writes=[npz], folders=[each, masks])
     from comet_cli.verbs.gradients import write_gradients
 

@@ -26,6 +26,16 @@ Selections = Annotated[
 Output = Annotated[
     str, typer.Option("--output", "-o", metavar="FILE", help="PNG to write; - for stdout.")
 ]
+OutputBeside = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="PNG to write; - for stdout.",
+        show_default="beside the input; stdout for stdin",
+    ),
+]
 Model = Annotated[
     str,
     typer.Option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from comet_cli.cli import options
-from comet_cli.cli.checks import check_picture_outputs
+from comet_cli.cli.checks import beside, check_picture_outputs
 from comet_cli.cli.console import Report
 from comet_cli.cli.streams import standard_name
 
 if TYPE_CHECKING:
+    from comet_cli.inputs.selection import Selection
     from comet_cli.inputs.session import Session
 
 _REQUIRED = inspect.Parameter.empty
@@ -42,7 +44,9 @@ _LAST = {
 REPORT = ("quiet", "as_json")
 SESSION = ("model", "fresh", "device", "precision")
 SERIES = ("one_model", *SESSION)
-PICTURE = ("output", *SERIES, "seed", "scale", "literal", "no_metadata", "force", *REPORT)
+# Of a sheet of one input, which has a name of its own without -o.
+SHEET = (*SERIES, "seed", "scale", "literal", "no_metadata", "force", *REPORT)
+PICTURE = ("output", *SHEET)
 DESCENT = ("steps", "step_size", "fast")
 
 
@@ -80,6 +84,19 @@ class Call:
             one_model=self.one_model,
             note=self.report.note,
         )
+
+    def beside(self, output: str | None, inputs: Sequence[Selection], suffix: str) -> Call:
+        """Return the call with ``-o``, or where it was not said a name of its own.
+
+        Args:
+            output: what ``-o`` said.
+            inputs: what the picture is made of.
+            suffix: what is put after an input's name: scene.png gives scene-gradients.png.
+
+        Raises:
+            UsageError: there is no name that follows from the inputs.
+        """
+        return dataclasses.replace(self, output=output or beside(inputs, suffix))
 
     def check_picture(
         self,

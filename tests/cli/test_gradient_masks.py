@@ -1,9 +1,10 @@
-"""`comet gradients --masks`: files that follow a rule, and that replay."""
+"""`comet gradients`: sheets beside pictures; masks that follow a rule, and that replay."""
 
 import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from comet_cli.energy.gradients import component_mask
@@ -14,6 +15,26 @@ def mask(path: str) -> np.ndarray:
         values = np.asarray(image.convert("RGB"))
     assert set(np.unique(values)) <= {0, 255} and (np.ptp(values, axis=-1) == 0).all()
     return values[..., 0] == 255
+
+
+@pytest.mark.parametrize(
+    ("verb", "suffix"), [("gradients", "gradients"), ("decompose", "components")]
+)
+def test_without_an_output_the_sheet_goes_beside_its_picture(pictures, verb, suffix):
+    os.mkdir("far")
+    os.rename("a.png", "far/a.png")
+    done = pictures(verb, "far/a.png", "-m", "quad")
+    assert done.out == f"far/a-{suffix}.png\n"
+    assert pictures(verb, "far/a.png", "-m", "quad", "-o", "named.png").code == 0
+    assert Path(f"far/a-{suffix}.png").read_bytes() == Path("named.png").read_bytes()
+
+
+def test_a_foreign_file_beside_a_picture_is_kept(pictures):
+    os.rename("b.png", "a-gradients.png")
+    kept = Path("a-gradients.png").read_bytes()
+    done = pictures("gradients", "a.png", "-m", "quad")
+    assert done.code == 2 and "was not made by comet" in done.err
+    assert Path("a-gradients.png").read_bytes() == kept
 
 
 def test_masks_are_the_segments_of_every_picture(pictures):

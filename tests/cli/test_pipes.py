@@ -87,10 +87,11 @@ def test_a_region_of_standard_input_is_no_option(fed):
     assert Path("out.png").read_bytes() == Path("file.png").read_bytes()
 
 
-def test_components_are_not_poured_onto_a_terminal(pictures, monkeypatch, capsys):
+@pytest.mark.parametrize("verb", ["encode", "gradients", "decompose"])
+def test_what_is_no_text_is_not_poured_onto_a_terminal(pictures, monkeypatch, verb):
     with monkeypatch.context() as patch:
         patch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-        done = pictures("encode", "-")
+        done = pictures(verb, "-")
     assert (done.code, done.out) == (2, "") and "no text for a terminal" in done.sentence
 
 
