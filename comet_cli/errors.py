@@ -19,6 +19,10 @@ class SelectionError(UsageError):
     """A selection that cannot be parsed, or that names a component which does not exist."""
 
 
+class MissingInputError(UsageError):
+    """An input that is not there."""
+
+
 class UnknownModelError(UsageError):
     """A model name that is neither shipped, nor in COMET_HOME, nor a model folder."""
 

@@ -114,8 +114,6 @@ def train(
                 folder = output or Path("runs") / title
                 if not force:
                     _check_unused(folder, text)
-                if first and not quiet and not as_json:
-                    print(text, file=sys.stderr)
                 what: TrainingRecipe | BaselineRecipe = parse_recipe(text)
             else:
                 folder = output or Path("runs") / recipe.stem
@@ -229,8 +227,11 @@ def _check_unused(folder: Path, text: str) -> None:
 
 
 def _keep_recipe(report: Report, folder: Path, text: str) -> None:
+    """Show and keep the recipe of the options, now that training is about to begin."""
     from comet_cli.formats.files import write_output
 
+    if not (report.quiet or report.as_json):
+        print(text, file=sys.stderr)
     path = folder / "recipe.toml"
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         write_output(str(path), text.encode())

@@ -12,7 +12,7 @@ from PIL import Image
 
 from comet_cli.data import dataset_folder
 from comet_cli.data.coverage import Factor, factor_coverage
-from comet_cli.errors import CometError
+from comet_cli.errors import MissingInputError
 from comet_cli.formats.files import show
 from comet_cli.worlds.generator import SPLITS
 
@@ -82,11 +82,12 @@ def check_folder(folder: str | Path) -> Report:
     """Verify a data set that was made or imported, or a folder in the same format.
 
     Raises:
-        CometError: there is no such folder, or its metadata cannot be parsed.
+        MissingInputError: there is no such folder.
+        CometError: its metadata cannot be parsed.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise CometError(f"there is no folder '{show(folder)}' to check")
+        raise MissingInputError(f"there is no folder '{show(folder)}' to check")
     report = Report(folder=str(folder))
     description = dataset_folder.read_description(folder)
     if description is None:

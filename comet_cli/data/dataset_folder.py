@@ -26,7 +26,13 @@ from PIL import Image, PngImagePlugin
 
 from comet_cli.data.array_files import load_arrays
 from comet_cli.data.pack import is_pack, read_facts, read_pack
-from comet_cli.errors import CometError, CometWarning, FileFormatError, UsageError
+from comet_cli.errors import (
+    CometError,
+    CometWarning,
+    FileFormatError,
+    MissingInputError,
+    UsageError,
+)
 from comet_cli.formats.files import read_file, show, walk, write_output
 from comet_cli.formats.images import image_size, load_image, to_bytes
 from comet_cli.worlds.generator import SPLITS, Sample
@@ -338,9 +344,11 @@ def list_pictures(folder: Path, split: str | None) -> Iterator[tuple[Path, dict[
         CometError: there is no such folder or split.
     """
     if not folder.is_dir():
-        raise CometError(f"there is no folder '{show(folder)}' to load pictures from")
+        raise MissingInputError(f"there is no folder '{show(folder)}' to load pictures from")
     if split is not None and not (folder / split).is_dir():
-        raise CometError(f"there is no split '{split}' in '{show(folder)}', no folder of that name")
+        raise MissingInputError(
+            f"there is no split '{split}' in '{show(folder)}', no folder of that name"
+        )
     splits = [split] if split else [each for each in SPLITS if (folder / each).is_dir()]
     known = {each: read_metadata(folder, each) for each in splits}
     if any(entries is not None for entries in known.values()):

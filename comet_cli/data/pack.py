@@ -24,7 +24,7 @@ from PIL import Image, features
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from comet_cli.errors import CometError, FileFormatError
+from comet_cli.errors import CometError, FileFormatError, MissingInputError
 from comet_cli.formats.files import is_file, show, write_output
 from comet_cli.formats.images import load_image, to_bytes
 from comet_cli.worlds.generator import SPLITS, Sample
@@ -215,7 +215,7 @@ def _chosen(facts: PackFacts, split: str | None, where: str) -> range:
         return range(facts.count)
     if split not in facts.splits:
         there = ", ".join(f"'{name}'" for name in facts.splits if name) or "none"
-        raise CometError(f"there is no split '{split}' in {where}; it has {there}")
+        raise MissingInputError(f"there is no split '{split}' in {where}; it has {there}")
     start = 0
     for name, count in facts.splits.items():
         if name == split:

@@ -20,7 +20,7 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor
 
-from comet_cli.errors import FileFormatError, UsageError
+from comet_cli.errors import FileFormatError, MissingInputError, UsageError
 from comet_cli.models import folder as model_folder
 from comet_cli.models import library
 from comet_cli.models.card import ModelCard
@@ -125,7 +125,8 @@ def read_checkpoint(
 
     Raises:
         UsageError: a fact that contradicts the file.
-        FileFormatError: no such checkpoint, one that asks for code to be run, entries that are
+        MissingInputError: no such checkpoint.
+        FileFormatError: one that asks for code to be run, entries that are
             missing, misshaped or unknown, or components with different weights.
     """
     path = Path(path)
@@ -201,7 +202,7 @@ def default_name(path: Path) -> str:
 def _unpickle(path: Path) -> dict[str, Any]:
     """Read the pickle with nothing allowed but tensors, containers and the flags' two classes."""
     if not path.is_file():
-        raise FileFormatError(f"{path} is no file; expected a checkpoint (.pth)")
+        raise MissingInputError(f"{path} is no file; expected a checkpoint (.pth)")
     # An EasyDict is read as its items: the unpickler knows OrderedDict anyway, so this name for it
     # allows nothing new and needs no easydict.
     allowed: list[Any] = [argparse.Namespace, (OrderedDict, "easydict.EasyDict")]

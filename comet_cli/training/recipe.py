@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from comet_cli.errors import FileFormatError
+from comet_cli.errors import FileFormatError, MissingInputError
 from comet_cli.formats.facts import check_keys, check_type, from_facts
 from comet_cli.models.card import ModelCard
 from comet_cli.training.loss_table import LOSSES
@@ -147,11 +147,12 @@ def read_recipe_text(path: Path) -> str:
     """Read a recipe file's text.
 
     Raises:
-        FileFormatError: no such file, or none of text.
+        MissingInputError: no such file.
+        FileFormatError: it is no text.
     """
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise FileFormatError(f"there is no recipe {path}") from None
+        raise MissingInputError(f"there is no recipe {path}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise FileFormatError(f"{path} cannot be read: {error}") from None

@@ -86,13 +86,13 @@ def test_the_split_and_the_count_are_those_asked_for(evaluate):
 @pytest.mark.parametrize("split", ["tset", "validation"])
 def test_a_split_that_is_not_there_is_no_licence_to_use_all(evaluate, split):
     done = evaluate("reconstruction", "--data", "squares", "--split", split)
-    assert done.code == 1 and f"there is no split '{split}' in 'squares'" in done.sentence
+    assert done.code == 2 and f"there is no split '{split}' in 'squares'" in done.sentence
 
 
 def test_a_data_set_without_its_test_split_is_not_measured_on_its_training(evaluate):
     make_set("untested", {"train": 2})
     done = evaluate("reconstruction", "--data", "untested")
-    assert done.code == 1 and "there is no split 'test'" in done.sentence
+    assert done.code == 2 and "there is no split 'test'" in done.sentence
 
 
 def test_a_plain_folder_can_be_reconstructed_and_has_no_masks(evaluate):
@@ -114,7 +114,7 @@ def test_of_a_pack_the_test_split_is_measured_as_of_its_folder(evaluate, kind):
     assert done.json == {"model": "quad", "data": "squares.pack", **figures(kind, "test")}
     pack_dataset("squares", "train.pack", split="train")
     done = evaluate(kind, "--data", "train.pack")
-    assert done.code == 1 and "there is no split 'test' in 'train.pack'" in done.sentence
+    assert done.code == 2 and "there is no split 'test' in 'train.pack'" in done.sentence
 
 
 def test_a_figure_that_cannot_be_measured_is_null(evaluate):
@@ -131,7 +131,7 @@ def test_a_count_below_1_is_wrong_usage(evaluate, count):
 
 def test_unknown_models_and_folders_are_one_sentence(comet, evaluate):
     done = evaluate("reconstruction", "--data", "nowhere")
-    assert done.code == 1 and "there is no folder 'nowhere'" in done.sentence
+    assert done.code == 2 and "there is no folder 'nowhere'" in done.sentence
     done = comet("evaluate", "segmentation", "-m", "unheard-of", "--data", "squares")
     assert done.code == 2 and "unknown model 'unheard-of'" in done.sentence
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from comet_cli.errors import CometError, FileFormatError, UsageError
+from comet_cli.errors import CometError, FileFormatError, MissingInputError, UsageError
 from comet_cli.models import comet_model
 from comet_cli.models.comet_model import CometModel
 from comet_cli.official.importing import default_name, import_official, read_checkpoint
@@ -222,7 +222,7 @@ def test_a_file_that_is_no_checkpoint_is_one_sentence(
 
 
 def test_a_missing_file_and_a_foreign_checkpoint_are_told_apart(tmp_path: Path) -> None:
-    with pytest.raises(FileFormatError, match="is no file"):
+    with pytest.raises(MissingInputError, match="is no file"):
         read_checkpoint(tmp_path / "absent.pth")
     torch.save({"weights": torch.zeros(2)}, tmp_path / "other.pth")
     with pytest.raises(FileFormatError, match="lacks model_state_dict_0; it holds weights"):

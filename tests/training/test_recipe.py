@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from comet_cli.errors import FileFormatError
+from comet_cli.errors import FileFormatError, MissingInputError
 from comet_cli.training.recipe import parse_recipe, read_recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
@@ -132,7 +132,7 @@ def test_text_that_is_not_toml_is_said_so():
 
 
 def test_a_file_that_is_not_there_or_not_text_is_named(tmp_path):
-    with pytest.raises(FileFormatError, match="there is no recipe .*absent.toml"):
+    with pytest.raises(MissingInputError, match="there is no recipe .*absent.toml"):
         read_recipe(tmp_path / "absent.toml")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(FileFormatError, match="binary.toml cannot be read"):

@@ -10,7 +10,7 @@ import numpy as np
 
 from comet_cli.data.readers.source import SourcePicture
 from comet_cli.data.readers.tf_records import parse_example, read_records
-from comet_cli.errors import CometError, FileFormatError
+from comet_cli.errors import FileFormatError, MissingInputError
 from comet_cli.formats.files import show
 
 # Features hold no shapes; a picture's is known from its number of bytes. Multi-dSprites and
@@ -28,13 +28,14 @@ def read_multi_object(source: str) -> Iterator[SourcePicture]:
     """Read pictures, masks and attributes of objects; what is not visible is left out.
 
     Raises:
-        CometError: no such file; while iterating, a damaged record.
+        MissingInputError: no such file.
+        CometError: while iterating, a damaged record.
         FileFormatError: the first record is not one of these data sets.
     """
     path = Path(source)
     files = sorted(path.glob("*.tfrecord*")) if path.is_dir() else [path]
     if not files or not files[0].is_file():
-        raise CometError(f"there is no TFRecord file at '{show(path)}'; expected {_LAYOUT}")
+        raise MissingInputError(f"there is no TFRecord file at '{show(path)}'; expected {_LAYOUT}")
     pictures = _pictures(files)
     first = next(pictures, None)
     if first is None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from comet_cli.data.dataset_folder import find_pictures
-from comet_cli.errors import CometError
+from comet_cli.errors import CometError, MissingInputError
 from comet_cli.formats.files import read_file, show
 
 
@@ -60,12 +60,14 @@ def open_source(source: str, expected: str) -> Path:
     """Return a source that must be a folder.
 
     Raises:
-        CometError: there is no such folder; the sentence says what was `expected` in it.
+        MissingInputError: there is no such folder; the sentence says what was `expected` in it.
     """
     folder = Path(source)
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "does not exist"
-        raise CometError(f"the source '{show(folder)}' {found}; expected a folder with {expected}")
+        raise MissingInputError(
+            f"the source '{show(folder)}' {found}; expected a folder with {expected}"
+        )
     return folder
 
 
