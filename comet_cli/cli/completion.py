@@ -13,7 +13,7 @@ import typer
 
 from comet_cli.errors import CometError
 from comet_cli.formats.files import STANDARD
-from comet_cli.inputs.modifiers import MASKS
+from comet_cli.formats.foreign import ENDINGS
 from comet_cli.models import library
 from comet_cli.models.card import ModelCard
 from comet_cli.models.hub_reference import PREFIX as HUB_PREFIX
@@ -62,7 +62,7 @@ def _files(head: str, begun: str) -> list[str]:
         names = sorted(os.listdir(os.path.expanduser(folder) or "."))
     except OSError:
         return []
-    endings = MASKS if head.endswith("@") else (*MASKS, ".z")
+    endings = ENDINGS if head.endswith("@") else (*ENDINGS, ".z")
     found = [os.path.join(folder, name) for name in names if name.lower().endswith(endings)]
     return [head + path for path in found if path.startswith(begun)]
 

@@ -34,11 +34,11 @@ from comet_cli.errors import (
     UsageError,
 )
 from comet_cli.formats.files import read_file, show, walk, write_output
+from comet_cli.formats.foreign import ENDINGS
 from comet_cli.formats.images import image_size, load_image, to_bytes
 from comet_cli.worlds.generator import SPLITS, Sample
 
 FORMAT_VERSION = 1
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm"})
 # Pictures carry their own line of metadata.jsonl, so that a set that was interrupted is resumed
 # from its pictures alone.
 TEXT_KEY = "comet-data"
@@ -369,7 +369,7 @@ def find_pictures(folder: Path) -> list[Path]:
     for root, folders, names in walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".") and name != "masks"]
         files = [Path(root, name) for name in names if not name.startswith(".")]
-        found += [file for file in files if file.suffix.lower() in SUFFIXES]
+        found += [file for file in files if file.suffix.lower() in ENDINGS]
     return sorted(found)
 
 

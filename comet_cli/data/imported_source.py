@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from comet_cli.data.dataset_folder import SUFFIXES, read_description
+from comet_cli.data.dataset_folder import read_description
 from comet_cli.data.importing import import_dataset
 from comet_cli.data.readers.catalogue import find_reader
 from comet_cli.errors import CometError
 from comet_cli.formats.cache import Fingerprints, cache_home, make_entry
 from comet_cli.formats.files import show
+from comet_cli.formats.foreign import ENDINGS
 
 HUB_PREFIX = "hf:"
 # What readers look into besides pictures; a drive's point clouds are no business of theirs.
@@ -68,5 +69,5 @@ def _files(path: Path) -> Iterator[Path]:
         return
     for file in sorted(path.rglob("*")):
         kind = file.suffix.lower()
-        if kind in SUFFIXES or kind in _TABLES or ".tfrecord" in file.name:
+        if kind in ENDINGS or kind in _TABLES or ".tfrecord" in file.name:
             yield file

@@ -1,4 +1,4 @@
-"""Files that are no pictures to Pillow: what they are, and what helps."""
+"""What pictures are called, and files that are none to Pillow: what they are, and what helps."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"
 AVIF_BRANDS = (b"avif", b"avis")
 RAW_BRANDS = (b"crx ",)
 VIDEOS = (b"\x1aE\xdf\xa3", b"OggS", b"FLV\1", b"\x30\x26\xb2\x75", b"\0\0\1\xba")
+# Endings of files that may be pictures; what they are is told by what is in them.
+ENDINGS = (
+    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".gif", ".bmp", ".dib"),
+    *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".heic", ".heif", ".hif"),
+    *(".jp2", ".j2k", ".jpf", ".jpx", ".tga", ".ico"),
+)
 CONVERT = "which comet does not read; convert it to PNG"
 FRAMES = "expected a picture; comet encode takes its frames apart"
 # The bytes a file begins with, what it is, and what helps.

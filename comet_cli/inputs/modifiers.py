@@ -18,10 +18,10 @@ from dataclasses import dataclass
 
 from comet_cli.errors import SelectionError
 from comet_cli.formats.files import show
+from comet_cli.formats.foreign import ENDINGS
 from comet_cli.inputs.selection import Selection, parse_selection
 
 _RECTANGLE = re.compile(r"\d{1,6}(?:,\d{1,6}){3}")
-MASKS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 _BLEND = re.compile(r"(.+?(?::[^/\\%]+|\]))%(\d*\.?\d+)%(.+)")
 _SELECTED = re.compile(r"(?:.*\.z|-|.+(?::[^/\\]+|\]|\*[^/\\]+))", re.DOTALL)
 
@@ -90,7 +90,7 @@ def split_region(
         head, tail = text[:at], text[at + 1 :]
         if not _is_selected(head):
             continue
-        if tail.lower().endswith(MASKS):
+        if tail.lower().endswith(ENDINGS):
             return head, Region(tail)
         if _RECTANGLE.fullmatch(tail):
             x, y, w, h = map(int, tail.split(","))

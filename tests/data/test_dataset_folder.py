@@ -150,6 +150,14 @@ def test_corrupt_pictures_are_skipped_with_a_count(tmp_path):
     assert len(loaded) == 1 and loaded.skipped == ("b.png", "c.png")
 
 
+def test_pictures_of_every_kind_that_is_read_are_found(tmp_path):
+    kinds = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "TGA", "JPEG2000", "ICO")
+    picture = Image.new("RGB", (16, 16), (200, 30, 90))
+    for kind, ending in zip(kinds, "png jpe webp gif tif dib pnm tga jp2 ico".split(), strict=True):
+        picture.save(tmp_path / f"a.{ending}", kind)
+    assert len(load_folder(tmp_path)) == len(kinds)
+
+
 def test_an_array_file_is_mapped_from_disk(tetris, tmp_path):
     file = tmp_path / "pictures.npy"
     np.save(file, load_folder(tetris, "train").images)
