@@ -70,7 +70,16 @@ def _missing(path: str | Path) -> UsageError:
         return UsageError(
             f"'{show(path)}' is a link to '{show(os.readlink(path))}', which does not exist"
         )
-    return UsageError(f"there is no file '{show(path)}'")
+    return UsageError(f"there is no file '{show(path)}'{_selected_of(str(path))}")
+
+
+def _selected_of(text: str) -> str:
+    """Return a hint where text is a file's name and then a selection, a region or a blend."""
+    for at in (n for n, c in enumerate(text) if n and c in ":@%*["):
+        if is_file(text[:at]):
+            rest = show(text[at:])
+            return f"; '{show(text[:at])}' is there, but '{rest}' after it has no meaning here"
+    return ""
 
 
 def read_input(path: str | Path) -> bytes:

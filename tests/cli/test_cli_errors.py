@@ -151,6 +151,12 @@ def reference(run) -> np.ndarray:
         ("compose a.z -o out.png --wat", "no such option: --wat"),
         ("compose ./-:0 -o out.png", "there is no file './-'"),
         ("decompose a.z -o out.png --init pink", "--init is 'pink', expected one of"),
+        (
+            "encode a.png:0",
+            "there is no file 'a.png:0'; 'a.png' is there, but ':0' after it has no",
+        ),
+        ("decompose a.z:0%0.5%a.z:1 -o out.png", "'a.z' is there, but ':0%0.5%a.z' after it has"),
+        ("encode absent.png:0", "there is no file 'absent.png:0'$"),
         ("decompose a.z b.z", "several inputs make one sheet, which needs a name"),
         ("gradients a.png b.png", "several inputs make one sheet, which needs a name"),
         ("gradients /dev/null", "is a pipe or a device, which has no folder for a sheet"),
