@@ -166,7 +166,8 @@ class ColouringEncoder(nn.Module):
 
         With ``adapts`` all is seen relative to the picture's median colour (von Kries' adaptation),
         which the background's latent alone is told: objects are the same in any light. With
-        ``glimpses`` objects are looked at up close as well (:class:`.Glimpses`).
+        ``glimpses`` objects are looked at up close as well (:class:`.Glimpses`), though not while
+        training sees small pictures: objects come apart first.
         """
         super().__init__()
         self.adapts = adapts
@@ -210,6 +211,10 @@ class ColouringEncoder(nn.Module):
             nn.Linear(described, 2 * width), nn.SiLU(), nn.Linear(2 * width, latent_dim)
         )
 
+    def full_size(self, size: int) -> bool:
+        """Whether pictures are as large as they will be: training may begin with small ones."""
+        return max(1, round(size / GRID)) == self.stride
+
     def see(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return what is seen in x (B,3,R,R).
 
@@ -223,7 +228,7 @@ class ColouringEncoder(nn.Module):
         small = colour if side == size else F.adaptive_avg_pool2d(colour, side)
         place = coordinate_grid(side, side, x.device).permute(2, 0, 1).expand(len(x), -1, -1, -1)
         h = self.look[0](torch.cat([small, place], 1))
-        if stride == self.stride > 1:  # not where a model of larger pictures begins with small ones
+        if stride > 1 and self.full_size(size):
             h = h + self.whole(colour)
         h1 = self.fine(self.look[2](self.look[1](h)))
         h2 = self.down1(h1)
@@ -286,7 +291,7 @@ class ColouringEncoder(nn.Module):
         if light is not None:
             background = torch.cat([background, 4 * (light[:, None] - USUAL_LIGHT)], -1)
         objects = self.to_object(held[:, 1:]).float()
-        if self.glimpses is not None:
+        if self.glimpses is not None and self.full_size(size):
             seen = self.glimpses(near[:, :3], attention[:, 1:], centre[:, 1:], spread[:, 1:])
             objects = objects + seen.float()
         z = torch.cat([self.to_background(background).float(), objects], 1)

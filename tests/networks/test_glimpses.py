@@ -65,6 +65,15 @@ def test_at_first_nothing_is_added_and_then_it_is():
     assert changed[:, 0].abs().max() == 0 and changed[:, 1:].abs().max() > 0
 
 
+def test_small_pictures_of_a_training_are_not_looked_at_up_close():
+    torch.manual_seed(0)
+    encoder = ColouringEncoder(8, 4, 6, 64, glimpses=True).eval().requires_grad_(False)
+    small, large = torch.rand(1, 3, 32, 32), torch.rand(1, 3, 64, 64)
+    before = encoder(small), encoder(large)
+    encoder.glimpses.out.weight.normal_()
+    assert torch.equal(encoder(small), before[0]) and not torch.equal(encoder(large), before[1])
+
+
 def test_a_pictures_latents_do_not_depend_on_its_neighbours():
     torch.manual_seed(0)
     encoder = ColouringEncoder(8, 4, 6, 24, glimpses=True).eval().requires_grad_(False)

@@ -28,7 +28,10 @@ LOSSES = {
 GLOBAL = {"encoder": "global", "spatial": True, "ground": False, "labels": []}
 KINDS = {
     "global": (GLOBAL, LOSSES),
-    "objects": ({"attention": "colouring"}, {"mixture": 1.0, "consistency": 1.0, "silence": 0.1}),
+    "objects": (
+        {"attention": "colouring"},
+        {"mixture": 1.0, "consistency": 1.0, "silence": 0.1, "occlusion": 0.01},
+    ),
 }
 
 
