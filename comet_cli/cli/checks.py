@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comet_cli.cli.console import check_stdout
+from comet_cli.cli.console import check_stdout, check_terminal
 from comet_cli.errors import UsageError
-from comet_cli.formats.files import STANDARD, check_distinct, check_inputs, has_place, show
+from comet_cli.formats.files import STANDARD, check_distinct, check_inputs, path_beside, show
 from comet_cli.formats.overwriting import check_folder, check_outputs
 
 if TYPE_CHECKING:
@@ -44,16 +42,9 @@ def beside(inputs: Sequence[Selection], suffix: str) -> str:
         raise UsageError("several inputs make one sheet, which needs a name: -o sheet.png")
     source = inputs[0].path
     if source == STANDARD:
-        if sys.stdout.isatty():
-            raise UsageError("a picture is no text for a terminal; give an output: -o sheet.png")
+        check_terminal("a picture is", "sheet.png")
         return STANDARD
-    if os.path.exists(source) and not has_place(source):
-        raise UsageError(
-            f"'{show(source)}' is a pipe or a device, which has no folder for a sheet; give an "
-            "output: -o sheet.png"
-        )
-    path = Path(source)
-    return str(path.with_name(f"{path.stem}-{suffix}.png"))
+    return str(path_beside(source, f"{Path(source).stem}-{suffix}.png", "a sheet"))
 
 
 def check_picture_outputs(

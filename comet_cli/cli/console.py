@@ -139,6 +139,20 @@ def check_stdout(output: str | None, as_json: bool) -> None:
         raise UsageError("-o - and --json both write to standard output; give a file name to -o")
 
 
+def check_terminal(what: str, example: str) -> None:
+    """Refuse to write to a terminal what is no text.
+
+    Args:
+        what: is to be written, and its verb.
+        example: of an output.
+
+    Raises:
+        UsageError: standard output is a terminal.
+    """
+    if sys.stdout.isatty():
+        raise UsageError(f"{what} no text for a terminal; give an output: -o {example}, or a pipe")
+
+
 def print_result(text: str) -> None:
     """Print a line to stdout as it is: never wrapped, coloured or marked up.
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
 from comet_cli.cli import options
-from comet_cli.cli.console import check_stdout
+from comet_cli.cli.console import check_stdout, check_terminal
 from comet_cli.cli.verb import REPORT, SERIES, Call, verb
-from comet_cli.errors import CometError, UsageError
+from comet_cli.errors import CometError
 from comet_cli.formats.files import STANDARD
 
 
@@ -39,10 +38,7 @@ def encode(
     Example: comet encode face.png scene.jpg -o components/
     """
     if images == [STANDARD] and output is None:
-        if sys.stdout.isatty():
-            raise UsageError(
-                "components are no text for a terminal; give an output: -o face.z, or a pipe"
-            )
+        check_terminal("components are", "face.z")
         output = STANDARD
     check_stdout(output, call.as_json)
     from comet_cli.verbs.encode_plan import plan_encoding

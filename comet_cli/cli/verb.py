@@ -96,7 +96,9 @@ class Call:
         Raises:
             UsageError: there is no name that follows from the inputs.
         """
-        return dataclasses.replace(self, output=output or beside(inputs, suffix))
+        return dataclasses.replace(
+            self, output=beside(inputs, suffix) if output is None else output
+        )
 
     def check_picture(
         self,

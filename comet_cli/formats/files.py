@@ -175,6 +175,25 @@ def has_place(path: str | Path) -> bool:
     return is_file(path) or os.path.isdir(path) or not os.path.exists(path)
 
 
+def path_beside(path: str | Path, name: str, what: str) -> Path:
+    """Return where a file of this name stands beside an input.
+
+    Args:
+        path: the input.
+        name: of the file.
+        what: is to be written, in words.
+
+    Raises:
+        UsageError: the input is a pipe or a device.
+    """
+    if not has_place(path):
+        raise UsageError(
+            f"'{show(path)}' is a pipe or a device, which has no folder for {what}; give an "
+            f"output: -o FILE{Path(name).suffix}"
+        )
+    return Path(path).with_name(name)
+
+
 def base_name(path: str | Path) -> str:
     """Return the name that files and recipes record: never a folder, user or host."""
     if str(path) == STANDARD:

@@ -181,8 +181,9 @@ class TrainSettings:
         )
         yield 0 < self.mixture_sigma < math.inf, "mixture_sigma must be a positive number"
         yield (
-            self.batch > 1 or not (self.latent_noise or self.losses.get("swap")),
-            "latent_noise and swap need a batch of 2 or more",
+            self.batch > 1
+            or not (self.latent_noise or self.losses.get("swap") or self.losses.get("occlusion")),
+            "latent_noise, swap and occlusion need a batch of 2 or more",
         )
         yield self.clip > 0, "clip must be positive"
         yield 0 <= self.ema < 1, "ema must be at least 0 and below 1"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from comet_cli.errors import UsageError
-from comet_cli.formats.files import STANDARD, check_distinct, check_inputs, has_place, show
+from comet_cli.formats.files import STANDARD, check_distinct, check_inputs, path_beside, show
 from comet_cli.formats.frames import has_frames
 from comet_cli.formats.overwriting import check_output, check_outputs
 
@@ -84,12 +84,9 @@ def encoded_path(source: str, output: str | None, *, alone: bool) -> Path:
                 "standard input ('-') among other pictures needs an output: an existing folder, "
                 "-o DIR/"
             )
-        if source != STANDARD and not has_place(source):
-            raise UsageError(
-                f"'{show(source)}' is a pipe or a device, which has no folder for its components; "
-                "give an output: -o FILE.z"
-            )
-        return Path(STANDARD) if source == STANDARD else Path(source).with_name(name)
+        if source == STANDARD:
+            return Path(STANDARD)
+        return path_beside(source, name, "its components")
     if os.path.isdir(output):
         return Path(output) / ("stdin.z" if source == STANDARD else name)
     if output.endswith(("/", os.sep)):

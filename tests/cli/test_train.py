@@ -93,6 +93,9 @@ def test_an_input_that_is_not_there_is_wrong_usage_and_nothing_is_done(train, wo
     done = train(*words.split())
     assert (done.code, done.out) == (2, "") and sentence in done.sentence
     assert done.err.count("\n") == 1 and sorted(Path().rglob("*")) == before
+    done = train(*words.split(), "--json")
+    assert done.json["exit_code"] == 2 and sentence in done.json["error"]
+    assert sorted(Path().rglob("*")) == before
 
 
 def wait_for(path: Path, process: subprocess.Popen, seconds: float) -> None:
