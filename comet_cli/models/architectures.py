@@ -18,7 +18,7 @@ Card = Any  # a ``ModelCard``, which checks itself by this table and so stands a
 
 _ENCODER = {n: n for n in ("filter_dim", "components", "latent_dim", "image_size")}
 _POOLED = {n: n for n in ("filter_dim", "latent_dim")}
-_QUADRATIC = {**_POOLED, **{n: n for n in ("image_size", "sees_image", "responds")}}
+_QUADRATIC = {**_POOLED, **{n: n for n in ("image_size", "sees_image", "responds", "mean_margin")}}
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,14 @@ ENERGY_NETWORKS = [
             (
                 lambda c: not c.responds or (c.energy == "quadratic" and not c.sees_image),
                 "responds is for the quadratic energy that does not see the image",
+            ),
+            (
+                lambda c: isinstance(c.mean_margin, int | float) and 0 <= c.mean_margin <= 1,
+                "mean_margin must be a number from 0 to 1",
+            ),
+            (
+                lambda c: not c.mean_margin or c.energy == "quadratic",
+                "mean_margin is for the quadratic energy",
             ),
         ),
     ),

@@ -57,6 +57,8 @@ class ModelCard:
             picture, held fixed within a step, where the energy is spatial.
         spatial: global encoder and quadratic energy only: networks of our own that keep positions.
         responds: quadratic only: the mean responds to the mean colour of the picture.
+        mean_margin: quadratic only: how far the mean goes beyond black and white. A little of what
+            is darker than black then makes a deep shadow, which stays the ground's.
         filter_dim: F.
         components: K the model was trained with.
         latent_dim: D.
@@ -103,6 +105,7 @@ class ModelCard:
     sees_image: bool = False
     spatial: bool = False
     responds: bool = False
+    mean_margin: float = 0.0
     offered: bool = True
     weights_sha256: str = ""
     labels: list[str] = field(default_factory=list)

@@ -146,17 +146,20 @@ def start_even(out: nn.Conv2d) -> None:
         nn.init.zeros_(out.bias)
 
 
-def decoded(out: Tensor) -> tuple[Tensor, ...]:
+def decoded(out: Tensor, mean_margin: float = 0.0) -> tuple[Tensor, ...]:
     """Return m (B,J,1,R,R), f (B,J,3,R,R) and, of seven channels, g (B,J,3,R,R).
 
-    m = exp(L tanh(4 a / L)) with a limit L, f = sigmoid(4 b), g = 4 c.
+    m = exp(L tanh(4 a / L)) with a limit L, f = (1 + 2 e) sigmoid(4 b) − e, g = 4 c.
 
     Args:
         out: a, b and, if the mean responds, c: (B,J,4|7,R,R), of the last layer.
+        mean_margin: e, how far the mean goes beyond black and white.
     """
     limit = LOG_PRECISION_LIMIT
     precision = (limit * torch.tanh(out[:, :, :1] * 4 / limit)).exp()
     mean = torch.sigmoid(out[:, :, 1:4] * 4)
+    if mean_margin:
+        mean = mean * (1 + 2 * mean_margin) - mean_margin
     return (precision, mean, *([out[:, :, 4:] * 4] if out.shape[2] > 4 else []))
 
 
@@ -176,10 +179,11 @@ class QuadraticEnergy(nn.Module):
         *,
         sees_image: bool = False,
         responds: bool = False,
+        mean_margin: float = 0.0,
     ) -> None:
         """Build; ``filter_dim`` F is the width at the coarse grid, F/2 and F/4 finer."""
         super().__init__()
-        self.sees_image = sees_image
+        self.sees_image, self.mean_margin = sees_image, mean_margin
         self.sizes = [math.ceil(image_size / 4), math.ceil(image_size / 2), image_size]
         wide, middle, narrow = 2 * filter_dim, filter_dim, max(filter_dim // 2, 8)
         absolute = 2 + 4 * len(ABSOLUTE_WAVES)
@@ -283,7 +287,8 @@ class QuadraticEnergy(nn.Module):
         h = enlarged(self.fine_in(h), full)
         h = place(self.fine_position, full, h)
         h = h + film(self.fine(h))
-        return decoded(self.out(h).float().view(batch, count, -1, full, full))
+        out = self.out(h).float().view(batch, count, -1, full, full)
+        return decoded(out, self.mean_margin)
 
     def bind(
         self, z: Tensor, positional: Sequence[bool]

@@ -114,10 +114,11 @@ class SpatialQuadraticEnergy(nn.Module):
         *,
         responds: bool = False,
         sees_image: bool = False,
+        mean_margin: float = 0.0,
     ) -> None:
         """Build the network of one card."""
         super().__init__()
-        self.sees_image = sees_image
+        self.sees_image, self.mean_margin = sees_image, mean_margin
         sides = [BASE]
         while sides[-1] < image_size:
             sides.append(min(2 * sides[-1], image_size))
@@ -165,7 +166,7 @@ class SpatialQuadraticEnergy(nn.Module):
         for side, grow, refine in zip(self.sides, self.grow, self.refine, strict=True):
             h = film(grow(F.interpolate(h, (side, side), mode="bilinear")))
             h = h + film(refine(h))
-        return decoded(self.out(h).float().unflatten(0, (batch, count)))
+        return decoded(self.out(h).float().unflatten(0, (batch, count)), self.mean_margin)
 
     def bind(
         self, z: Tensor, positional: Sequence[bool]

@@ -180,7 +180,7 @@ def check_before(recipe: TrainingRecipe, images: Pictures, device: str) -> None:
     if len(images) == 0:
         raise CometError("no picture to train on")
     distributed.check_batch(settings.batch)
-    if settings.losses.get("perceptual"):
+    if settings.weighs("perceptual"):
         blank = torch.zeros(1, 3, side, side, device=device)
         perceptual_loss(blank, blank, settings.perceptual_weights)
 

@@ -202,8 +202,9 @@ def weighted_sum(batch: Batch, square_error: Tensor, iteration: int) -> Tensor:
     settings = batch.settings
     share = penalty_weight(settings, iteration)
     scale, terms, penalties = 1.0, [], []
+    weights = settings.weights_at(iteration)
     for name, row in LOSSES.items():
-        weight = settings.losses.get(name, 0.0)
+        weight = weights.get(name, 0.0)
         if not weight:
             continue
         if row.needs is not None and not row.needs.holds(batch):

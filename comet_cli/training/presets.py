@@ -153,7 +153,7 @@ def tuning_recipe(card: ModelCard, start_from: str, wishes: Wishes) -> str:
     kind = "objects" if card.encoder == "recurrent" else "global"
     names = (
         *("encoder", "attention", "ground", "redraws", "redraw_above", "glimpses"),
-        *("energy", "sees_image", "spatial", "responds"),
+        *("energy", "sees_image", "spatial", "responds", "mean_margin"),
         *("filter_dim", "components", "latent_dim", "image_size", "step_size", "num_steps"),
         *("render_step_size", "render_steps", "init"),
     )

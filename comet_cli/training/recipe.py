@@ -88,6 +88,10 @@ def _train_settings(facts: dict[str, Any], where: str) -> TrainSettings:
     losses = {name: facts[name] for name in LOSSES if name in facts}
     for name, weight in losses.items():
         check_type(name, weight, float, where)
+    full_size = facts.get("full_size", {})
+    if not isinstance(full_size, dict):
+        raise FileFormatError(f"{where}: full_size must be a table of losses and their weights")
+    check_keys(full_size, LOSSES, (), f"{where}: full_size")
     others = {name: value for name, value in facts.items() if name not in losses}
     return from_facts(TrainSettings, {**others, "losses": losses}, where)
 

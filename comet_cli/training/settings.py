@@ -122,6 +122,7 @@ class TrainSettings:
             supervised disentanglement with guarantees", 2020), so that it can say nothing else.
         losses: weights of the losses beside the square error, by their names in
             :data:`.loss_table.LOSSES`; in a recipe each is a setting of its own.
+        full_size: weights of losses after ``small_iterations``, where they change then.
     """
 
     iterations: int
@@ -154,6 +155,7 @@ class TrainSettings:
     keep: list[int] = field(default_factory=list)
     match: list[list[str]] = field(default_factory=list)
     losses: dict[str, float] = field(default_factory=dict)
+    full_size: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the settings.
@@ -162,6 +164,15 @@ class TrainSettings:
             FileFormatError: a setting out of its range.
         """
         check("train", self._checks())
+
+    def weights_at(self, iteration: int) -> dict[str, float]:
+        """Return the weights of the losses in an iteration (0-based), by their names."""
+        later = self.full_size if iteration >= self.small_iterations else {}
+        return {**self.losses, **later}
+
+    def weighs(self, name: str) -> bool:
+        """Say whether a loss has a weight at any time."""
+        return bool(self.losses.get(name) or self.full_size.get(name))
 
     def _checks(self) -> Iterable[tuple[bool, str]]:
         for name, words in CHOICES.items():
@@ -174,6 +185,15 @@ class TrainSettings:
             yield least <= getattr(self, name) < math.inf, sentence
         for name, weight in self.losses.items():
             yield 0 <= weight < math.inf, f"{name} must not be negative or infinite"
+        for name, weight in self.full_size.items():
+            yield (
+                type(weight) in (int, float) and 0 <= weight < math.inf,
+                f"full_size: {name} must be a number, and not negative or infinite",
+            )
+        yield (
+            not self.full_size or 0 < self.small_iterations < self.iterations,
+            "full_size is for trainings whose small_iterations are some of the iterations",
+        )
         yield 0 < self.learning_rate < math.inf, "learning_rate must be a positive number"
         yield (
             self.small_iterations <= self.iterations,
@@ -182,13 +202,13 @@ class TrainSettings:
         yield 0 < self.mixture_sigma < math.inf, "mixture_sigma must be a positive number"
         yield (
             self.batch > 1
-            or not (self.latent_noise or self.losses.get("swap") or self.losses.get("occlusion")),
+            or not (self.latent_noise or any(map(self.weighs, ("swap", "occlusion")))),
             "latent_noise, swap and occlusion need a batch of 2 or more",
         )
         yield self.clip > 0, "clip must be positive"
         yield 0 <= self.ema < 1, "ema must be at least 0 and below 1"
         yield (
-            not self.losses.get("perceptual") or self.perceptual_warm_up < self.iterations,
+            not self.weighs("perceptual") or self.perceptual_warm_up < self.iterations,
             "perceptual_warm_up must be below iterations",
         )
         yield (

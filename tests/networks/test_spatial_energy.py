@@ -75,6 +75,20 @@ def test_what_is_decoded_is_a_function_of_z_alone_and_independent_of_the_other_c
     torch.testing.assert_close(alone_confidence[0, 0], precision[1, 2], atol=1e-5, rtol=1e-4)
 
 
+def test_means_may_go_beyond_black_and_white():
+    torch.manual_seed(0)
+    network, z = SpatialQuadraticEnergy(8, 6, 24).requires_grad_(False), 5 * torch.randn(2, 3, 6)
+    torch.nn.init.normal_(network.out.weight)
+    precision, mean = network(z)
+    network.mean_margin = 0.5
+    same, wider = network(z)
+    assert torch.equal(same, precision)
+    torch.testing.assert_close(wider, 2 * mean - 0.5)
+    assert wider.min() < 0 and wider.max() > 1
+    for facts in ({}, {"spatial": False}):
+        assert CometModel(card(mean_margin=0.25, **facts)).energy_network.mean_margin == 0.25
+
+
 @pytest.mark.parametrize(
     ("facts", "sentence"),
     [

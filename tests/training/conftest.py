@@ -54,6 +54,13 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+def toml(value: object) -> str:
+    """Return a value as TOML; a table in one line."""
+    if not isinstance(value, dict):
+        return json.dumps(value)
+    return "{" + ", ".join(f"{k} = {toml(v)}" for k, v in value.items()) + "}"
+
+
 def write(model: dict, train: dict | None = None, data: dict | None = None) -> str:
     """Return a recipe as TOML; a value None leaves its key out."""
     sections = {
@@ -64,7 +71,7 @@ def write(model: dict, train: dict | None = None, data: dict | None = None) -> s
     lines = []
     for name, values in sections.items():
         lines.append(f"[{name}]")
-        lines += [f"{k} = {json.dumps(v)}" for k, v in values.items() if v is not None]
+        lines += [f"{k} = {toml(v)}" for k, v in values.items() if v is not None]
     return "\n".join(lines) + "\n"
 
 

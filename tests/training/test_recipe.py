@@ -80,6 +80,35 @@ BAD = {
     ),
     "ema": ({"train": {"ema": 1.0}}, "ema must be at least 0 and below 1"),
     "parsimony": ({"train": {"parsimony": -1.0}}, "must not be negative"),
+    "full size, a list": (
+        {"train": {"full_size": [1], "small_iterations": 3}},
+        "full_size must be a table of losses and their weights",
+    ),
+    "full size, unknown": (
+        {"train": {"full_size": {"speed": 1}, "small_iterations": 3}},
+        r"\[train\]: full_size: unknown speed",
+    ),
+    "full size, text": (
+        {"train": {"full_size": {"area": "much"}, "small_iterations": 3}},
+        "full_size: area must be a number",
+    ),
+    "full size, negative": (
+        {"train": {"full_size": {"area": -1}, "small_iterations": 3}},
+        "full_size: area must be a number, and not negative",
+    ),
+    "full size all along": (
+        {"train": {"full_size": {"area": 1.0}}},
+        "full_size is for trainings whose small_iterations are some of the iterations",
+    ),
+    "a batch of one at full size": (
+        {"train": {"batch": 1, "full_size": {"swap": 0.1}, "small_iterations": 3}},
+        "need a batch of 2 or more",
+    ),
+    "margin": ({"model": {"mean_margin": 1.5}}, "mean_margin must be a number from 0 to 1"),
+    "margin of another energy": (
+        {"model": {"energy": "pooled-64", "mean_margin": 0.5}},
+        "mean_margin is for the quadratic energy",
+    ),
     "clip": ({"train": {"clip": 0.0}}, "clip must be positive"),
     "log_every": ({"train": {"log_every": 0}}, "log_every must be at least 1"),
     "minutes": ({"train": {"sample_minutes": -1}}, "sample_minutes must not be negative"),

@@ -39,6 +39,23 @@ def test_the_first_iterations_see_small_pictures(model, quadratic):
         assert step(x, settings, iteration)[1] == expected(seen, settings, iteration)[1]
 
 
+def test_losses_may_weigh_otherwise_at_full_size(model, quadratic):
+    train = {"area": 2.0, "purity": 3.0, "small_iterations": 3}
+    settings = quadratic(train={**train, "full_size": {"purity": 0, "parsimony": 1}}).train
+    assert settings.weights_at(2) == {"area": 2, "purity": 3}
+    assert settings.weights_at(3) == {"area": 2, "purity": 0, "parsimony": 1}
+
+    def losses(iteration, **facts):
+        torch.manual_seed(0)  # seeds of the colouring are drawn
+        return TrainingStep(model, at_half_size(model))(x, quadratic(train=facts).train, iteration)
+
+    x = torch.rand(4, 3, 16, 16)
+    changed = {**train, "full_size": {"area": 0.5, "purity": 0}}
+    assert losses(2, **changed) == losses(2, **train)
+    assert losses(3, **changed) == losses(3, area=0.5, small_iterations=3)
+    assert losses(3, **changed) != losses(3, **train)
+
+
 @pytest.mark.parametrize(("size", "whole", "half"), [(64, 32, 32), (96, 32, 24), (128, 32, 32)])
 def test_small_pictures_are_seen_at_about_32_pixels_too(size, whole, half):
     encoder = ColouringEncoder(8, 3, 4, size)
