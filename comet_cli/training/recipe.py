@@ -86,12 +86,12 @@ def _train_settings(facts: dict[str, Any], where: str) -> TrainSettings:
     settings = [f.name for f in dataclasses.fields(TrainSettings) if f.name != "losses"]
     check_keys(facts, [*settings, *LOSSES], (), where)
     losses = {name: facts[name] for name in LOSSES if name in facts}
-    for name, weight in losses.items():
-        check_type(name, weight, float, where)
     full_size = facts.get("full_size", {})
     if not isinstance(full_size, dict):
         raise FileFormatError(f"{where}: full_size must be a table of losses and their weights")
     check_keys(full_size, LOSSES, (), f"{where}: full_size")
+    for name, weight in (*losses.items(), *full_size.items()):
+        check_type(name, weight, float, where)
     others = {name: value for name, value in facts.items() if name not in losses}
     return from_facts(TrainSettings, {**others, "losses": losses}, where)
 

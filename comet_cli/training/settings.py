@@ -155,7 +155,7 @@ class TrainSettings:
     keep: list[int] = field(default_factory=list)
     match: list[list[str]] = field(default_factory=list)
     losses: dict[str, float] = field(default_factory=dict)
-    full_size: dict[str, Any] = field(default_factory=dict)
+    full_size: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the settings.
@@ -183,13 +183,8 @@ class TrainSettings:
                 f"{name} must be at least {least}" if least else f"{name} must not be negative"
             )
             yield least <= getattr(self, name) < math.inf, sentence
-        for name, weight in self.losses.items():
+        for name, weight in (*self.losses.items(), *self.full_size.items()):
             yield 0 <= weight < math.inf, f"{name} must not be negative or infinite"
-        for name, weight in self.full_size.items():
-            yield (
-                type(weight) in (int, float) and 0 <= weight < math.inf,
-                f"full_size: {name} must be a number, and not negative or infinite",
-            )
         yield (
             not self.full_size or 0 < self.small_iterations < self.iterations,
             "full_size is for trainings whose small_iterations are some of the iterations",

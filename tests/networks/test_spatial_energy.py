@@ -75,18 +75,19 @@ def test_what_is_decoded_is_a_function_of_z_alone_and_independent_of_the_other_c
     torch.testing.assert_close(alone_confidence[0, 0], precision[1, 2], atol=1e-5, rtol=1e-4)
 
 
-def test_means_may_go_beyond_black_and_white():
-    torch.manual_seed(0)
-    network, z = SpatialQuadraticEnergy(8, 6, 24).requires_grad_(False), 5 * torch.randn(2, 3, 6)
-    torch.nn.init.normal_(network.out.weight)
-    precision, mean = network(z)
-    network.mean_margin = 0.5
-    same, wider = network(z)
+@pytest.mark.parametrize("facts", [{}, {"spatial": False}])
+def test_means_may_go_beyond_black_and_white(facts):
+    def parts(margin: float) -> tuple[torch.Tensor, ...]:
+        torch.manual_seed(0)
+        model = CometModel(card(mean_margin=margin, **facts)).requires_grad_(False)
+        torch.nn.init.normal_(model.energy_network.out.weight)
+        z = 5 * torch.randn(2, model.card.components, model.card.latent_dim)
+        return model.bind(z).parts()
+
+    (precision, mean), (same, wider) = parts(0.0), parts(0.5)
     assert torch.equal(same, precision)
     torch.testing.assert_close(wider, 2 * mean - 0.5)
     assert wider.min() < 0 and wider.max() > 1
-    for facts in ({}, {"spatial": False}):
-        assert CometModel(card(mean_margin=0.25, **facts)).energy_network.mean_margin == 0.25
 
 
 @pytest.mark.parametrize(

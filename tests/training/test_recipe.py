@@ -90,11 +90,11 @@ BAD = {
     ),
     "full size, text": (
         {"train": {"full_size": {"area": "much"}, "small_iterations": 3}},
-        "full_size: area must be a number",
+        "area must be of type float, not 'much'",
     ),
     "full size, negative": (
         {"train": {"full_size": {"area": -1}, "small_iterations": 3}},
-        "full_size: area must be a number, and not negative",
+        "area must not be negative or infinite",
     ),
     "full size all along": (
         {"train": {"full_size": {"area": 1.0}}},
