@@ -122,21 +122,40 @@ def check_recipe(
 
 
 def _is_free(name: str) -> bool:
-    section, _, key = name.partition(".")
+    section, key, *_ = [*name.split("."), ""]
     return key in FREE.get(section, ())
 
 
 def differences(before: PicturesRecipe, now: PicturesRecipe) -> dict[str, str]:
     """Return what differs between two recipes: ``section.setting`` to ``is …, was …``."""
-    found: dict[str, str] = {}
     if type(before.card) is not type(now.card):
         return {"the recipe": "is one of a model, or of a baseline, and was the other"}
-    for section, name in (("model", "card"), ("data", "data"), ("train", "train")):
-        old, new = (dataclasses.asdict(getattr(recipe, name)) for recipe in (before, now))
-        for key in new:
-            if new[key] != old[key]:
-                found[f"{section}.{key}"] = f"is {new[key]!r:.60}, was {old[key]!r:.60}"
-    return found
+    old, new = (
+        {
+            key: value
+            for section, name in (("model", "card"), ("data", "data"), ("train", "train"))
+            for key, value in _settings(section, dataclasses.asdict(getattr(recipe, name)))
+        }
+        for recipe in (before, now)
+    )
+    return {
+        key: f"is {_told(new.get(key))}, was {_told(old.get(key))}"
+        for key in (*new, *(key for key in old if key not in new))
+        if new.get(key) != old.get(key)
+    }
+
+
+def _settings(table: str, facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield each setting by itself, named as a recipe has it."""
+    for key, value in facts.items():
+        if not isinstance(value, dict):
+            yield f"{table}.{key}", value
+        else:  # the losses stand in the table itself
+            yield from _settings(table if key == "losses" else f"{table}.{key}", value)
+
+
+def _told(value: Any) -> str:
+    return "not set" if value is None else f"{value!r:.60}"
 
 
 @dataclass

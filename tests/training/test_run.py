@@ -209,6 +209,19 @@ def test_a_checkpoint_of_another_model_is_one_sentence(tmp_path, recipe_file):
         train_recipe(path, tmp_path / "out", device="cpu", force=True)
 
 
+def test_a_loss_that_differs_is_named(tmp_path, recipe_file):
+    """Among many losses the sentence names the one, not the first of the table."""
+    many = {"parsimony": 3e-4, "purity": 5e-4, "area": 2e-3, "gradient": 0.1}
+    train_recipe(recipe_file(train=many), tmp_path / "out", max_seconds=0, device="cpu")
+    path = recipe_file(train={**many, "area": 1e-3, "dependence": 0.1})
+    told = r"recipe: train.dependence is 0.1, was not set; train.area is 0.001, was 0.002;"
+    with pytest.raises(UsageError, match=told):
+        train_recipe(path, tmp_path / "out", device="cpu")
+    path = recipe_file(train={"parsimony": 3e-4, "purity": 5e-4, "area": 2e-3})
+    with pytest.raises(UsageError, match=r"recipe: train.gradient is not set, was 0.1;"):
+        train_recipe(path, tmp_path / "out", device="cpu")
+
+
 @pytest.mark.parametrize("seed", [0, 3])
 def test_start_weights_are_those_of_the_seed(quadratic, seed):
     weights = start_weights(quadratic(train={"seed": seed}))
