@@ -101,13 +101,16 @@ def train_baseline(
             report=report,
             pictures=memory.now,
         )
-        several = recipe.card.components > 1
+        figures: dict[str, Any] = {}
+        if not result.interrupted:  # as for models: whoever interrupts does not wait for figures
+            several = recipe.card.components > 1
+            figures = measure(result.model, judged.images, judged.masks if several else None)
         card = dataclasses.replace(
             recipe.card,
             iterations=result.iteration,
             train_seconds=round(result.seconds, 1),
             recipe="recipe.toml",
-            figures=measure(result.model, judged.images, judged.masks if several else None),
+            figures=figures,
         )
         return save_baseline(result.model, card, folder, {"recipe.toml": recipe.text}), result
 

@@ -141,8 +141,10 @@ def train(
                     force=force,
                 )
             if not result.finished:
+                unmeasured = "; nothing was measured" if result.interrupted else ""
                 report.note(
                     f"stopped at iteration {result.iteration}; the same command goes on from there"
+                    f"{unmeasured}"
                 )
             if first:
                 report.wrote(

@@ -54,6 +54,7 @@ def train_recipe(
 
     The model folder (weights, card with measured figures, recipe, README) is written at the end
     of every call, also of one that time or a signal ended, so that ``-m FOLDER`` works at once.
+    Nothing is measured after a signal.
 
     Args:
         path: the recipe, or its file (TOML); folders in it are relative to the current folder.
@@ -175,12 +176,18 @@ def save_trained(
     folder: Path,
     held_out: HeldOut,
 ) -> ModelCard:
-    """Measure a trained model and write its folder; return the card as written."""
+    """Measure a trained model and write its folder; return the card as written.
+
+    Whoever interrupts a training does not wait for figures: its card has none.
+    """
     half = recipe.train.weights == "float16"
     if half:
         result.model.half().float()
-    figures, labels = measure_held_out(result.model, held_out), recipe.card.labels
-    if recipe.data.swaps:
+    figures: dict[str, Any] = {}
+    labels = recipe.card.labels
+    if not result.interrupted:
+        figures = measure_held_out(result.model, held_out)
+    if recipe.data.swaps and not result.interrupted:
         swaps = measure_swaps(
             result.model,
             Path(recipe.data.swaps),

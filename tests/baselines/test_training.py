@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,16 @@ def test_a_trained_folder_is_measured_as_models_are(kind, data, tmp_path):
     figures = measure_latents_on(loaded, data, progress=lambda *step: told.append(step))
     assert told == [(done, 7) for done in range(1, 8)]
     assert figures.principal_components == (kind == "monet") and 0 <= figures.mig <= 1
+
+
+def test_whoever_interrupts_does_not_wait_for_figures(data, tmp_path):
+    def stop(line: dict) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    recipe = tiny_recipe("monet", str(data), iterations=100, log_every=1)
+    card, result = train_baseline(recipe, tmp_path / "run", device="cpu", report=stop)
+    assert result.interrupted and card.iterations == 1 and card.figures == {}
+    assert read_card(tmp_path / "run") == card
 
 
 def test_the_command_line_trains_measures_and_goes_on(data, tmp_path, capsys):

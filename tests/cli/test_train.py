@@ -125,6 +125,8 @@ def test_sigterm_ends_with_130_and_a_checkpoint_that_goes_on_exactly(train):
     document = json.loads(out)
     assert (document["error"], document["exit_code"]) == ("interrupted", 130)
     assert document["outputs"][0]["finished"] is False
+    # Whoever interrupts does not wait for figures.
+    assert document["outputs"][0]["figures"] == {}
     assert "Traceback" not in err
     done = comet_model.load("out", device="cpu").card.iterations
     logged = [json.loads(line)["iteration"] for line in open("out/log.jsonl")]
@@ -134,6 +136,7 @@ def test_sigterm_ends_with_130_and_a_checkpoint_that_goes_on_exactly(train):
     for folder in ("out", "whole"):
         words = ("train", "recipe.toml", "-o", folder, "--device", "cpu", "-q")
         assert train(*words).code == 0
+    assert comet_model.load("out", device="cpu").card.figures
     found, expected = (
         torch.load(f"{folder}/checkpoint.pt", weights_only=True) for folder in ("out", "whole")
     )
