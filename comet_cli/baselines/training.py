@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ def train_baseline(
     max_seconds: float = math.inf,
     device: str = "auto",
     report: Report | None = None,
+    measuring: Callable[[int], None] | None = None,
     measured: int = 500,
     force: bool = False,
 ) -> tuple[BaselineCard, BaselineResult]:
@@ -68,6 +69,7 @@ def train_baseline(
         max_seconds: stop after this training time.
         device: ``auto``, ``cpu``, ``cuda[:n]`` or ``mps``.
         report: called with each line of the log.
+        measuring: called before figures are measured, with the number of pictures.
         measured: held-out pictures that the card's figures are measured on.
         force: go on although recipe or pictures are not those that the training began with.
 
@@ -103,6 +105,8 @@ def train_baseline(
         )
         figures: dict[str, Any] = {}
         if not result.interrupted:  # as for models: whoever interrupts does not wait for figures
+            if measuring is not None:
+                measuring(len(judged.images))
             several = recipe.card.components > 1
             figures = measure(result.model, judged.images, judged.masks if several else None)
         card = dataclasses.replace(

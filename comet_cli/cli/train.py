@@ -127,7 +127,13 @@ def train(
             result: Any
             if isinstance(what, BaselineRecipe):
                 card, result = train_baseline(
-                    what, folder, max_seconds=seconds, device=device, report=told, force=force
+                    what,
+                    folder,
+                    max_seconds=seconds,
+                    device=device,
+                    report=told,
+                    measuring=partial(_say_measuring, report),
+                    force=force,
                 )
             else:
                 card, result = train_recipe(
@@ -138,6 +144,7 @@ def train(
                     report=told,
                     begin=partial(_keep_recipe, report, folder, text) if text else None,
                     estimate=None if report.quiet else partial(_say_estimate, report),
+                    measuring=partial(_say_measuring, report),
                     force=force,
                 )
             if not result.finished:
@@ -164,6 +171,10 @@ def train(
 
 def _say_estimate(report: Report, each: float, left: int) -> None:
     report.note(f"about {duration(each * left)}: {left} iterations of {each:.2g} s")
+
+
+def _say_measuring(report: Report, count: int) -> None:
+    report.note(f"measuring on {count} held-out picture{'s' if count > 1 else ''}")
 
 
 def _write_recipe(

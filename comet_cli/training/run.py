@@ -47,6 +47,7 @@ def train_recipe(
     report: Report | None = None,
     begin: Callable[[], None] | None = None,
     estimate: Callable[[float, int], None] | None = None,
+    measuring: Callable[[int], None] | None = None,
     measured: int = 500,
     force: bool = False,
 ) -> tuple[ModelCard, TrainingResult]:
@@ -64,6 +65,7 @@ def train_recipe(
         report: called with each line of the log (of several processes, in the first alone).
         begin: called when the data are read and the folder is there (in the first process alone).
         estimate: called before training, with the seconds an iteration takes and how many are left.
+        measuring: called before figures are measured, with the number of pictures.
         measured: held-out pictures that the card's figures are measured on.
         force: go on although recipe or pictures are not those that the training began with.
 
@@ -111,6 +113,8 @@ def train_recipe(
         )
         if not first:
             return recipe.card, result
+        if measuring is not None and not result.interrupted:
+            measuring(len(judged.images))
         return save_trained(result, recipe, folder, judged), result
 
 

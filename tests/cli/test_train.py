@@ -23,10 +23,10 @@ def steps(line: str) -> None:
 def test_the_folder_is_printed_and_encodes_at_once(train):
     done = train("train", "recipe.toml", "-o", "out", "--device", "cpu")
     assert (done.code, done.out) == (0, "out\n")
-    assert [line.split()[1:3] for line in done.err.splitlines()[1:]] == [
-        ["iteration", str(i)] for i in (1, 2, 3)
-    ]
-    assert "3 iterations of" in done.err.splitlines()[0]
+    estimate, *lines, measuring = done.err.splitlines()
+    assert [line.split()[1:3] for line in lines] == [["iteration", str(i)] for i in (1, 2, 3)]
+    assert "3 iterations of" in estimate
+    assert measuring == "comet: measuring on 1 held-out picture"
     assert train("encode", "pictures/00.png", "-m", "out", "-o", "a.z").code == 0
     shape = train("inspect", "a.z", "--json").json
     assert "tiny" in json.dumps(shape)
@@ -51,6 +51,7 @@ def test_max_time_ends_with_a_usable_model_and_the_same_command_goes_on(train):
     words = ("train", "recipe.toml", "-o", "out", "--device", "cpu")
     done = train(*words, "--max-time", "0")
     assert done.code == 0 and "stopped at iteration 0; the same command goes on" in done.err
+    assert "measuring on 1 held-out picture\n" in done.err
     assert train("encode", "pictures/00.png", "-m", "out", "-o", "a.z").code == 0
     done = train(*words, "--json", "-q")
     assert done.json["outputs"][0]["finished"] is True
