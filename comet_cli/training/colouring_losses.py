@@ -9,6 +9,7 @@ import math
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from comet_cli.models.comet_model import CometModel
@@ -21,7 +22,8 @@ from comet_cli.networks.quadratic_energy import (
 )
 from comet_cli.training import distributed
 
-SMALLEST = 1e-6  # share of a pixel, of which a logarithm is taken
+SMALLEST = 1e-6  # of what a logarithm is taken
+SHOWN = 0.9  # share of a pixel from which on it shows an object
 
 
 def bind_present(model: CometModel, z: Tensor, present: Tensor) -> BoundEnergy:
@@ -109,3 +111,25 @@ def silence_loss(present: Tensor, precision: Tensor) -> Tensor:
     """
     loudness = torch.log1p(precision / (0.02 * QUADRATIC_REST)).mean((2, 3, 4))
     return (loudness * ~present).sum(1).mean()
+
+
+def depth_order_loss(height: Tensor, precision: Tensor) -> Tensor:
+    """Return how far the nearer of two overlapping objects is not what is seen.
+
+    A camera above a ground sees what is nearer lower in the picture. So each picture's objects are
+    laid over those of the next in the batch: where both pictures show one, the one whose centre is
+    lower has to be the surer. The loss is −log m / (m + m'), with m its precision and m' the
+    other's, a mean over all pixels, in which others count as 0.
+
+    Args:
+        height: (B,K) rows of the centres, growing downwards.
+        precision: m (B,K,1,R,R); component 0 is the ground.
+    """
+    loud = precision[:, 1:, 0].clamp_min(SMALLEST).log()
+    surest, which = loud.max(1)
+    row = height[:, 1:].gather(1, which.flatten(1)).view_as(which).detach()
+    # Edges do not count, or objects would grow a rim to be seen over what is behind it.
+    shows = (surest.exp() > SHOWN * precision[:, :, 0].sum(1)).detach()
+    above = torch.sign(row.roll(1, 0) - row)  # 1 where the other picture's object is nearer
+    lead = above * (surest.roll(1, 0) - surest)
+    return (shows & shows.roll(1, 0) & (above != 0)).float().mul(F.softplus(-lead)).mean()

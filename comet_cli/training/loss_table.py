@@ -16,7 +16,12 @@ from comet_cli.models.comet_model import CometModel
 from comet_cli.networks.base import BoundEnergy
 from comet_cli.networks.colouring_encoder import Colouring
 from comet_cli.networks.quadratic_energy import BoundQuadraticEnergy
-from comet_cli.training.colouring_losses import consistency_loss, mixture_loss, silence_loss
+from comet_cli.training.colouring_losses import (
+    consistency_loss,
+    depth_order_loss,
+    mixture_loss,
+    silence_loss,
+)
 from comet_cli.training.losses import (
     area_loss,
     dependence_loss,
@@ -150,14 +155,16 @@ def on_precision(function: Callable[[Tensor], Tensor]) -> Loss:
     return Loss(penalty, needs=PRECISION, penalty=True)
 
 
-def on_attention(function: Callable[[Colouring, Tensor, Batch], Tensor]) -> Loss:
+def on_attention(
+    function: Callable[[Colouring, Tensor, Batch], Tensor], *, penalty: bool = False
+) -> Loss:
     """Return the row of a loss on what was found and precision m (B,K,1,R,R)."""
 
     def loss(batch: Batch) -> Tensor:
         assert batch.found is not None and batch.precision is not None
         return function(batch.found, batch.precision, batch)
 
-    return Loss(loss, needs=ATTENTION)
+    return Loss(loss, needs=ATTENTION, penalty=penalty)
 
 
 def mixture(found: Colouring, precision: Tensor, batch: Batch) -> Tensor:
@@ -184,6 +191,9 @@ LOSSES: dict[str, Loss] = {
     "mixture": on_attention(mixture),
     "consistency": on_attention(consistency),
     "attention_area": on_attention(lambda found, _, batch: found.attention[:, 1:].sum(1).mean()),
+    "depth_order": on_attention(
+        lambda _, precision, batch: depth_order_loss(batch.z[..., 0], precision), penalty=True
+    ),
     "silence": on_attention(lambda found, precision, _: silence_loss(found.present, precision)),
 }
 

@@ -14,6 +14,7 @@ from comet_cli.networks.quadratic_energy import BoundLightEnergy, BoundQuadratic
 from comet_cli.training.colouring_losses import (
     bind_present,
     consistency_loss,
+    depth_order_loss,
     mixture_loss,
     silence_loss,
 )
@@ -113,6 +114,57 @@ def test_silence_is_asked_of_absent_components_alone():
     assert silence_loss(torch.tensor([[True, True]]), m) == 0
 
 
+def pictures_of(*precisions: float) -> torch.Tensor:
+    """Return m (B,2,1,1,1) of a ground, 0.1, and an object in each picture."""
+    return torch.tensor([[0.1, m] for m in precisions])[..., None, None, None]
+
+
+FIRST_IS_LOWER = torch.tensor([[0.0, 0.5], [0.0, -0.5]])
+
+
+def test_depth_order_by_hand():
+    loss = depth_order_loss(FIRST_IS_LOWER, pictures_of(3.0, 7.0))
+    assert float(loss) == pytest.approx(-math.log(3 / (3 + 7)), rel=1e-5)
+    turned = depth_order_loss(-FIRST_IS_LOWER, pictures_of(3.0, 7.0))
+    assert float(turned) == pytest.approx(-math.log(7 / (3 + 7)), rel=1e-5)
+    assert depth_order_loss(torch.zeros(2, 2), pictures_of(3.0, 7.0)) == 0
+
+
+def test_depth_order_is_of_the_object_that_is_surest_at_the_pixel():
+    height = torch.tensor([[0.0, 0.5, -0.9], [0.0, -0.5, 0.9]])
+    two = torch.tensor([[0.1, 3.0, 1e-9], [0.1, 7.0, 1e-9]])[..., None, None, None]
+    one = depth_order_loss(height[:, :2], two[:, :2])
+    assert float(depth_order_loss(height, two)) == pytest.approx(float(one), rel=1e-5)
+
+
+@pytest.mark.parametrize("precisions", [(3.0, 0.0), (0.0, 7.0), (3.0, 0.8)])
+def test_depth_order_counts_pixels_that_both_pictures_give_to_an_object(precisions):
+    """Of 0.1 + 0.8 an object has less than nine tenths: that is an edge."""
+    assert depth_order_loss(FIRST_IS_LOWER, pictures_of(*precisions)) == 0
+
+
+def test_depth_order_makes_the_lower_object_surer_and_moves_nothing():
+    height, precision = FIRST_IS_LOWER.clone().requires_grad_(), pictures_of(3.0, 7.0)
+    precision.requires_grad_()
+    depth_order_loss(height, precision).backward()
+    assert height.grad is None
+    near, far = precision.grad[:, 1].flatten().tolist()
+    assert near < 0 < far and not precision.grad[:, 0].any()
+
+
+def test_depth_order_is_weighed_by_the_recipe_and_off_at_first(model):
+    bound = BoundQuadraticEnergy(pictures_of(3.0, 7.0), torch.rand(2, 2, 3, 1, 1))
+    x, z = torch.rand(2, 3, 1, 1), FIRST_IS_LOWER[..., None]
+    settings = TrainSettings(100, penalty_warm_up=80, losses={"depth_order": 3.0})
+    batch = Batch(
+        model=model, settings=settings, x=x, z=z, bound=bound, output=x, recompose=torch.clone,
+        noise=torch.Generator(), low=False, found=found_in(torch.full((2, 2, 1, 1), 0.5)),
+    )  # fmt: skip
+    assert weighted_sum(batch, torch.zeros(()), 0) == 0
+    loss = weighted_sum(batch, torch.zeros(()), 80)
+    assert float(loss) == pytest.approx(-3 * math.log(3 / (3 + 7)), rel=1e-5)
+
+
 def test_mean_pictures_are_seen_in_the_light_of_the_picture():
     one = torch.ones(1, 1, 1, 1, 1)
     bound = BoundLightEnergy(one, 0.25 * one.expand(1, 1, 3, 1, 1), one.expand(1, 1, 3, 1, 1))
@@ -147,9 +199,10 @@ def test_the_recipe_weighs_each_loss():
     assert float(loss(silence=1.0)) == 0
 
 
-def test_only_an_encoder_that_colours_has_these_losses(quadratic):
-    recipe = quadratic(model={"attention": "lstm"}, train={"mixture": 1.0})
-    with pytest.raises(CometError, match="mixture is for colouring attention"):
+@pytest.mark.parametrize("name", ["mixture", "depth_order"])
+def test_only_an_encoder_that_colours_has_these_losses(quadratic, name):
+    recipe = quadratic(model={"attention": "lstm"}, train={name: 1.0})
+    with pytest.raises(CometError, match=f"{name} is for colouring attention"):
         training_loss(CometModel(recipe.card), torch.rand(2, 3, 16, 16), recipe.train, 0)
 
 

@@ -30,7 +30,13 @@ KINDS = {
     "global": (GLOBAL, LOSSES),
     "objects": (
         {"attention": "colouring"},
-        {"mixture": 1.0, "consistency": 1.0, "silence": 0.1, "occlusion": 0.01},
+        {
+            "mixture": 1.0,
+            "consistency": 1.0,
+            "silence": 0.1,
+            "occlusion": 0.01,
+            "depth_order": 0.01,
+        },
     ),
 }
 
