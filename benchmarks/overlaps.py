@@ -21,8 +21,8 @@ from comet_cli.data.dataset_folder import load_folder
 from comet_cli.evaluation.reconstruction import as_pictures
 from comet_cli.models import comet_model
 from comet_cli.models.comet_model import CometModel
+from comet_cli.training.colouring_losses import SHOWN
 
-SHOWN = 0.9  # share of a pixel from which on it shows an object
 APART = 0.1  # rows between centres, as a part of half the picture, from which on one is lower
 
 

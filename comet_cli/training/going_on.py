@@ -139,7 +139,7 @@ def differences(before: PicturesRecipe, now: PicturesRecipe) -> dict[str, str]:
         for recipe in (before, now)
     )
     return {
-        key: f"is {_told(new.get(key))}, was {_told(old.get(key))}"
+        key: _changed(old.get(key), new.get(key))
         for key in (*new, *(key for key in old if key not in new))
         if new.get(key) != old.get(key)
     }
@@ -154,8 +154,12 @@ def _settings(table: str, facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]
             yield from _settings(table if key == "losses" else f"{table}.{key}", value)
 
 
-def _told(value: Any) -> str:
-    return "not set" if value is None else f"{value!r:.60}"
+def _changed(before: Any, now: Any) -> str:
+    """Return ``is …, was …``; of what is long, from where the two differ."""
+    old, new = ("not set" if value is None else repr(value) for value in (before, now))
+    start = len(os.path.commonprefix([old, new])) if max(len(old), len(new)) > 60 else 0
+    dots = "…" if start else ""
+    return f"is {dots}{new[start:]:.60}, was {dots}{old[start:]:.60}"
 
 
 @dataclass

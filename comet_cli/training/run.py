@@ -191,7 +191,7 @@ def save_trained(
     labels = recipe.card.labels
     if not result.interrupted:
         figures = measure_held_out(result.model, held_out)
-    if recipe.data.swaps and not result.interrupted:
+    if figures and recipe.data.swaps:
         swaps = measure_swaps(
             result.model,
             Path(recipe.data.swaps),

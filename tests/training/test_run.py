@@ -9,7 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from comet_cli.errors import CometError, FileFormatError, MissingExtraError, UsageError
+from comet_cli.errors import (
+    CometError,
+    CometWarning,
+    FileFormatError,
+    MissingExtraError,
+    UsageError,
+)
 from comet_cli.evaluation.measure import measure
 from comet_cli.evaluation.reconstruction import as_pictures
 from comet_cli.models import comet_model
@@ -220,6 +226,16 @@ def test_a_loss_that_differs_is_named(tmp_path, recipe_file):
     path = recipe_file(train={"parsimony": 3e-4, "purity": 5e-4, "area": 2e-3})
     with pytest.raises(UsageError, match=r"recipe: train.gradient is not set, was 0.1;"):
         train_recipe(path, tmp_path / "out", device="cpu")
+
+
+def test_of_long_settings_the_part_that_differs_is_told(tmp_path, recipe_file):
+    said = "pictures " * 9
+    train_recipe(
+        recipe_file(model={"limits": f"{said}1"}), tmp_path / "out", max_seconds=0, device="cpu"
+    )
+    path = recipe_file(model={"limits": f"{said}2"})
+    with pytest.warns(CometWarning, match="model.limits is …2', was …1'"):
+        train_recipe(path, tmp_path / "out", max_seconds=0, device="cpu")
 
 
 @pytest.mark.parametrize("seed", [0, 3])
