@@ -108,8 +108,9 @@ def check_recipe(
     """
     try:
         changes = differences(parse(before), recipe)
-    except CometError:  # by another version of comet
-        changes = {"the recipe": "not one that this comet reads"}
+    except CometError as error:  # by another version of comet
+        why = str(error).partition(";")[0]  # without the list of what is known
+        changes = {"the recipe of before": f"is not one that this comet reads ({why})"}
     grave = [f"{name} {change}" for name, change in changes.items() if not _is_free(name)]
     told = [f"{name} {change}" for name, change in changes.items()]
     if grave and not force:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from comet_cli.formats.files import write_output
@@ -55,6 +56,17 @@ def test_more_iterations_are_told_and_go_on(begun):
     done = begun(*WORDS)
     assert done.code == 0 and "train.iterations is 5, was 3" in done.err
     assert look(Path("out")).iteration == 5
+
+
+def test_a_setting_that_comet_no_longer_knows_is_named_without_all_that_it_does(begun):
+    path = Path("out", "checkpoint.pt")
+    content = torch.load(path, weights_only=True)
+    content["recipe"] = content["recipe"].replace("batch = 2", "batch = 2\nyonder = 1e-3")
+    torch.save(content, path)
+    done = begun(*WORDS)
+    assert done.code == 2 and "not one that this comet reads" in done.err
+    assert "unknown yonder" in done.err and "known are" not in done.err
+    assert begun(*WORDS, "--force").code == 0
 
 
 def held() -> set[str]:
