@@ -119,6 +119,21 @@ def test_every_recipe_has_its_part_of_the_training_log() -> None:
     assert {path.stem for path in (ROOT / "recipes").glob("*.toml")} <= told
 
 
+def test_docs_train_names_as_many_training_pictures_as_the_recipes() -> None:
+    text = (ROOT / "docs" / "train.md").read_text("utf-8")
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("| `")]
+    named = {
+        name: row[3] for row in rows if len(row) == 6 for name in re.findall("`(.*?)`", row[1])
+    }
+    checked = 0
+    for path in (ROOT / "recipes").glob("*.toml"):
+        dataset = tomllib.loads(path.read_text("utf-8"))["model"]["dataset"]
+        for count in re.findall(r"([\d,]+) training pictures", dataset):
+            assert count in named[path.stem], path.name
+            checked += 1
+    assert checked > 5
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_model_brings_its_recipe_and_readme(name: str) -> None:
     folder = ROOT / "weights" / name
