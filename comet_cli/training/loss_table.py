@@ -137,14 +137,6 @@ def swap(batch: Batch) -> Tensor:
     return swap_loss(found, wanted)
 
 
-def occlusion(batch: Batch) -> Tensor:
-    """Return how far pixels of recombined pictures are a blend of components."""
-    mixed, _ = shuffle_components(batch.bound, batch.z, batch.noise)
-    precision = mixed.curvature(batch.x)
-    assert precision is not None
-    return purity_loss(precision)
-
-
 def on_precision(function: Callable[[Tensor], Tensor]) -> Loss:
     """Return the row of a penalty on the precision m (B,K,1,R,R)."""
 
@@ -184,7 +176,6 @@ LOSSES: dict[str, Loss] = {
     "structure": Loss(lambda batch: structure_loss(batch.output, batch.x)),
     "dependence": Loss(lambda batch: dependence_loss(batch.z), penalty=True),
     "swap": Loss(swap, needs=RECOMBINABLE, penalty=True),
-    "occlusion": Loss(occlusion, needs=PRECISION, penalty=True),
     "parsimony": on_precision(parsimony_loss),
     "purity": on_precision(purity_loss),
     "area": on_precision(area_loss),

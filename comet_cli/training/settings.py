@@ -195,10 +195,10 @@ class TrainSettings:
             "small_iterations must be at most iterations",
         )
         yield 0 < self.mixture_sigma < math.inf, "mixture_sigma must be a positive number"
-        mixes = any(map(self.weighs, ("swap", "occlusion", "depth_order")))
+        mixes = any(map(self.weighs, ("swap", "depth_order")))
         yield (
             self.batch > 1 or not (mixes or self.latent_noise),
-            "latent_noise, swap, occlusion and depth_order need a batch of 2 or more",
+            "latent_noise, swap and depth_order need a batch of 2 or more",
         )
         yield self.clip > 0, "clip must be positive"
         yield 0 <= self.ema < 1, "ema must be at least 0 and below 1"

@@ -34,7 +34,6 @@ KINDS = {
             "mixture": 1.0,
             "consistency": 1.0,
             "silence": 0.1,
-            "occlusion": 0.01,
             "depth_order": 0.01,
         },
     ),
