@@ -6,6 +6,7 @@ from comet_cli.errors import UsageError
 from comet_cli.formats.files import show
 from comet_cli.worlds.clevr.clevr import Clevr
 from comet_cli.worlds.clevr.clevr_lighting import ClevrLighting
+from comet_cli.worlds.clevr.clevr_real import ClevrReal
 from comet_cli.worlds.clevr.clevr_table import ClevrTable
 from comet_cli.worlds.clevr.clevr_toy import ClevrToy
 from comet_cli.worlds.drive.drive import DriveReal, DriveVirtual
@@ -20,6 +21,7 @@ _KINDS: tuple[type[Generator], ...] = (
     Tetris,
     Clevr,
     ClevrLighting,
+    ClevrReal,
     ClevrTable,
     ClevrToy,
     DSprites,

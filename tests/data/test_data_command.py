@@ -13,7 +13,7 @@ run = CliRunner().invoke
 
 
 def test_list_names_every_data_set():
-    names = "tetris clevr clevr-lighting clevr-table clevr-toy "
+    names = "tetris clevr clevr-lighting clevr-real clevr-table clevr-toy "
     names += "dsprites toon room drive-real drive-virtual"
     sizes = {name: 35 if name == "tetris" else 64 for name in names.split()}
     lines = run(app, ["list"]).stdout.splitlines()

@@ -17,8 +17,6 @@ EXTENT = 3.0
 MARGIN = 0.25
 CAMERA_JITTER = 0.5
 LIGHT_JITTER = 1.0
-# Visible pixels that every object must have in a 64-pixel picture; scaled by area elsewhere.
-MIN_VISIBLE = 40
 
 
 class Clevr(Generator):
@@ -27,6 +25,7 @@ class Clevr(Generator):
     Attributes:
         shapes: words that an object's shape is drawn from.
         kind: what its objects are.
+        visible: pixels that every object must show in a 64-pixel picture; scaled by area elsewhere.
     """
 
     name = "clevr"
@@ -35,6 +34,7 @@ class Clevr(Generator):
     summary = "CLEVR-like scenes, 64x64, instance masks (needs mitsuba)"
     shapes: tuple[str, ...] = clevr_scene.SHAPES
     kind: type[Thing] = Thing
+    visible = 40
 
     def __init__(self, size: int | None = None, objects: tuple[int, int] = (4, 4)):
         """Check the settings.
@@ -56,7 +56,7 @@ class Clevr(Generator):
     @property
     def min_visible(self) -> int:
         """The number of pixels that every object must show at least."""
-        return math.ceil(MIN_VISIBLE * (self.size / 64) ** 2)
+        return math.ceil(self.visible * (self.size / 64) ** 2)
 
     def prepare(self) -> None:
         """Check that mitsuba is installed."""

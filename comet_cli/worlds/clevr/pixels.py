@@ -4,6 +4,7 @@ The strength of the lamps, the constant environment and the reflectance of the g
 the look of CLEVR's own pictures: a light ground, darker towards the top, soft shadows, no horizon.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,16 @@ from comet_cli.worlds.clevr.scene import (
     FACES,
     FIELD_OF_VIEW,
     TEXTURE,
+    ZENITH,
     Ground,
+    Metal,
     Scene,
     Thing,
     face_mask,
 )
 from comet_cli.worlds.clevr.toy_scene import Toy
 from comet_cli.worlds.clevr.toy_shapes import PAINTS
+from comet_cli.worlds.clevr.toy_solids import Solid, box, disc
 from comet_cli.worlds.mitsuba import load_mitsuba, to_srgb
 
 GROUND = 0.80
@@ -55,7 +59,7 @@ def render(scene: Scene, size: int, seed: int, samples: int = SAMPLES_PER_PIXEL)
     mirrors = {
         number
         for number, thing in enumerate(scene.things, start=1)
-        if thing.material == "metal" and thing.shape == "sphere"
+        if thing.material == "metal" and (thing.shape == "sphere" or scene.metal.bevel)
     }
     return to_srgb(_reduce(light, faces, mirrors, ground_passes=1 if scene.ground else 4))
 
@@ -135,11 +139,13 @@ def _describe(mi: Any, scene: Scene, size: int) -> dict[str, Any]:
         },
         "ambient": {
             "type": "constant",
-            "radiance": _rgb([scene.ambient / GROUND] * 3),
+            "radiance": _rgb([scene.ambient * scene.metal.horizon / GROUND] * 3),
             "sampling_weight": 0.7,
         },
         "ground": _ground(mi, scene.ground),
     }
+    if scene.metal.horizon < 1:
+        world["zenith"] = _zenith(transform, scene)
     for name, place in scene.lights.items():
         # A rectangle emits from its front only, which faces the scene. The fit was made with a
         # ground of reflectance 1, lamps of radiance 10 and area 1.
@@ -158,9 +164,29 @@ def _describe(mi: Any, scene: Scene, size: int) -> dict[str, Any]:
     for number, thing in enumerate(scene.things):
         name = f"thing{number}"
         world.update(
-            _meshes(mi, thing, name) if isinstance(thing, Toy) else _shape(transform, thing, name)
+            _meshes(mi, thing, name)
+            if isinstance(thing, Toy)
+            else _shape(mi, thing, name, scene.metal)
         )
     return world
+
+
+def _zenith(transform: Any, scene: Scene) -> dict[str, Any]:
+    """The bright part of the sky: with it the ground has as much light as from an even one."""
+    height, angle = 900.0, math.radians(ZENITH)
+    # Of what an even sky lays on the ground, the sine squared comes from within the angle. The
+    # disk hides the surroundings behind it.
+    horizon = scene.metal.horizon
+    share = horizon + (1 - horizon) / math.sin(angle) ** 2
+    radiance = scene.ambient * share / GROUND
+    return {
+        "type": "disk",
+        "to_world": transform()
+        .translate([0, 0, height])
+        .rotate([1, 0, 0], 180)
+        .scale(height * math.tan(angle)),
+        "emitter": {"type": "area", "radiance": _rgb([radiance] * 3), "sampling_weight": 1.5},
+    }
 
 
 def _ground(mi: Any, ground: Ground | None) -> dict[str, Any]:
@@ -184,37 +210,61 @@ def _ground(mi: Any, ground: Ground | None) -> dict[str, Any]:
 
 def _meshes(mi: Any, toy: Toy, name: str) -> dict[str, Any]:
     """A mesh for each paint of a toy."""
-    vertices, normals = (part.astype(np.float32) for part in toy.placed())
+    vertices, normals = toy.placed()
     shapes = {}
     for paint in np.unique(toy.model.paints):
         # Vertices of one paint lie side by side.
         triangles = toy.model.triangles[toy.model.paints == paint]
         first, last = triangles.min(), triangles.max() + 1
-        surface = mi.Properties()
-        surface["bsdf"] = mi.load_dict(_paint(toy, PAINTS[paint]))
-        mesh = mi.Mesh(
-            name + PAINTS[paint],
-            vertex_count=last - first,
-            face_count=len(triangles),
-            has_vertex_normals=True,
-            props=surface,
+        part = name + PAINTS[paint]
+        shapes[part] = _mesh(
+            mi,
+            part,
+            vertices[first:last],
+            normals[first:last],
+            triangles - first,
+            _paint(toy, PAINTS[paint]),
         )
-        fields = mi.traverse(mesh)
-        fields["vertex_positions"] = vertices[first:last].ravel()
-        fields["vertex_normals"] = normals[first:last].ravel()
-        fields["faces"] = (triangles - first).astype(np.uint32).ravel()
-        fields.update()
-        shapes[name + PAINTS[paint]] = mesh
     return shapes
 
 
-def _shape(transform: Any, thing: Thing, name: str) -> dict[str, Any]:
+def _mesh(
+    mi: Any,
+    name: str,
+    vertices: np.ndarray,
+    normals: np.ndarray,
+    triangles: np.ndarray,
+    surface: dict[str, Any],
+) -> Any:
+    """A mesh of V vertices with their normals, (V, 3) each, and (T, 3) triangles."""
+    properties = mi.Properties()
+    properties["bsdf"] = mi.load_dict(surface)
+    mesh = mi.Mesh(
+        name,
+        vertex_count=len(vertices),
+        face_count=len(triangles),
+        has_vertex_normals=True,
+        props=properties,
+    )
+    fields = mi.traverse(mesh)
+    fields["vertex_positions"] = vertices.astype(np.float32).ravel()
+    fields["vertex_normals"] = normals.astype(np.float32).ravel()
+    fields["faces"] = triangles.astype(np.uint32).ravel()
+    fields.update()
+    return mesh
+
+
+def _shape(mi: Any, thing: Thing, name: str, metal: Metal) -> dict[str, Any]:
     """The mitsuba shapes of a thing; a cylinder needs its lid."""
-    surface = _surface(_reflectance(thing), thing.material)
+    transform = mi.ScalarTransform4f
+    surface = _surface(_reflectance(thing), thing.material, metal.roughness)
     place = transform().translate(list(thing.position)).rotate([0, 0, 1], thing.rotation)
     place = place.scale(thing.radius)
     if thing.shape == "sphere":
         return {name: {"type": "sphere", "to_world": place, "bsdf": surface}}
+    if metal.bevel:
+        solid = _bevelled(thing, metal.bevel)
+        return {name: _mesh(mi, name, solid.vertices, solid.normals, solid.triangles, surface)}
     if thing.shape == "cube":
         return {name: {"type": "cube", "to_world": place, "bsdf": surface}}
     return {
@@ -228,6 +278,16 @@ def _shape(transform: Any, thing: Thing, name: str) -> dict[str, Any]:
         },
         name + "lid": {"type": "disk", "to_world": place.translate([0, 0, 1]), "bsdf": surface},
     }
+
+
+def _bevelled(thing: Thing, bevel: float) -> Solid:
+    """A cube or a cylinder with rounded edges, in its place."""
+    half = thing.radius
+    if thing.shape == "cube":
+        solid = box((-half, -half, -half), (half, half, half), bevel)
+    else:
+        solid = disc(half, 2 * half, bevel, around=48).turned(0, 90)
+    return solid.turned(2, thing.rotation).moved(*thing.position)
 
 
 def _reflectance(thing: Thing) -> list[float]:
@@ -244,11 +304,13 @@ def _paint(toy: Toy, paint: str) -> dict[str, Any]:
     return _surface(_FIXED[paint], "rubber")
 
 
-def _surface(colour: list[float], material: str) -> dict[str, Any]:
+def _surface(
+    colour: list[float], material: str, roughness: float = Metal.roughness
+) -> dict[str, Any]:
     if material == "metal":
         surface = {
             "type": "roughconductor",
-            "alpha": 0.1,
+            "alpha": roughness,
             "distribution": "ggx",
             "material": "none",
             "specular_reflectance": _rgb(colour),

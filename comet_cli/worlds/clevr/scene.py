@@ -44,6 +44,8 @@ LAMPS = {
 }
 # What the ground shows where no lamp reaches it, in linear light.
 AMBIENT = 0.137
+# Half the angle of the bright part of the sky, in degrees: no flat lid mirrors it to the camera.
+ZENITH = 35.0
 TEXTURE = 8.0  # edge of the square after which a ground's texture repeats
 
 # Smooth faces that a thing can have.
@@ -108,6 +110,23 @@ class Ground:
 
 
 @dataclass(frozen=True)
+class Metal:
+    """How the metals of a scene look.
+
+    Attributes:
+        roughness: alpha of the GGX distribution; 0 is a mirror.
+        bevel: radius of the rounded edges of cubes and cylinders, of rubber too, in units of the
+            world; the masks leave it out.
+        horizon: what is bright around the scene, as a share of the even surroundings that light
+            the ground as much. What is missing comes from above, within ZENITH of the vertical.
+    """
+
+    roughness: float = 0.1
+    bevel: float = 0.0
+    horizon: float = 1.0
+
+
+@dataclass(frozen=True)
 class Scene:
     """What is rendered: things on the ground, a camera and three lamps.
 
@@ -119,6 +138,7 @@ class Scene:
         lamp_sizes: lamp name to the edge of its square.
         ambient: what the ground shows where no lamp reaches it, linear.
         ground: its texture; None for CLEVR's even one.
+        metal: how metals look.
     """
 
     things: tuple[Thing, ...]
@@ -130,6 +150,7 @@ class Scene:
     )
     ambient: float = AMBIENT
     ground: Ground | None = None
+    metal: Metal = Metal()
 
 
 def camera_axes(camera: tuple[float, float, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
