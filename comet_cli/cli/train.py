@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -95,6 +96,7 @@ def train(
     from comet_cli.training import distributed
     from comet_cli.training.recipe import TrainingRecipe, parse_recipe
     from comet_cli.training.run import train_recipe
+    from comet_cli.training.starting import untrained_starts
 
     wished = (data, preset, start, keep, name, components, latent_dim, size, iterations)
     given = [o for o, value in zip(_RECIPE_OPTIONS, wished, strict=True) if value is not None]
@@ -123,50 +125,73 @@ def train(
             def told(line: dict[str, Any]) -> None:
                 report.note(progress_line(line))
 
-            card: Any
-            result: Any
             if isinstance(what, BaselineRecipe):
-                card, result = train_baseline(
-                    what,
+                _conclude(
+                    report,
                     folder,
-                    max_seconds=seconds,
-                    device=device,
-                    report=told,
-                    measuring=partial(_say_measuring, report),
-                    force=force,
+                    *train_baseline(
+                        what,
+                        folder,
+                        max_seconds=seconds,
+                        device=device,
+                        report=told,
+                        measuring=partial(_say_measuring, report),
+                        force=force,
+                    ),
                 )
-            else:
+                return
+            begin = partial(_keep_recipe, report, folder, text) if text else None
+            steps = [*distributed.from_first(untrained_starts(what)), (what, folder)]
+            for number, (step, into) in enumerate(steps, start=1):
+                if len(steps) > 1:
+                    report.note(f"training {into}, {number} of {len(steps)}")
+                begun = time.monotonic()
                 card, result = train_recipe(
-                    what,
-                    folder,
-                    max_seconds=seconds,
+                    step,
+                    into,
+                    max_seconds=max(0.0, seconds),
                     device=device,
                     report=told,
-                    begin=partial(_keep_recipe, report, folder, text) if text else None,
+                    begin=begin if into == folder else None,
                     estimate=None if report.quiet else partial(_say_estimate, report),
                     measuring=partial(_say_measuring, report),
                     force=force,
                 )
-            if not result.finished:
-                unmeasured = "; nothing was measured" if result.interrupted else ""
-                report.note(
-                    f"stopped at iteration {result.iteration}; the same command goes on from there"
-                    f"{unmeasured}"
-                )
-            if first:
-                report.wrote(
-                    folder,
-                    iteration=result.iteration,
-                    finished=result.finished,
-                    seconds=round(result.seconds, 1),
-                    figures=card.figures,
-                )
-            if result.unsaved:
-                raise CometError(
-                    f"the model is in {folder}, but nothing can go on from it: {result.unsaved}"
-                )
-            if result.interrupted:  # inside, so that --json prints the error alone
-                raise typer.Exit(INTERRUPTED)
+                seconds -= time.monotonic() - begun
+                if into == folder or not result.finished or result.unsaved:
+                    _conclude(report, into, card, result)
+                    return
+
+
+def _conclude(report: Report, folder: Path, card: Any, result: Any) -> None:
+    """Say what a training reached.
+
+    Raises:
+        CometError: nothing can go on from it.
+        typer.Exit: it was interrupted.
+    """
+    from comet_cli.training import distributed
+
+    if not result.finished:
+        unmeasured = "; nothing was measured" if result.interrupted else ""
+        report.note(
+            f"stopped at iteration {result.iteration}; the same command goes on from there"
+            f"{unmeasured}"
+        )
+    if distributed.rank() == 0:
+        report.wrote(
+            folder,
+            iteration=result.iteration,
+            finished=result.finished,
+            seconds=round(result.seconds, 1),
+            figures=card.figures,
+        )
+    if result.unsaved:
+        raise CometError(
+            f"the model is in {folder}, but nothing can go on from it: {result.unsaved}"
+        )
+    if result.interrupted:  # where the report is open, so that --json prints the error alone
+        raise typer.Exit(INTERRUPTED)
 
 
 def _say_estimate(report: Report, each: float, left: int) -> None:

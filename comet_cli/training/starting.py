@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from comet_cli.errors import CometError
+from comet_cli.errors import CometError, UsageError
+from comet_cli.formats.files import show
 from comet_cli.models import comet_model, library
 from comet_cli.models.card import START_FACTS, ModelCard
 from comet_cli.models.comet_model import CometModel
-from comet_cli.training.recipe import TrainingRecipe
+from comet_cli.training.recipe import TrainingRecipe, read_recipe
 
 # Of global encoders: K times D outputs, component by component.
 LATENTS = "encoder.to_latents."
@@ -29,7 +31,7 @@ def start_weights(recipe: TrainingRecipe) -> dict[str, Tensor]:
     torch.manual_seed(recipe.train.seed)
     model = CometModel(recipe.card)
     if recipe.train.start_from:
-        other = comet_model.load(recipe.train.start_from, device="cpu")
+        other = comet_model.load(start_model(recipe), device="cpu")
         count = other.card.components
         kept = recipe.train.keep or range(min(count, recipe.card.components))
         old = with_components(other.state_dict(), count, kept)
@@ -46,8 +48,57 @@ def started_from(recipe: TrainingRecipe) -> dict[str, Any]:
     """Return what a card says of the model that a training starts from, {} of random weights."""
     if not recipe.train.start_from:
         return {}
-    card = ModelCard.read(library.find(recipe.train.start_from))
+    card = ModelCard.read(library.find(start_model(recipe)))
     return {name: getattr(card, name) for name in START_FACTS}
+
+
+def start_model(recipe: TrainingRecipe) -> str:
+    """Return the name or the folder of the model that ``start_from`` means."""
+    start = recipe.train.start_from
+    return str(start_folder(start)) if is_recipe(start) else start
+
+
+def is_recipe(start: str) -> bool:
+    """Whether a ``start_from`` is a recipe, not a model."""
+    return start.endswith(".toml")
+
+
+def start_folder(path: str) -> Path:
+    """Where the recipe that another one starts from is trained."""
+    return Path("runs") / Path(path).stem
+
+
+def untrained_starts(recipe: TrainingRecipe) -> list[tuple[TrainingRecipe, Path]]:
+    """Return the recipes to train before this one, the first of them first, with their folders.
+
+    Those are left out whose model is there: by the same recipe, trained to its end.
+
+    Raises:
+        CometError: a recipe that is not there, or that cannot be read.
+        UsageError: a recipe that starts from itself.
+    """
+    before: list[tuple[TrainingRecipe, Path]] = []
+    seen: set[str] = set()
+    while is_recipe(start := recipe.train.start_from):
+        if start in seen:
+            raise UsageError(f"start_from: '{show(start)}' starts from itself")
+        seen.add(start)
+        recipe = read_recipe(Path(start))
+        if is_trained(recipe, start_folder(start)):
+            break
+        before.insert(0, (recipe, start_folder(start)))
+    return before
+
+
+def is_trained(recipe: TrainingRecipe, folder: Path) -> bool:
+    """Whether a folder holds the model of a recipe, trained to its end."""
+    try:
+        card = ModelCard.read(folder)
+        same = (folder / "recipe.toml").read_text(encoding="utf-8") == recipe.text
+    except (CometError, OSError, UnicodeDecodeError):
+        return False
+    own = card.iterations - int(card.started_from.get("iterations", 0))
+    return same and own >= recipe.train.iterations
 
 
 def keeps_layout(old: ModelCard, new: ModelCard) -> bool:
