@@ -21,6 +21,7 @@ from comet_cli.worlds.catalogue import make_generator
 
 MODELS = {
     "clevr": "clevr",
+    "clevr-real": "clevr",
     "clevr-lighting": "clevr-lighting",
     "clevr-toy": "clevr-toy",
     "tetris": "tetris",

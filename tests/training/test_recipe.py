@@ -1,5 +1,6 @@
 """Recipes: what they mean, and one sentence for everything that is wrong with one."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,12 @@ import pytest
 from comet_cli.errors import FileFormatError, MissingInputError
 from comet_cli.training.recipe import parse_recipe, read_recipe
 
-RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
+STARTS = sorted((ROOT / "recipes" / "starts").glob("*.toml"))
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [*RECIPES, *STARTS], ids=lambda p: p.stem)
 def test_shipped_recipes_parse_and_are_called_like_their_model(path):
     recipe = read_recipe(path)
     assert recipe.card.name == path.stem
@@ -19,6 +22,17 @@ def test_shipped_recipes_parse_and_are_called_like_their_model(path):
 
 def test_there_are_shipped_recipes():
     assert {path.stem for path in RECIPES} >= {"tetris", "clevr"}
+
+
+def test_a_recipe_starts_from_one_of_the_same_networks():
+    starting = [read_recipe(path) for path in RECIPES]
+    starting = [recipe for recipe in starting if recipe.train.start_from.endswith(".toml")]
+    assert {ROOT / recipe.train.start_from for recipe in starting} == set(STARTS)
+    texts = "name description intended_use limits dataset licence".split()
+    for recipe in starting:
+        start = read_recipe(ROOT / recipe.train.start_from)
+        same = {name: getattr(recipe.card, name) for name in texts}
+        assert dataclasses.replace(start.card, **same) == recipe.card
 
 
 def test_values_arrive_where_they_belong(quadratic_toml):
