@@ -141,7 +141,7 @@ def train(
                 )
                 return
             begin = partial(_keep_recipe, report, folder, text) if text else None
-            steps = [*distributed.from_first(untrained_starts(what)), (what, folder)]
+            steps = [*distributed.from_first(untrained_starts(what, folder)), (what, folder)]
             for number, (step, into) in enumerate(steps, start=1):
                 if len(steps) > 1:
                     report.note(f"training {into}, {number} of {len(steps)}")

@@ -68,25 +68,36 @@ def start_folder(path: str) -> Path:
     return Path("runs") / Path(path).stem
 
 
-def untrained_starts(recipe: TrainingRecipe) -> list[tuple[TrainingRecipe, Path]]:
+def untrained_starts(recipe: TrainingRecipe, folder: Path) -> list[tuple[TrainingRecipe, Path]]:
     """Return the recipes to train before this one, the first of them first, with their folders.
 
     Those are left out whose model is there: by the same recipe, trained to its end.
 
+    Args:
+        recipe: what is to be trained.
+        folder: where.
+
     Raises:
         CometError: a recipe that is not there, or that cannot be read.
-        UsageError: a recipe that starts from itself.
+        UsageError: a recipe that starts from itself, or two that are trained into one folder.
     """
     before: list[tuple[TrainingRecipe, Path]] = []
     seen: set[str] = set()
+    taken = {folder.resolve()}
     while is_recipe(start := recipe.train.start_from):
         if start in seen:
             raise UsageError(f"start_from: '{show(start)}' starts from itself")
         seen.add(start)
-        recipe = read_recipe(Path(start))
-        if is_trained(recipe, start_folder(start)):
+        recipe, into = read_recipe(Path(start)), start_folder(start)
+        if into.resolve() in taken:
+            raise UsageError(
+                f"start_from: '{show(start)}' is trained into '{show(into)}', where what starts "
+                "from it would be too; give another --output, or rename it"
+            )
+        taken.add(into.resolve())
+        if is_trained(recipe, into):
             break
-        before.insert(0, (recipe, start_folder(start)))
+        before.insert(0, (recipe, into))
     return before
 
 

@@ -36,13 +36,14 @@ def test_the_recipes_before_are_trained_first_and_counted(chain):
 def test_what_is_trained_is_not_trained_again(chain):
     assert chain("train", "second.toml").code == 0
     when = Path("runs/second/card.json").stat().st_mtime_ns
-    assert untrained_starts(read_recipe(Path("recipe.toml"))) == []
+    assert untrained_starts(read_recipe(Path("recipe.toml")), Path("mine")) == []
     assert chain("train", "recipe.toml").code == 0
     assert Path("runs/second/card.json").stat().st_mtime_ns == when
     # By another recipe it is another model.
     first = Path("first.toml")
     first.write_text(first.read_text().replace("iterations = 3", "iterations = 4"))
-    assert [str(f) for _, f in untrained_starts(read_recipe(Path("second.toml")))] == ["runs/first"]
+    again = untrained_starts(read_recipe(Path("second.toml")), Path("mine"))
+    assert [str(f) for _, f in again] == ["runs/first"]
 
 
 def test_time_that_ends_before_stops_there_and_the_same_command_goes_on(chain):
@@ -62,4 +63,16 @@ def test_a_start_that_is_not_there_or_goes_round_is_one_sentence(chain):
     first.write_text(Path("second.toml").read_text().replace("first.toml", "second.toml"))
     round_ = chain("train", "recipe.toml")
     assert round_.code == 2 and "'second.toml' starts from itself" in round_.err
+    assert not Path("runs").exists()
+
+
+def test_nothing_is_trained_into_the_folder_of_what_it_starts_from(chain):
+    refused = chain("train", "recipe.toml", "-o", "runs/first")
+    assert refused.code == 2 and "'first.toml' is trained into 'runs/first'" in refused.err
+    Path("sub").mkdir()
+    Path("first.toml").rename("sub/second.toml")
+    second = Path("second.toml")
+    second.write_text(second.read_text().replace("first.toml", "sub/second.toml"))
+    refused = chain("train", "recipe.toml")
+    assert refused.code == 2 and "'sub/second.toml' is trained into 'runs/second'" in refused.err
     assert not Path("runs").exists()
