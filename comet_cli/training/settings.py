@@ -115,7 +115,7 @@ class TrainSettings:
         log_every: iterations between lines of the log.
         tensorboard: write the log for TensorBoard too (an extra).
         start_from: a model to start from (fine-tuning): a name, a folder, or ``hf:org/name``; or a
-            recipe, ``….toml``, which is trained before into ``runs/`` and its name.
+            recipe, ``NAME.toml``, which is trained first, into ``runs/NAME``.
         keep: which of its components the first of ours start from, 0-based; default the first. A
             model of global components may get fewer or more of them so.
         match: for each component the labelled factors that it holds. In training it is taken from
