@@ -57,7 +57,7 @@ class FactorReader:
         for name in [] if self._grid else self.names:
             values = self._values(metadata, name)
             if are_classes(values):
-                self._classes[name] = sorted(set(values), key=str)
+                self._classes[name] = sorted(set(values), key=_place)
             else:
                 self._edges[name] = np.quantile(values, np.arange(1, PARTS) / PARTS)
 
@@ -103,6 +103,13 @@ def plain_values(entry: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         elif isinstance(value, int | float):
             found[prefix + name] = float(value)
     return found
+
+
+def _place(value: Any) -> tuple[bool, float, str]:
+    """Order numbers and truth values by their size, before texts."""
+    if isinstance(value, str):
+        return True, 0.0, value
+    return False, float(value), ""
 
 
 def are_classes(values: Sequence[Any]) -> bool:

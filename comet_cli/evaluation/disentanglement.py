@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from comet_cli.errors import CometError
 from comet_cli.evaluation.latents import checked, halves, scikit_learn
 
 PAIRS = 64  # of a vote of the BetaVAE score, as in disentanglement_lib (Locatello et al. 2019)
@@ -52,13 +53,18 @@ def beta_vae_score(
 
 
 def _vote(z: np.ndarray, values: np.ndarray, pairs: int, draw: np.random.Generator) -> np.ndarray:
-    """Return the mean absolute difference (D,) of pairs that have the same value."""
+    """Return the mean absolute difference (D,) of pairs of pictures that have the same value."""
     by_value = np.argsort(values, kind="stable")
-    first = draw.integers(len(z), size=pairs)
-    begin = np.searchsorted(values[by_value], values[first], "left")
-    end = np.searchsorted(values[by_value], values[first], "right")
-    second = by_value[begin + (draw.random(pairs) * (end - begin)).astype(int)]
-    difference: np.ndarray = np.abs(z[first] - z[second]).mean(0)
+    ordered = values[by_value]
+    begin, end = (np.searchsorted(ordered, ordered, side) for side in ("left", "right"))
+    shared = np.flatnonzero(end - begin > 1)  # places in that order, of values not met only once
+    if not len(shared):
+        raise CometError("no two pictures have the same value of a factor; give more pictures")
+    first = shared[draw.integers(len(shared), size=pairs)]
+    others = end[first] - begin[first] - 1
+    second = begin[first] + (draw.random(pairs) * others).astype(int)
+    second += second >= first  # not the picture itself
+    difference: np.ndarray = np.abs(z[by_value[first]] - z[by_value[second]]).mean(0)
     return difference
 
 

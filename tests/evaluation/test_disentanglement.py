@@ -114,6 +114,24 @@ def test_the_beta_vae_score_is_of_pictures_that_its_classifier_did_not_see():
     assert beta_vae_score(names, factors, votes=300, pairs=8) < 0.7
 
 
+@pytest.mark.parametrize("pictures", [2, 4, 20])
+def test_a_pair_is_of_two_pictures(pictures):
+    """A picture that is compared with itself differs by 0, which would give the factor away."""
+    found = []
+    for seed in range(8):
+        draw = np.random.default_rng(seed)
+        factors = draw.permuted(np.tile(np.arange(800) // pictures, (2, 1)), axis=1).T
+        factors[:, 1] //= 2  # twice as many pictures have a value
+        noise = draw.normal(size=(800, 4))
+        found.append(beta_vae_score(noise, factors, votes=300))
+    assert np.mean(found) == pytest.approx(1 / 2, abs=0.1)
+
+
+def test_values_that_no_two_pictures_share_are_refused():
+    with pytest.raises(CometError, match="no two pictures have the same value"):
+        beta_vae_score(NOISE, np.arange(1200).reshape(2, -1).T)
+
+
 def test_principal_components_keep_what_varies_and_are_uncorrelated():
     z = np.random.default_rng(5).normal(size=(50, 3, 4))
     z[:, 1] *= 100

@@ -104,6 +104,13 @@ def test_numbers_are_cut_into_quarters_and_texts_are_classes():
         reader.labels([{"light": {"power": 1, "kind": "red"}}])
 
 
+@pytest.mark.parametrize("values", [[1, 2, 10], [-2, -1, 0, 1], [5, 10, 20, 100]])
+def test_numbers_are_classes_in_their_order(values):
+    metadata = [{"size": v} for v in reversed(values)]
+    found = FactorReader(metadata, ["size"]).labels([{"size": v} for v in values])
+    assert found[:, 0].tolist() == list(range(len(values)))
+
+
 @pytest.mark.parametrize(
     ("metadata", "names", "sentence"),
     [
