@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tomllib
 from contextlib import suppress
@@ -13,9 +12,9 @@ from typing import Any
 
 from comet_cli.baselines.card import BaselineCard, is_baseline, read_card
 from comet_cli.baselines.folder import load_any
-from comet_cli.data.dataset_folder import read_description
+from comet_cli.data.mapped import pictures_digest
 from comet_cli.errors import CometError, UsageError
-from comet_cli.evaluation.measure import measure_latents_on, measure_on, rounded
+from comet_cli.evaluation.measure import measure_latents_on, measure_on, rounded, split_taken
 from comet_cli.formats.files import write_output
 from comet_cli.models.card import ModelCard
 from comet_cli.models.library import find, shipped_root
@@ -129,8 +128,8 @@ def measured(
         CometError: see :mod:`comet_cli.evaluation.measure`.
     """
     where = trained.data if data is None else data
-    asked = [where.name, _fingerprint(where), split, count, trained.card.weights_sha256]
-    asked.append(__version__)
+    digest = pictures_digest(where, split_taken(where, split))
+    asked = [digest, split, count, trained.card.weights_sha256, __version__]
     path = trained.folder / MEASURED
     kept = _kept(path)
     if kept.get(kind, {}).get("asked") == asked:
@@ -153,12 +152,3 @@ def _kept(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}  # measured anew
     return found if isinstance(found, dict) else {}
-
-
-def _fingerprint(data: Path) -> str:
-    """Return what tells a data set from another of the same name, as far as it says so itself."""
-    description = read_description(data) if data.is_dir() else None
-    text = json.dumps(description, sort_keys=True)
-    if description is None and data.is_file():
-        text = str(data.stat().st_size)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -11,6 +11,8 @@ from comet_cli.formats.cache import Fingerprints, cache_home, make_entry
 from comet_cli.formats.files import show
 from comet_cli.formats.foreign import ENDINGS
 
+# Of how pictures are read and written. What an older one left in the cache is not used.
+FORMAT_VERSION = 1
 HUB_PREFIX = "hf:"
 # What readers look into besides pictures; a drive's point clouds are no business of theirs.
 _TABLES = frozenset({".json", ".jsonl", ".txt", ".labels", ".npy", ".parquet", ".arrow", ".csv"})
@@ -40,7 +42,7 @@ def imported_source(
     known = Fingerprints(path if on_disk else Path(HUB_PREFIX) / source, f"import {reader}")
     files = _files(path) if on_disk else []
     name = None if on_disk else source
-    digest = known.digest(files, "import", reader, name, size, crop, limit)
+    digest = known.digest(files, "import", FORMAT_VERSION, reader, name, size, crop, limit)
     entry = cache_home() / "imports" / digest
     if (read_description(entry) or {}).get("complete") is not True:
         try:

@@ -79,13 +79,32 @@ def map_pictures(
     return load_folder(path, split, size)
 
 
+def pictures_digest(path: Path, split: str | None) -> str:
+    """Return a hash of everything that pictures, masks and labels of a data set depend on.
+
+    Two sets of the same content have the same, wherever they are. Files that did not change since
+    the last call are not read again.
+
+    Args:
+        path: as for :func:`map_pictures`.
+        split: as for :func:`map_pictures`.
+
+    Raises:
+        CometError: there is no such folder or split.
+    """
+    known = Fingerprints(path, f"digest of {split or 'all'}")
+    digest = _digest(known, path, split, None)
+    known.keep()
+    return digest
+
+
 def _digest(known: Fingerprints, path: Path, split: str | None, size: int | None) -> str:
     return known.digest(_files(path, split), "pictures", FORMAT_VERSION, split, size)
 
 
 def _files(path: Path, split: str | None) -> Iterable[Path]:
     """Everything that the loaded pictures depend on."""
-    if is_pack(path):
+    if path.is_file():
         yield path
         return
     for each in [split] if split else splits_in(path):

@@ -102,8 +102,14 @@ def measure_latents_on(
 
 def load_pictures(model: Measured, data: Path, split: str, count: int | None) -> LoadedPictures:
     """Return pictures of a split at a model's size; see :func:`measure_on`."""
-    chosen = None if split == "test" and not splits_in(data) else split
-    return load_folder(data, split=chosen, size=model.card.image_size, limit=count)
+    return load_folder(
+        data, split=split_taken(data, split), size=model.card.image_size, limit=count
+    )
+
+
+def split_taken(data: Path, split: str) -> str | None:
+    """Return the split that is measured on: none, which is all, of plain pictures for ``test``."""
+    return None if split == "test" and not splits_in(data) else split
 
 
 def rounded(figures: Any) -> dict[str, Any]:

@@ -82,7 +82,13 @@ class Fingerprints:
         older = self._entries.get(purpose)
         if older and older != entry.name:
             shutil.rmtree(entry.parent / older, ignore_errors=True)
-        entries = {**self._entries, purpose: entry.name}
+        self._keep({**self._entries, purpose: entry.name})
+
+    def keep(self) -> None:
+        """Keep the hashes of files of which no entry is made."""
+        self._keep(self._entries)
+
+    def _keep(self, entries: dict[str, str]) -> None:
         if self._known == self._stored and entries == self._entries:
             return
         content = json.dumps({"files": self._known, "entries": entries})

@@ -1,11 +1,13 @@
 """Tables of trained folders: rows, seeds, the paper's figures, and what is kept."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from baseline_recipes import labelled, tiny_card, tiny_recipe
+from PIL import Image
 
 from comet_cli.baselines.rows import Figure, Row, aligned, cells, make_rows, markdown, spread
 from comet_cli.baselines.tables import TABLES, name_of
@@ -13,6 +15,7 @@ from comet_cli.baselines.trained import MEASURED, Trained, measured, read_traine
 from comet_cli.baselines.training import train_baseline
 from comet_cli.cli.app import main
 from comet_cli.errors import CometError, UsageError
+from comet_cli.formats import cache as cache_module
 from comet_cli.models.card import ModelCard
 
 POOLED = {
@@ -92,6 +95,27 @@ def test_figures_are_kept_for_the_same_weights_and_pictures(place):
     assert measured(trained, "segmentation") == first  # of other pictures nothing is taken
     path.write_text("damaged")
     assert measured(trained, "segmentation") == first
+
+
+def test_figures_of_other_pictures_are_not_taken_for_these(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(cache_module, "_SETTLED_NS", 0)
+    trained = read_trained(place / "m")
+    for name in ("one", "two"):
+        shutil.copytree(place / "data" / "test", tmp_path / name / "pictures")
+    first = measured(trained, "reconstruction", data=tmp_path / "one" / "pictures")
+    other = tmp_path / "two" / "pictures"
+    for file in other.glob("*.png"):
+        Image.new("RGB", (16, 16), "red").save(file)
+    assert measured(trained, "reconstruction", data=other)["psnr"] != first["psnr"]
+    (other / "000000.png").unlink()
+    fewer = len(list(other.glob("*.png")))
+    assert measured(trained, "reconstruction", data=other)["count"] == fewer
+    arrays = [tmp_path / n / "pictures.npy" for n in ("one", "two")]
+    draw = np.random.default_rng(0)
+    for array in arrays:
+        np.save(array, draw.integers(0, 255, (4, 16, 16, 3), dtype=np.uint8))
+    found = [measured(trained, "reconstruction", data=array)["psnr"] for array in arrays]
+    assert found[0] != found[1]
 
 
 def test_a_spread_by_hand():

@@ -73,6 +73,13 @@ def test_changed_content_is_imported_again_and_touched_content_is_not(
     assert [path.name for path in (cache / "imports").iterdir()] == [changed.name]
 
 
+def test_what_an_older_reader_left_is_imported_again(clevr, imports, monkeypatch):
+    imported_source("clevr", str(clevr), 16)
+    monkeypatch.setattr(module, "FORMAT_VERSION", module.FORMAT_VERSION + 1)
+    imported_source("clevr", str(clevr), 16)
+    assert len(imports) == 2
+
+
 def test_a_new_table_beside_the_pictures_counts_as_a_change(clevr, imports):
     imported_source("clevr", str(clevr), 16)
     (clevr / "scenes").mkdir()
