@@ -129,7 +129,8 @@ def depth_order_loss(height: Tensor, precision: Tensor) -> Tensor:
     surest, which = loud.max(1)
     row = height[:, 1:].gather(1, which.flatten(1)).view_as(which).detach()
     # Edges do not count, or objects would grow a rim to be seen over what is behind it.
-    shows = (surest.exp() > SHOWN * precision[:, :, 0].sum(1)).detach()
-    above = torch.sign(row.roll(1, 0) - row)  # 1 where the other picture's object is nearer
-    lead = above * (surest.roll(1, 0) - surest)
-    return (shows & shows.roll(1, 0) & (above != 0)).float().mul(F.softplus(-lead)).mean()
+    shows = (surest.exp() > SHOWN * precision[:, :, 0].sum(1)).detach().float()
+    above = torch.sign(distributed.one_before(row) - row)  # 1 where the other's object is nearer
+    lead = above * (distributed.one_before(surest) - surest)
+    both = shows * distributed.one_before(shows) * (above != 0)
+    return (both * F.softplus(-lead)).mean()

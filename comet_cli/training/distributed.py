@@ -108,6 +108,11 @@ def whole(x: Tensor) -> Tensor:
     return x if size() == 1 else _Gather.apply(x)  # type: ignore[no-any-return,no-untyped-call]
 
 
+def one_before(x: Tensor) -> Tensor:
+    """Return for each row of the whole batch the one before it, the last for the first (B/P,…)."""
+    return part(whole(x).roll(1, 0))
+
+
 class _Gather(torch.autograd.Function):
     """Every process's rows; each row's gradient is the sum of all processes' gradients for it."""
 

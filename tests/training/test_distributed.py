@@ -34,20 +34,19 @@ KINDS = {
             "mixture": 1.0,
             "consistency": 1.0,
             "silence": 0.1,
-            "depth_order": 0.01,
         },
     ),
 }
 
 
-def torchrun(arguments, folder, *, restarts=0):
+def torchrun(arguments, folder, *, restarts=0, script=None):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
     environment |= {"GLOO_SOCKET_IFNAME": "lo"}
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"),
             *("--standalone", "--max-restarts", str(restarts)),
-            *("-m", "comet_cli", *arguments),
+            *([str(script)] if script else ["-m", "comet_cli", *arguments]),
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -97,6 +96,45 @@ def test_two_processes_have_the_loss_curve_of_one(kind, tmp_path, recipe_path):
     # Where a gradient is next to nothing, Adam makes much of how its sum was rounded.
     for name, value in one.items() if kind == "global" else ():
         torch.testing.assert_close(two[name], value, atol=2e-4, rtol=1e-2, msg=name)
+
+
+DEPTH_ORDER = """
+import sys
+import torch
+from comet_cli.training import distributed
+from comet_cli.training.colouring_losses import depth_order_loss
+
+draw = torch.Generator().manual_seed(0)
+height = torch.rand(4, 3, generator=draw)
+precision = torch.rand(4, 3, 1, 8, 8, generator=draw)
+precision[:, 2] = 20 + 20 * precision[:, 2]  # one object is surer than all else
+precision.requires_grad_()
+with distributed.process_group("cpu"):
+    loss = depth_order_loss(distributed.part(height), distributed.part(precision))
+    loss.backward()
+    print(distributed.mean(float(loss.detach()), loss.device))
+    total = precision.grad / distributed.size()
+    if distributed.size() > 1:
+        torch.distributed.all_reduce(total)
+    print(*[round(v, 6) for v in total.flatten().tolist()])
+"""
+
+
+def test_the_order_of_depth_is_of_the_whole_batch(tmp_path):
+    """An untrained model's objects do not overlap, so the runs above say nothing of it."""
+    script = tmp_path / "depth_order.py"
+    script.write_text(DEPTH_ORDER)
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    alone = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, env=environment, check=True
+    )
+    code, out, err = finish(torchrun([], tmp_path, script=script))
+    assert code == 0, err
+    loss, gradient = ([float(v) for v in line.split()] for line in alone.stdout.splitlines())
+    assert loss[0] > 0.01 and max(gradient) > 0
+    for n, line in enumerate(out.splitlines()):
+        wanted = (loss, gradient)[n // 2]
+        assert [float(v) for v in line.split()] == pytest.approx(wanted, abs=2e-6)
 
 
 def test_a_killed_process_is_started_again_and_goes_on_from_the_checkpoint(tmp_path, recipe_path):
