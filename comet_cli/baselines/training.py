@@ -101,7 +101,7 @@ def train_baseline(
             max_seconds=max_seconds,
             device=place,
             report=report,
-            pictures=memory.now,
+            kept={"pictures": memory.now},
         )
         figures: dict[str, Any] = {}
         if not result.interrupted:  # as for models: whoever interrupts does not wait for figures
@@ -127,7 +127,7 @@ def fit(
     max_seconds: float = math.inf,
     device: str = "cpu",
     report: Report | None = None,
-    pictures: Mapping[str, Any] | None = None,
+    kept: Mapping[str, Any] | None = None,
 ) -> BaselineResult:
     """Train on pictures (N,R,R,3) uint8, resuming from ``folder`` where it was begun.
 
@@ -147,7 +147,7 @@ def fit(
     def checkpoint() -> str:
         state.seconds = before + time.monotonic() - began
         return save_or_tell(
-            lambda: save_checkpoint(folder, model, optimizer, state, recipe.text, pictures)
+            lambda: save_checkpoint(folder, model, optimizer, state, recipe.text, kept)
         )
 
     with stopping:

@@ -41,21 +41,29 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     state: TrainingState,
     recipe_text: str,
-    pictures: Mapping[str, Any] | None = None,
+    kept: Mapping[str, Any] | None = None,
 ) -> None:
     """Write ``folder/checkpoint.pt``, whole or not at all.
+
+    Args:
+        folder: of the training.
+        model: its weights.
+        optimizer: its moments.
+        state: where the training is.
+        recipe_text: that it goes by.
+        kept: what :func:`look` finds again: ``pictures`` and ``started_from``.
 
     Raises:
         CometError: no space left, or the file cannot be written; the one before is still there.
     """
     content = {
+        **(kept or {}),
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
         "ema": state.ema,
         "iteration": state.iteration,
         "seconds": state.seconds,
         "recipe": recipe_text,
-        "pictures": dict(pictures or {}),
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
@@ -78,14 +86,20 @@ def save_or_tell(save: Callable[[], None]) -> str:
 
 @dataclass(frozen=True)
 class Begun:
-    """What a folder's checkpoint says: iterations done, recipe, and pictures held out.
+    """What a folder's checkpoint says.
 
-    ``alone`` says that there is none, and yet a model.
+    Attributes:
+        iteration: how many are done.
+        recipe: by which; empty where there is no checkpoint.
+        pictures: held out (:class:`comet_cli.training.going_on.Memory`).
+        started_from: of the card that the training will have; None where it was not written.
+        alone: there is no checkpoint, and yet a model.
     """
 
     iteration: int = 0
     recipe: str = ""
     pictures: Mapping[str, Any] = field(default_factory=dict)
+    started_from: dict[str, Any] | None = None
     alone: bool = False
 
 
@@ -94,7 +108,10 @@ def look(folder: Path) -> Begun:
     try:
         content = torch.load(folder / NAME, map_location="cpu", weights_only=True, mmap=True)
         return Begun(
-            int(content["iteration"]), str(content["recipe"]), dict(content.get("pictures", {}))
+            int(content["iteration"]),
+            str(content["recipe"]),
+            dict(content.get("pictures", {})),
+            content.get("started_from"),
         )
     except Exception:  # what is wrong with it is for load_checkpoint to say
         alone = not os.path.lexists(folder / NAME)

@@ -70,7 +70,7 @@ def train(
     initial: dict[str, Tensor] | None = None,
     stop_on_signal: bool = True,
     matches: Matches | None = None,
-    pictures: Mapping[str, Any] | None = None,
+    kept: Mapping[str, Any] | None = None,
 ) -> TrainingResult:
     """Train the recipe's model on pictures, resuming from ``folder`` where it was begun.
 
@@ -85,7 +85,7 @@ def train(
         initial: weights to start from when there is no checkpoint (fine-tuning).
         stop_on_signal: stop with a checkpoint at SIGTERM and SIGINT.
         matches: of the recipe's ``match``: where else a picture's components may be taken from.
-        pictures: kept with the checkpoint (:class:`comet_cli.training.going_on.Memory`).
+        kept: with the checkpoint (:func:`comet_cli.training.checkpoint.save_checkpoint`).
 
     Raises:
         CometError: the loss is not finite (the last checkpoint stays as it was), or the pictures
@@ -119,7 +119,7 @@ def train(
         if not first:
             return ""
         return save_or_tell(
-            lambda: save_checkpoint(folder, model, optimizer, state, recipe.text, pictures)
+            lambda: save_checkpoint(folder, model, optimizer, state, recipe.text, kept)
         )
 
     def asked() -> bool:

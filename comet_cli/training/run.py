@@ -83,6 +83,9 @@ def train_recipe(
     check_folder(begun, folder, force=force)
     if begun.recipe:
         check_recipe(recipe, begun.recipe, folder, force=force)
+    start = begun.started_from  # the model of then, whatever has become of it
+    if start is None:
+        start = started_from(recipe)
     memory = Memory(begun.pictures, force=force)
     images, held_out, judged = load_data(recipe, measured, memory)
     try:
@@ -107,15 +110,15 @@ def train_recipe(
             max_seconds=max_seconds,
             device=str(pick_device(distributed.local_device(device))),
             report=report,
-            initial=start_weights(recipe),
+            initial=None if begun.recipe else start_weights(recipe),
             matches=load_matches(recipe, images),
-            pictures=memory.now,
+            kept={"pictures": memory.now, "started_from": start},
         )
         if not first:
             return recipe.card, result
         if measuring is not None and not result.interrupted:
             measuring(len(judged.images))
-        return save_trained(result, recipe, folder, judged), result
+        return save_trained(result, recipe, folder, judged, start), result
 
 
 def seconds_each(recipe: TrainingRecipe, device: str = "auto", done: int = 0) -> float:
@@ -179,10 +182,18 @@ def save_trained(
     recipe: TrainingRecipe,
     folder: Path,
     held_out: HeldOut,
+    before: dict[str, Any],
 ) -> ModelCard:
     """Measure a trained model and write its folder; return the card as written.
 
     Whoever interrupts a training does not wait for figures: its card has none.
+
+    Args:
+        result: of the training.
+        recipe: of the training.
+        folder: where.
+        held_out: what is measured on.
+        before: the card's ``started_from``.
     """
     half = recipe.train.weights == "float16"
     if half:
@@ -203,7 +214,6 @@ def save_trained(
         figures["swaps"] = rounded(swaps)
         if not recipe.card.colours:  # whose components are named by what they are from the start
             labels = labels or evident_labels(swaps, recipe.card.components)
-    before = started_from(recipe)
     card = dataclasses.replace(
         recipe.card,
         labels=labels,

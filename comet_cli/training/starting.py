@@ -14,6 +14,7 @@ from comet_cli.formats.files import show
 from comet_cli.models import comet_model, library
 from comet_cli.models.card import START_FACTS, ModelCard
 from comet_cli.models.comet_model import CometModel
+from comet_cli.training.checkpoint import look
 from comet_cli.training.recipe import TrainingRecipe, read_recipe
 
 # Of global encoders: K times D outputs, component by component.
@@ -71,7 +72,8 @@ def start_folder(path: str) -> Path:
 def untrained_starts(recipe: TrainingRecipe, folder: Path) -> list[tuple[TrainingRecipe, Path]]:
     """Return the recipes to train before this one, the first of them first, with their folders.
 
-    Those are left out whose model is there: by the same recipe, trained to its end.
+    Those are left out whose model is there: by the same recipe, trained to its end. A training that
+    has begun needs none any more.
 
     Args:
         recipe: what is to be trained.
@@ -84,20 +86,20 @@ def untrained_starts(recipe: TrainingRecipe, folder: Path) -> list[tuple[Trainin
     before: list[tuple[TrainingRecipe, Path]] = []
     seen: set[str] = set()
     taken = {folder.resolve()}
-    while is_recipe(start := recipe.train.start_from):
+    while is_recipe(start := recipe.train.start_from) and not look(folder).recipe:
         if start in seen:
             raise UsageError(f"start_from: '{show(start)}' starts from itself")
         seen.add(start)
-        recipe, into = read_recipe(Path(start)), start_folder(start)
-        if into.resolve() in taken:
+        recipe, folder = read_recipe(Path(start)), start_folder(start)
+        if folder.resolve() in taken:
             raise UsageError(
-                f"start_from: '{show(start)}' is trained into '{show(into)}', where what starts "
+                f"start_from: '{show(start)}' is trained into '{show(folder)}', where what starts "
                 "from it would be too; give another --output, or rename it"
             )
-        taken.add(into.resolve())
-        if is_trained(recipe, into):
+        taken.add(folder.resolve())
+        if is_trained(recipe, folder):
             break
-        before.insert(0, (recipe, into))
+        before.insert(0, (recipe, folder))
     return before
 
 

@@ -1,6 +1,7 @@
 """A recipe that starts from another recipe: that one is trained first, once."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,18 @@ def test_what_is_trained_is_not_trained_again(chain):
     first.write_text(first.read_text().replace("iterations = 3", "iterations = 4"))
     again = untrained_starts(read_recipe(Path("second.toml")), Path("mine"))
     assert [str(f) for _, f in again] == ["runs/first"]
+
+
+def test_a_training_that_has_begun_needs_its_start_no_more(chain):
+    assert chain("train", "recipe.toml", "-o", "mine", "--max-time", 0).code == 0
+    assert chain("train", "second.toml").code == 0
+    assert chain("train", "recipe.toml", "-o", "mine").code == 0
+    shutil.rmtree("runs")
+    recipe = Path("recipe.toml")
+    recipe.write_text(recipe.read_text().replace("iterations = 3", "iterations = 4"))
+    longer = chain("train", "recipe.toml", "-o", "mine")
+    assert longer.code == 0 and not Path("runs").exists(), longer.err
+    assert card("mine")["iterations"] == 10
 
 
 def test_time_that_ends_before_stops_there_and_the_same_command_goes_on(chain):

@@ -125,6 +125,22 @@ def test_a_card_counts_what_led_to_the_weights_in_all(tmp_path, recipe_file):
         second.replace(started_from={"name": "first"})
 
 
+def test_what_a_training_started_from_stays_what_it_was(tmp_path, recipe_file):
+    place = tmp_path / "first"
+    first, _ = train_recipe(recipe_file(), place, device="cpu")
+    text = recipe_file(train={"start_from": str(place), "iterations": 3}).read_text()
+    path, longer = tmp_path / "short.toml", tmp_path / "longer.toml"
+    path.write_text(text)
+    longer.write_text(text.replace("iterations = 3", "iterations = 5"))
+    train_recipe(path, tmp_path / "second", device="cpu")
+    train_recipe(recipe_file(train={"iterations": 6}), place, device="cpu")
+    again, _ = train_recipe(longer, tmp_path / "second", device="cpu")
+    assert again.started_from["weights_sha256"] == first.weights_sha256
+    assert again.iterations == 5 + 4
+    shutil.rmtree(place)  # what it began from is not asked for again
+    assert train_recipe(longer, tmp_path / "second", device="cpu")[0].iterations == 9
+
+
 @pytest.mark.parametrize("facts", [{"filter_dim": 4}, {"filter_dim": 16}, {"latent_dim": 5}])
 def test_fine_tuning_of_another_architecture_is_refused(tmp_path, recipe_file, facts):
     train_recipe(recipe_file(), tmp_path / "first", max_seconds=0, device="cpu")
