@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from comet_cli.drawing.animations import encode_animation
 from comet_cli.formats.files import read_input, show
-from comet_cli.formats.frames import read_frames
+from comet_cli.formats.frames import Frame, read_frames
 from comet_cli.formats.images import decode_png, encode_png, load_whole
 from comet_cli.formats.picture_recipe import ModelReference, PictureRecipe, read_recipe
 from comet_cli.inputs.session import AUTO, PRECISIONS, Note, Progress, Session
@@ -154,15 +155,31 @@ def replay_picture(
             frames.append(one)
             if progress is not None:
                 progress(len(frames), len(today.rows))
-        before = np.concatenate(
-            [np.asarray(load_whole(f.picture)) for f in read_frames(data, where)]
-        )
+        before = np.concatenate(_every_frame(read_frames(data, where), frame_times(recipe)))
         pixels = np.concatenate(frames)
     else:
         frames, pixels = [], draw(today, session, progress)
     same = np.array_equal(before, pixels)
     made = recipe if same else today
     return Replay(made, pixels, before, tuple(changes), tuple(frames))
+
+
+def _every_frame(frames: Iterable[Frame], times: Sequence[int]) -> list[np.ndarray]:
+    """Return the pictures of an animation (H,W,3), one for each of its times.
+
+    A file holds equal neighbours once, for the sum of their times in milliseconds.
+    """
+    found = list(frames)
+    pictures: list[np.ndarray] = []
+    for frame in found:
+        shown = times[len(pictures)] if len(pictures) < len(times) else 0
+        pictures.append(np.asarray(load_whole(frame.picture)))
+        while len(pictures) < len(times) and (
+            len(found) == 1 or shown + times[len(pictures)] <= round(frame.seconds * 1000)
+        ):
+            shown += times[len(pictures)]
+            pictures.append(pictures[-1])
+    return pictures
 
 
 def _present(reference: ModelReference, session: Session, where: str) -> ModelReference:

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -213,6 +214,19 @@ def test_an_animated_png_is_made_again_from_its_recipe(encoded):
     assert encoded("inspect", "new.apng").code == 0
     assert encoded("compose", "dance", "-o", "bare.apng", "--no-metadata").code == 0
     assert "holds no recipe" in encoded("replay", "bare.apng").sentence
+
+
+@pytest.mark.parametrize("frames", ["0111", "0010", "0000"])
+def test_frames_that_are_alike_are_made_again_too(encoded, frames):
+    """Pillow writes equal neighbours once, for a longer time."""
+    Path("still").mkdir()
+    known = sorted(Path("dance").iterdir())
+    for n, digit in enumerate(frames):
+        shutil.copy(known[int(digit)], f"still/{n}.z")
+    assert encoded("compose", "still", "-o", "new.apng", "--fps", 10).code == 0
+    done = encoded("replay", "new.apng")
+    assert done.sentence == "comet: the replay has the same pixels"
+    assert Path("new-replay.png").read_bytes() == Path("new.apng").read_bytes()
 
 
 def test_score_tells_that_it_takes_the_first_frame(encoded):
