@@ -13,13 +13,13 @@ from comet_cli.baselines.trained import Trained, measured, read_trained
 from comet_cli.errors import CometError
 from comet_cli.evaluation import latent_sheet as latents
 from comet_cli.evaluation import segment_sheet as objects
-from comet_cli.evaluation.autoencoder import Measured
+from comet_cli.evaluation.autoencoder import Measured, component_titles
 from comet_cli.evaluation.measure import load_pictures
 
 
 def component_names(trained: Trained) -> list[str]:
     """Return the labels of a training's components, or their numbers."""
-    return trained.card.labels or [f"component {k}" for k in range(trained.card.components)]
+    return component_titles(trained.card, trained.card.components)
 
 
 def latent_picture(

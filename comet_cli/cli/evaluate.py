@@ -84,6 +84,7 @@ def disentanglement(
     if output is not None:
         check_picture_outputs([output], force=call.force, as_json=call.as_json)
     from comet_cli.baselines.folder import load_any
+    from comet_cli.evaluation.autoencoder import component_titles
     from comet_cli.evaluation.latent_sheet import SHOWN, latent_sheet
     from comet_cli.evaluation.measure import load_pictures, measure_latents_on, rounded
     from comet_cli.formats.images import write_png
@@ -97,9 +98,7 @@ def disentanglement(
     found = rounded(figures)
     document = {"model": loaded.card.name, "data": data.name, **found}
     rows: dict[str, list[float]] = found["factors"]
-    titles: list[str] = loaded.card.labels or [
-        f"component {k}" for k in range(len(next(iter(rows.values()))))
-    ]
+    titles = component_titles(loaded.card, len(next(iter(rows.values()))))
     if output is not None:
         shown = load_pictures(loaded, data, split, SHOWN).images
         write_png(latent_sheet(loaded, shown, rows, titles), output)

@@ -113,7 +113,8 @@ class Group:
 
     def curvature(self, x: Tensor) -> Tensor | None:
         """Return Σ_j |w| λ s Sᵀ m_j (B,1,R,R), S the resize; None where no m_j is known."""
-        with torch.enable_grad():
+        # In the mode in which the gradient is taken, so that what is decoded serves both.
+        with torch.set_grad_enabled(self._summed is None):
             diagonal = self.bound.curvature(self.view(x.detach()))
             if diagonal is None:
                 return None

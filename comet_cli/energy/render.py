@@ -19,8 +19,9 @@ MAX_SEED = 2**63 - 1
 def default_start(cards: Sequence[ModelCard], *, partial: bool = False) -> str:
     """Return where a rendering starts unless told otherwise.
 
-    What all cards recommend. Where they differ, and for a part of the components of quadratic
-    models: grey rather than noise, because where no term cares the start shows through.
+    What all cards recommend; where they differ, noise if one of them does, else grey. For a part of
+    the components of quadratic models grey in place of noise, because where no term cares the start
+    shows through.
 
     Args:
         cards: of the terms' models.

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 
 
@@ -35,3 +36,9 @@ class Autoencoder(Protocol):
 
 
 Measured = CometModel | Autoencoder
+
+
+def component_titles(card: Any, count: int) -> list[str]:
+    """Return what a table calls ``count`` components of a model: their names, or numbers."""
+    names = card.names_of(count) if isinstance(card, ModelCard) else card.labels
+    return list(names) or [f"component {k}" for k in range(count)]

@@ -172,26 +172,35 @@ def _mask(recipe: PictureRecipe, attribution: Attribution, component: int) -> np
 def gradients_npz(recipe: PictureRecipe, attributions: Sequence[Attribution]) -> bytes:
     """Return an ``.npz`` file of the numbers behind a sheet.
 
-    Arrays: ``names`` (B,), ``images`` (B,3,R,R), ``z`` (B,K,D), ``gradients`` (B,K,3,R,R),
-    ``strength`` (B,K,R,R), ``segments`` (B,R,R), ``comet_version``,
-    ``comet_seal`` (by which comet knows its own file again).
-
-    Raises:
-        UsageError: the rows belong to different models.
+    Arrays: ``names`` (B,), ``images`` (B,3,R,R), ``components`` (B,K), ``z`` (B,K,D),
+    ``gradients`` (B,K,3,R,R), ``strength`` (B,K,R,R), ``segments`` (B,R,R), ``comet_version``,
+    ``comet_seal`` (by which comet knows its own file again). K is that of the picture with most
+    components. Where another has fewer, ``components`` is -1 and the rest 0.
     """
-    if len({row.terms[0].model for row in recipe.rows}) > 1:
-        raise UsageError("an .npz holds the gradients of one model; choose it with -m")
     pictures = [from_bytes(decode_png(row.picture)) for row in recipe.rows]
+    most = max(len(row.terms) for row in recipe.rows)
+    numbers = np.full((len(recipe.rows), most), -1)
+    for row, found in zip(recipe.rows, numbers, strict=True):
+        found[: len(row.terms)] = [term.component for term in row.terms]
     arrays = {
         "names": np.array([row.name for row in recipe.rows]),
         "images": np.stack(pictures),
-        "z": np.stack([np.stack([t.z for t in row.terms]) for row in recipe.rows]),
-        "gradients": np.stack([a.gradients for a in attributions]),
-        "strength": np.stack([a.strength for a in attributions]),
+        "components": numbers,
+        "z": _stack([np.stack([t.z for t in row.terms]) for row in recipe.rows], most),
+        "gradients": _stack([a.gradients for a in attributions], most),
+        "strength": _stack([a.strength for a in attributions], most),
         "segments": np.stack([a.segments() for a in attributions]),
         "comet_version": np.array(__version__),
     }
     return sealed_arrays(arrays)
+
+
+def _stack(rows: Sequence[np.ndarray], most: int) -> np.ndarray:
+    """Return arrays (K_i,…) as one (B,K,…), with zeros where K_i is less than ``most``."""
+    gaps = [(most - len(row), *row.shape[1:]) for row in rows]
+    return np.stack(
+        [np.concatenate([row, np.zeros(g, row.dtype)]) for row, g in zip(rows, gaps, strict=True)]
+    )
 
 
 def write_gradients(
@@ -232,6 +241,8 @@ def write_gradients(
     _check_extras(npz, (each, masks))
     _check_threshold(threshold, masks)
     recipe = plan_gradients(images, session, **settings)
+    if npz is not None and len({row.terms[0].model for row in recipe.rows}) > 1:
+        raise UsageError("an .npz holds the gradients of one model; choose it with -m")
     parts = [] if each is None else _parts(recipe, Path(each), "")
     if masks is not None:
         rule: dict[str, Setting] = {"mask": "strongest"}

@@ -15,6 +15,8 @@ from comet_cli.evaluation.measure import rounded
 from comet_cli.evaluation.reconstruction import evaluate_reconstruction
 from comet_cli.evaluation.segmentation import evaluate_segmentation
 from comet_cli.models import comet_model
+from comet_cli.models.card import ModelCard
+from comet_cli.models.comet_model import CometModel
 from comet_cli.worlds.generator import Sample
 
 SIZE = 24  # of the model `quad`
@@ -245,6 +247,38 @@ def test_disentanglement_of_a_set_without_labels_or_variety_is_one_sentence(eval
     Image.new("RGB", (30, 40)).save("plain/0.png")
     done = evaluate("disentanglement", "--data", "plain")
     assert done.code == 1 and "no grid of factors" in done.sentence
+
+
+def test_disentanglement_of_a_model_that_colours_names_every_component(comet):
+    """Its card has two labels, for the background and for whatever else there is."""
+    make_set("many", {"test": 12})
+    label_set("many", ("test",))
+    facts = {"encoder": "recurrent", "attention": "colouring", "energy": "quadratic"}
+    card = ModelCard(
+        name="toys",
+        **facts,
+        components=3,
+        filter_dim=4,
+        latent_dim=4,
+        image_size=16,
+        step_size=1.0,
+        num_steps=1,
+        render_step_size=1.0,
+        render_steps=1,
+        positional=[True] * 3,
+        labels=["ground", "toy"],
+        ground=True,
+    )
+    comet_model.save(CometModel(card), Path("toys"), card=card)
+    done = comet(
+        *("evaluate", "disentanglement", "--data", "many", "-m", "toys", "-o", "sheet.png"),
+        *("--device", "cpu"),
+    )
+    assert done.code == 0, done.err
+    head, *lines = done.out.splitlines()[-3:]
+    assert head.split() == ["factor", "ground", "toy1", "toy2"]
+    assert [len(line.split()) for line in lines] == [4, 4]
+    assert Image.open("sheet.png").width > 5 * 96
 
 
 def test_disentanglement_draws_a_sheet_and_replaces_nothing_unasked(evaluate):

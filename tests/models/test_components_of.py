@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -9,8 +10,10 @@ from PIL import Image
 from comet_cli.errors import FileFormatError
 from comet_cli.formats.components import read_components
 from comet_cli.formats.images import load_image
+from comet_cli.inputs.selection import Selection
 from comet_cli.inputs.session import Session
 from comet_cli.models import comet_model
+from comet_cli.verbs.gradients import write_gradients
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -50,6 +53,20 @@ def test_a_file_holds_and_names_what_is_there_and_is_read_again(tmp_path, clevr)
     write_components(tmp_path / "a.z", opened.components)
     assert len(read_components(tmp_path / "a.z")) == 5
     assert session.encode(path.read_bytes(), str(path)).reused
+
+
+def test_gradient_numbers_of_a_picture_with_fewer_components_are_filled_up(tmp_path):
+    grey = tmp_path / "grey.png"
+    Image.new("RGB", (64, 64), (128, 128, 128)).save(grey)
+    files = [Selection(str(path), str(path)) for path in (EXAMPLES / "clevr-a.png", grey)]
+    numbers, sheet = tmp_path / "numbers.npz", tmp_path / "sheet.png"
+    session = Session(model="clevr", device="cpu")
+    assert write_gradients(files, str(sheet), session, npz=str(numbers))
+    with np.load(numbers) as found:
+        assert found["components"].tolist() == [[0, 1, 2, 3, 4], [0, -1, -1, -1, -1]]
+        assert found["z"].shape == (2, 5, 32) and found["gradients"].shape == (2, 5, 3, 64, 64)
+        for name in ("z", "gradients", "strength"):
+            assert found[name][1, 0].any() and not found[name][1, 1:].any()
 
 
 def test_a_part_is_what_lacks_the_background():

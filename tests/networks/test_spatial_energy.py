@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from comet_cli.energy.composition import QUADRATIC_REST, Composition
+from comet_cli.energy.composition import QUADRATIC_REST, Composition, Term, compose
 from comet_cli.energy.descent import descend
 from comet_cli.errors import FileFormatError
 from comet_cli.models.card import ModelCard
@@ -220,6 +220,17 @@ def test_a_step_decodes_once_and_the_next_step_again(monkeypatch):
     assert len(calls) == 4
 
 
+def test_a_step_of_a_rendering_decodes_once(monkeypatch):
+    model = CometModel(card(sees_image=True)).requires_grad_(False)
+    network = model.energy_network
+    network.load_state_dict(seeing_network().state_dict())
+    decode, calls = network.forward, []
+    monkeypatch.setattr(network, "forward", lambda *a: calls.append(1) or decode(*a))
+    terms = [Term(model, torch.randn(6), component=k) for k in range(2)]
+    descend(compose(terms), torch.full((1, 3, 24, 24), 0.5), num_steps=4)
+    assert len(calls) == 4
+
+
 def test_what_was_computed_without_a_graph_is_not_trained_on():
     network = seeing_network()
     network.out.weight.requires_grad_(True)
@@ -244,8 +255,6 @@ def test_a_seeing_energy_computes_in_the_precision_it_was_bound_in():
 
 def test_seeing_models_are_composed_with_others():
     """At another size, beside a model that does not see, in any order."""
-    from comet_cli.energy.composition import Term, compose
-
     torch.manual_seed(0)
     seeing = CometModel(card(sees_image=True)).requires_grad_(False)
     seeing.energy_network.load_state_dict(seeing_network().state_dict())
