@@ -24,7 +24,8 @@ from comet_cli.training.recipe import PicturesRecipe, parse_recipe
 
 LOCK = ".training.lock"
 SAMPLED = 1000  # pictures that are compared to tell whether a data set is another one
-# What may differ and is told only: it does not change what an iteration does to the weights.
+# What may differ and is told only: it makes no other training of what is done already. More
+# iterations raise a learning rate that follows a cosine over all of them.
 FREE = {
     "model": "name labels description intended_use limits dataset licence".split(),
     "data": "measured swaps swaps_measured swap_factors".split(),
@@ -46,21 +47,32 @@ def alone(folder: Path) -> Iterator[None]:
         yield
         return
     path = folder / LOCK
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise UsageError(
-            f"another training is at work in '{show(folder)}'; wait for it, or train elsewhere"
-        ) from None
-    except OSError:  # a file system without locks
-        pass
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise UsageError(
+                f"another training is at work in '{show(folder)}'; wait for it, or train elsewhere"
+            ) from None
+        except OSError:  # a file system without locks
+            break
+        if _is_at(handle, path):
+            break
+        os.close(handle)  # another training ended in between, and took the file away
     try:
         yield
     finally:
         path.unlink(missing_ok=True)
         os.close(handle)
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def check_folder(begun: Begun, folder: Path, *, force: bool) -> None:
@@ -94,7 +106,7 @@ def check_recipe(
 ) -> None:
     """Compare a recipe with that of the checkpoint that it is to go on from.
 
-    What makes no difference to the weights is told; the rest is refused.
+    What leaves the weights of before valid is told; the rest is refused.
 
     Args:
         recipe: of now.
@@ -118,6 +130,8 @@ def check_recipe(
             f"'{show(folder)}' holds a training by another recipe: {'; '.join(grave)}; train into "
             "another folder, or go on all the same with --force"
         )
+    if "train.iterations" in changes and recipe.train.schedule == "cosine":
+        told.append("the learning rate follows the cosine over all of these iterations from now on")
     if told:
         _tell(f"'{show(folder)}' goes on by another recipe: {'; '.join(told)}")
 

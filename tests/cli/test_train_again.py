@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from comet_cli.errors import UsageError
 from comet_cli.formats.files import write_output
 from comet_cli.training import checkpoint, going_on, loop, run
 from comet_cli.training.checkpoint import look
@@ -55,6 +56,7 @@ def test_more_iterations_are_told_and_go_on(begun):
     change("iterations = 3", "iterations = 5")
     done = begun(*WORDS)
     assert done.code == 0 and "train.iterations is 5, was 3" in done.err
+    assert "learning rate" not in done.err
     assert look(Path("out")).iteration == 5
 
 
@@ -105,6 +107,34 @@ def test_one_training_at_a_time_in_a_folder(begun):
         assert done.code == 2 and "another training is at work in 'out'" in done.err
     assert begun(*WORDS).code == 0
     assert going_on.LOCK not in os.listdir("out")
+
+
+def test_a_lock_that_another_training_takes_away_is_not_held(begun, monkeypatch):
+    """It ends between our opening its file and our locking it."""
+    pytest.importorskip("fcntl")
+    opened, real = [], os.open
+
+    def open_and_lose(path, *rest):
+        handle = real(path, *rest)
+        if not opened:
+            os.unlink(path)
+        opened.append(path)
+        return handle
+
+    monkeypatch.setattr(going_on.os, "open", open_and_lose)
+    with going_on.alone(Path("out")):
+        assert len(opened) == 2
+        with pytest.raises(UsageError, match="another training"), going_on.alone(Path("out")):
+            pass
+    assert going_on.LOCK not in os.listdir("out")
+
+
+def test_more_iterations_of_a_cosine_say_what_the_learning_rate_does(begun):
+    change("learning_rate = 1e-3", 'learning_rate = 1e-3\nschedule = "cosine"')
+    assert begun(*WORDS, "--force").code == 0
+    change("iterations = 3", "iterations = 5")
+    done = begun(*WORDS)
+    assert done.code == 0 and "the learning rate follows the cosine over all of" in done.err
 
 
 def test_a_full_disk_at_the_checkpoint_loses_no_model(train, monkeypatch):
