@@ -102,7 +102,7 @@ def train(
     given = [o for o, value in zip(_RECIPE_OPTIONS, wished, strict=True) if value is not None]
     if recipe is not None and (given or recipe_only):
         raise UsageError(
-            f"{(*given, '--recipe-only')[0]} is for --data without a recipe; {recipe} is given"
+            f"{(*given, '--recipe-only')[0]} is for training without a recipe; {recipe} is given"
         )
     with distributed.process_group(device):
         first = distributed.rank() == 0  # it speaks, and writes, for all processes
@@ -220,8 +220,10 @@ def _write_recipe(
 
     if data is None:
         raise UsageError("nothing to train on: give a recipe, or --data DIR and --preset KIND")
-    if (preset is None) == (start is None):
-        raise UsageError("--data needs --preset global or objects, or --from MODEL, not both")
+    if preset is None and start is None:
+        raise UsageError("--data needs --preset global or objects, or --from MODEL")
+    if preset is not None and start is not None:
+        raise UsageError("--preset and --from both say what to train; give one of them")
     if keep is not None and start is None:
         raise UsageError("--keep is for --from")
     title = name or recipe_name(Path(data).name)

@@ -97,7 +97,7 @@ def tell_first(data: bytes, where: str) -> None:
         if (count := count_frames(data)) > 1:
             _tell(
                 f"{where} is an animation of {count} frames, of which the first is taken; "
-                "comet encode makes a .z of each"
+                "comet encode FILE makes a .z of each"
             )
 
 

@@ -167,11 +167,15 @@ def save_state(
 
 
 def refuse_to_replace(folder: Path, overwrite: bool) -> None:
-    """Raise CometError if a model may not be written to ``folder``."""
+    """Refuse to write a model to a folder that is a file, or that holds one.
+
+    Raises:
+        CometError: it may not be written.
+    """
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise CometError(f"{folder} is a file, expected a folder for the model")
     if not overwrite and holds(folder, CARD):
-        raise CometError(f"{folder} holds a model already; use --force to replace it")
+        raise UsageError(f"'{folder}' holds a model already; use --force to replace it")
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from comet_cli.errors import FileFormatError, MissingInputError
+from comet_cli.errors import FileFormatError, MissingInputError, UsageError
 from comet_cli.formats.facts import check_keys, check_type, from_facts
 from comet_cli.models.card import ModelCard
+from comet_cli.models.folder import check_name
 from comet_cli.training.loss_table import LOSSES
 from comet_cli.training.settings import DataSettings, TrainSettings, check
 
@@ -123,6 +124,18 @@ def sections(document: dict[str, Any], names: Sequence[str], where: str) -> list
     return [document[name] for name in names]
 
 
+def check_recipe_name(model: dict[str, Any], where: str) -> None:
+    """Check that the name of section [model] is one that a model may have.
+
+    Raises:
+        FileFormatError: it is not.
+    """
+    try:
+        check_name(str(model.get("name", "model")))
+    except UsageError as error:
+        raise FileFormatError(f"{where}, [model]: {error}") from None
+
+
 def parse_recipe(text: str, where: str = "recipe") -> TrainingRecipe:
     """Read a recipe.
 
@@ -134,6 +147,7 @@ def parse_recipe(text: str, where: str = "recipe") -> TrainingRecipe:
         FileFormatError: not TOML, an unknown or missing key, a value out of range.
     """
     model, data, train = sections(parse_toml(text, where), SECTIONS, where)
+    check_recipe_name(model, where)
     return TrainingRecipe(
         from_facts(ModelCard, _with_defaults(model), f"{where}, [model]"),
         from_facts(DataSettings, data, f"{where}, [data]"),

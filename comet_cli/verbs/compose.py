@@ -170,6 +170,11 @@ def plan_composition(
         picture=picture,
         further=further,
     )
+    if request.seeds and recipe.settings["init"] != "noise" and request.solver != "langevin":
+        session.note_once(
+            "the pictures of all seeds are the same: they do not start from noise; "
+            "--solver langevin makes them differ"
+        )
     if request.metadata:
         check_readable(recipe)
     return recipe

@@ -74,8 +74,8 @@ def encoded_path(source: str, output: str | None, *, alone: bool) -> Path:
         alone: it is the only picture.
 
     Raises:
-        UsageError: several pictures and one output file, or standard input among files without an
-            output.
+        UsageError: several pictures and one output file, standard input among files without an
+            output, or a file that is not called .z.
     """
     name = Path(source).stem + ".z"
     if output is None:
@@ -97,6 +97,12 @@ def encoded_path(source: str, output: str | None, *, alone: bool) -> Path:
         raise UsageError(
             f"several pictures cannot be written to one file '{show(output)}'; "
             "give an existing folder: -o DIR/"
+        )
+    other = os.path.exists(output) and not os.path.isfile(output)  # a device or a pipe
+    if output != STANDARD and not other and not output.lower().endswith(".z"):
+        raise UsageError(
+            f"components are written as .z, and '{show(output)}' is no name for them; write "
+            f"'{show(output)}.z', or make the folder: mkdir -p '{show(output)}'"
         )
     return Path(output)
 

@@ -64,6 +64,14 @@ def test_a_cell_of_a_sheet_of_seeds_is_the_picture_of_its_seed(encoded):
     assert replays(encoded, "sheet.png")
 
 
+def test_seeds_that_change_nothing_are_told(encoded):
+    alike = "the pictures of all seeds are the same"
+    grey = ("a.z", "--init", "grey", "--seeds", "0-1", "-o", "sheet.png")
+    assert alike in encoded("compose", *grey).err
+    assert alike not in encoded("compose", *grey, "--solver", "langevin").err
+    assert alike not in encoded("compose", "a.z", "--init", "noise", *grey[3:]).err
+
+
 def test_files_of_seeds_are_byte_for_byte_those_of_single_runs(encoded):
     done = encoded("compose", "a.z", "--seeds", "8,10", "-o", "s{seed}.png")
     assert done.out == "s8.png\ns10.png\n"

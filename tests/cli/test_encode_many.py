@@ -56,3 +56,11 @@ def test_results_and_failures_are_told_in_order(comet, three_threads, monkeypatc
     outputs = [entry["path"] for entry in done.json["outputs"]]
     assert outputs == [f"{n}.z" for n in range(7) if n != 3]
     assert [entry["source"] for entry in done.json["failed"]] == ["3.png"]
+
+
+@pytest.mark.parametrize("name", ["zz", "new.png"])
+def test_a_name_that_is_none_for_components_is_refused(comet, name):
+    draw_pictures()
+    done = comet("encode", NAMES[0], "-m", "quad", "-o", name)
+    assert done.code == 2 and f"'{name}' is no name for them" in done.sentence
+    assert not Path(name).exists()

@@ -230,10 +230,13 @@ def test_going_on_from_a_model_with_fewer_components(train):
     [
         ([], "nothing to train on"),
         (["--data", "pictures"], "--data needs --preset global or objects, or --from MODEL"),
-        (["--data", "pictures", "--preset", "global", "--from", "clevr"], "not both"),
+        (
+            ["--data", "pictures", "--preset", "global", "--from", "clevr"],
+            "--preset and --from both say",
+        ),
         (["--data", "pictures", "--preset", "global", "--keep", "0"], "--keep is for --from"),
         (["--data", "pictures", "--preset", "global", "--name", "a/b"], "--name is 'a/b'"),
-        (["recipe.toml", "--data", "pictures"], "--data is for --data without a recipe"),
+        (["recipe.toml", "--data", "pictures"], "--data is for training without a recipe"),
     ],
 )
 def test_options_that_do_not_go_together_are_one_sentence(train, arguments, sentence):

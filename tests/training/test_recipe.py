@@ -51,6 +51,12 @@ def test_values_arrive_where_they_belong(quadratic_toml):
     assert recipe.data.flip is True and recipe.data.held_out == "elsewhere"
 
 
+@pytest.mark.parametrize("name", ["../evil", "a b/c", "x."])
+def test_a_name_that_no_model_can_have_is_refused(quadratic_toml, name):
+    with pytest.raises(FileFormatError, match="is no model name"):
+        parse_recipe(quadratic_toml(model={"name": name}))
+
+
 def test_rendering_is_as_in_training_and_positions_are_seen_unless_told_otherwise(quadratic_toml):
     text = quadratic_toml(model={"num_steps": 4, "step_size": 0.25, "render_steps": None})
     card = parse_recipe(text).card
