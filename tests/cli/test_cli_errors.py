@@ -124,7 +124,7 @@ def reference(run) -> np.ndarray:
         ("encode a.png -o gone/", "output folder 'gone/' does not exist; make it: mkdir -p"),
         ("encode a.png -o gone/a.z", "output folder 'gone' does not exist; make it: mkdir -p"),
         ("encode a.png a.png", "'a.png' and 'a.png' would both be written to 'a.z'"),
-        ("encode a.png -o a.png -f", "inputs are never overwritten"),
+        ("encode a.png -o a.png -f", "is no name for them"),
         ("encode - -", "once only"),
         ("encode - a.png", "among other pictures needs an output"),
         ("encode - --json", "both write to standard output"),
