@@ -11,6 +11,7 @@ from comet_cli.baselines.card import BaselineCard
 from comet_cli.formats.facts import check_keys, from_facts
 from comet_cli.training.recipe import (
     TrainingRecipe,
+    check_recipe_name,
     parse_recipe,
     parse_toml,
     read_recipe_text,
@@ -56,6 +57,7 @@ def parse_any_recipe(text: str, where: str = "recipe") -> TrainingRecipe | Basel
         return parse_recipe(text, where)
     facts, data, train = sections(document, (SECTION, "data", "train"), where)
     check_keys(train, SETTINGS, ("iterations",), f"{where}, [train]")
+    check_recipe_name(facts, f"{where}, [{SECTION}]")
     settings: dict[str, Any] = {"clip": math.inf, **train}
     return BaselineRecipe(
         from_facts(BaselineCard, facts, f"{where}, [{SECTION}]"),

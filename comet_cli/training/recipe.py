@@ -124,16 +124,16 @@ def sections(document: dict[str, Any], names: Sequence[str], where: str) -> list
     return [document[name] for name in names]
 
 
-def check_recipe_name(model: dict[str, Any], where: str) -> None:
-    """Check that the name of section [model] is one that a model may have.
+def check_recipe_name(facts: dict[str, Any], where: str) -> None:
+    """Check that the name in a section is one that a model may have.
 
     Raises:
         FileFormatError: it is not.
     """
     try:
-        check_name(str(model.get("name", "model")))
+        check_name(str(facts.get("name", "model")))
     except UsageError as error:
-        raise FileFormatError(f"{where}, [model]: {error}") from None
+        raise FileFormatError(f"{where}: {error}") from None
 
 
 def parse_recipe(text: str, where: str = "recipe") -> TrainingRecipe:
@@ -147,7 +147,7 @@ def parse_recipe(text: str, where: str = "recipe") -> TrainingRecipe:
         FileFormatError: not TOML, an unknown or missing key, a value out of range.
     """
     model, data, train = sections(parse_toml(text, where), SECTIONS, where)
-    check_recipe_name(model, where)
+    check_recipe_name(model, f"{where}, [model]")
     return TrainingRecipe(
         from_facts(ModelCard, _with_defaults(model), f"{where}, [model]"),
         from_facts(DataSettings, data, f"{where}, [data]"),

@@ -170,7 +170,8 @@ def plan_composition(
         picture=picture,
         further=further,
     )
-    if request.seeds and recipe.settings["init"] != "noise" and request.solver != "langevin":
+    several = request.seeds is not None and len(request.seeds) > 1
+    if several and recipe.settings["init"] != "noise" and request.solver != "langevin":
         session.note_once(
             "the pictures of all seeds are the same: they do not start from noise; "
             "--solver langevin makes them differ"

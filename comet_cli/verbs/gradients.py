@@ -197,9 +197,8 @@ def gradients_npz(recipe: PictureRecipe, attributions: Sequence[Attribution]) ->
 
 def _stack(rows: Sequence[np.ndarray], most: int) -> np.ndarray:
     """Return arrays (K_i,…) as one (B,K,…), with zeros where K_i is less than ``most``."""
-    gaps = [(most - len(row), *row.shape[1:]) for row in rows]
     return np.stack(
-        [np.concatenate([row, np.zeros(g, row.dtype)]) for row, g in zip(rows, gaps, strict=True)]
+        [np.pad(row, [(0, most - len(row)), *[(0, 0)] * (row.ndim - 1)]) for row in rows]
     )
 
 

@@ -165,6 +165,7 @@ def test_recipes_are_of_one_kind_and_know_their_settings():
     for changed, sentence in (
         (text.replace("[train]", "[train]\nema = 0.5"), "unknown ema"),
         (text.replace("[baseline]", "[baseline]\nencoder = 'global'"), "unknown encoder"),
+        (re.sub("name = .*", "name = '../evil'", text), r"\[baseline\]: .* is no model name"),
         (text + "\n[model]", r"unknown section \[model\]"),
         (text.replace("iterations = 6", ""), "missing iterations"),
         ("[baseline]", r"no section \[data\]"),
