@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 import math
 import re
@@ -34,7 +36,7 @@ _KEYS = {
     "source_sha256",
     "comet_version",
 }
-_FURTHER = {"seconds", "precision"}  # written where they say something
+_FURTHER = {"seconds", "precision", "seal"}  # written where they say something
 PRECISIONS = ("float32", "bfloat16")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -54,6 +56,7 @@ class ComponentSet:
         comet_version: version that inferred them.
         seconds: how long the picture is shown, where it is a frame of an animation; else 0.
         precision: what the encoder computed in, ``float32`` or ``bfloat16``.
+        seal: hash of all the rest as the encoder left it (:func:`sealed_components`), or "".
     """
 
     z: np.ndarray
@@ -66,6 +69,7 @@ class ComponentSet:
     comet_version: str = field(default=__version__)
     seconds: float = 0.0
     precision: str = PRECISIONS[0]
+    seal: str = ""
 
     def __post_init__(self) -> None:
         """Check every fact.
@@ -119,6 +123,10 @@ class ComponentSet:
                 type(self.seconds) is float and 0 <= self.seconds <= MAX_SECONDS,
                 f"seconds must be a number from 0 to {MAX_SECONDS}",
             ),
+            (
+                self.seal == "" or _is_sha256(self.seal),
+                "seal must be empty or 64 hexadecimal digits",
+            ),
             (self.precision in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}"),
             (len(self.labels) in (0, len(self.z)), f"labels must be none or {len(self.z)}"),
             (len(set(self.labels)) == len(self.labels), "labels must differ from each other"),
@@ -146,6 +154,8 @@ class ComponentSet:
         further: dict[str, Any] = {"seconds": self.seconds} if self.seconds else {}
         if self.precision != PRECISIONS[0]:
             further["precision"] = self.precision
+        if self.seal:
+            further["seal"] = self.seal
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -196,6 +206,26 @@ def is_components(data: bytes) -> bool:
         and b'"__metadata__"' in data[: 8 + length]
         and FORMAT.encode() in (data[: 8 + length])
     )
+
+
+def sealed_components(components: ComponentSet) -> ComponentSet:
+    """Return components as an encoder has just made them, with the seal that says so."""
+    facts = dataclasses.replace(components, seal="").facts()
+    whole = json.dumps(facts, sort_keys=True).encode() + components.z.tobytes()
+    return dataclasses.replace(components, seal=hashlib.sha256(whole).hexdigest())
+
+
+def as_encoded(components: ComponentSet) -> bool:
+    """Say whether nobody has changed components since they were encoded, if they carry a seal."""
+    return components.seal in ("", sealed_components(components).seal)
+
+
+def is_encoding(data: bytes) -> bool:
+    """Say whether bytes are a whole ``.z`` file as encoding wrote it."""
+    try:
+        return as_encoded(parse_components(data))
+    except FileFormatError:
+        return False
 
 
 def _header_length(data: bytes) -> int | None:

@@ -20,7 +20,7 @@ def made_by_comet(path: str | Path) -> bool:
 
     What was changed since, say in an editor that keeps its recipe, is somebody's work.
     """
-    from comet_cli.formats.components import is_components
+    from comet_cli.formats.components import is_components, is_encoding
     from comet_cli.formats.seal import has_sealed_arrays, is_sealed
 
     try:
@@ -36,12 +36,13 @@ def made_by_comet(path: str | Path) -> bool:
                 return is_sealed(head + file.read(MAX_INPUT_BYTES))
             if head.startswith(b"PK"):
                 return has_sealed_arrays(zipfile.ZipFile(file))
-            return is_components(head)
+            return is_components(head) and is_encoding(head + file.read(MAX_INPUT_BYTES))
     except (OSError, zipfile.BadZipFile):
         return False
 
 
 def _carries_mark(path: Path) -> bool:
+    from comet_cli.formats.components import is_components
     from comet_cli.formats.picture_recipe import has_recipe
     from comet_cli.formats.seal import ARRAYS_SEAL, SEAL
 
@@ -49,7 +50,12 @@ def _carries_mark(path: Path) -> bool:
         data = read_input(path)
     except CometError:
         return False
-    return SEAL in data or f"{ARRAYS_SEAL}.npy".encode() in data or has_recipe(data)
+    return (
+        SEAL in data
+        or f"{ARRAYS_SEAL}.npy".encode() in data
+        or has_recipe(data)
+        or is_components(data)
+    )
 
 
 def check_output(path: str | Path, *, force: bool = False, inputs: Iterable[str] = ()) -> None:

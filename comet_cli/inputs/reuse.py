@@ -1,7 +1,8 @@
 """A ``.z`` that stands beside its picture is read instead of encoding the picture again.
 
 It matches where it is what encoding would give: of the same file (by its hash), by the same weights
-(by theirs), by the same version of comet, in the same arithmetic. Anything else is never used.
+(by theirs), by the same version of comet, in the same arithmetic, and not changed since (by its
+seal). Anything else is never used.
 """
 
 from __future__ import annotations
@@ -13,7 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from comet_cli.errors import CometError
-from comet_cli.formats.components import MAX_HEADER_BYTES, ComponentSet, parse_components
+from comet_cli.formats.components import (
+    MAX_HEADER_BYTES,
+    ComponentSet,
+    as_encoded,
+    parse_components,
+)
 from comet_cli.formats.files import STANDARD, read_input
 from comet_cli.models.card import ModelCard
 from comet_cli.version import __version__
@@ -49,8 +55,8 @@ def matching_latents(
         precision: ``float32`` or ``bfloat16``.
 
     Returns:
-        (K,D) float32, or None where nothing matches; and the files of another picture, which
-        look as if they were of this one.
+        (K,D) float32, or None where nothing matches; and the files of another picture, or changed
+        since they were encoded, which look as if they were what is looked for.
     """
     others = []
     for path in places:
@@ -59,7 +65,7 @@ def matching_latents(
         found = read_beside(path)
         if found is None or found.model_sha256 != card.weights_sha256:
             continue
-        if found.source_sha256 != source_sha256:
+        if found.source_sha256 != source_sha256 or not as_encoded(found):
             others.append(path)
         elif (
             found.comet_version == __version__

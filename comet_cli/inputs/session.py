@@ -19,7 +19,12 @@ from comet_cli.energy.render import render
 from comet_cli.energy.threads import encodes_lightly, one_thread
 from comet_cli.errors import CometError, FileFormatError, UnknownModelError, UsageError
 from comet_cli.formats.components import PRECISIONS as ENCODED_IN
-from comet_cli.formats.components import ComponentSet, is_components, parse_components
+from comet_cli.formats.components import (
+    ComponentSet,
+    is_components,
+    parse_components,
+    sealed_components,
+)
 from comet_cli.formats.files import base_name, peek_input, read_input, show
 from comet_cli.formats.frames import Frame, has_frames, look_through, tell_first
 from comet_cli.formats.images import decode_png, from_bytes, image_facts, load_image, to_bytes
@@ -261,6 +266,7 @@ class Session:
                 seconds=0.0 if frame is None else frame.seconds,
                 precision=self.precision,
             )
+            components = sealed_components(components)
             return Opened(path, model, components, to_bytes(picture), reused=z is not None)
 
         return finish
@@ -341,8 +347,8 @@ class Session:
         z, others = matching_latents(dict.fromkeys(places), card, sha256, precision=self.precision)
         if beside in others and beside not in also:  # else it is about to be replaced
             self.note(
-                f"'{show(str(beside))}' was not made from '{show(path)}' as it is, which is "
-                "encoded again"
+                f"'{show(str(beside))}' is not what encoding made of '{show(path)}' as it is, "
+                "which is encoded again"
             )
         return z
 

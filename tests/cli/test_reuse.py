@@ -1,5 +1,6 @@
 """A ``.z`` that stands beside its picture and matches is read; nothing else ever is."""
 
+import dataclasses
 import os
 import shutil
 from pathlib import Path
@@ -8,7 +9,12 @@ import numpy as np
 import pytest
 
 from comet_cli.formats.cache import cache_home
-from comet_cli.formats.components import ComponentSet, read_components, write_components
+from comet_cli.formats.components import (
+    ComponentSet,
+    read_components,
+    sealed_components,
+    write_components,
+)
 from comet_cli.inputs.session import Session
 
 
@@ -27,8 +33,15 @@ def inferred(monkeypatch):
 
 
 def changed(path: str, **facts) -> None:
+    """Make a file what an encoder with other facts would have written."""
     found = read_components(path)
-    write_components(path, ComponentSet(**{**vars(found), **facts}))
+    write_components(path, sealed_components(ComponentSet(**{**vars(found), **facts})))
+
+
+def edited(path: str, **facts) -> None:
+    """Change a file as a user's script does."""
+    found = read_components(path)
+    write_components(path, dataclasses.replace(found, **{"z": found.z + 1, **facts}))
 
 
 VERBS = {
@@ -79,7 +92,9 @@ def test_a_picture_that_has_changed_is_encoded_and_that_is_said(pictures, inferr
     shutil.copy("b.png", "a.png")
     inferred.clear()
     done = pictures("compose", "a.png", "-m", "quad", "-o", "out.png")
-    assert "'a.z' was not made from 'a.png' as it is" in done.sentence and inferred == ["quad"]
+    assert "'a.z' is not what encoding made of 'a.png' as it is" in done.sentence and inferred == [
+        "quad"
+    ]
     pictures("compose", "b.png", "-m", "quad", "-o", "other.png")
     assert Path("out.png").read_bytes() == Path("other.png").read_bytes()
 
@@ -94,6 +109,7 @@ UNFIT = {
     "another version": lambda: changed("a.z", comet_version="0.0.1"),
     "other components": lambda: changed("a.z", z=read_components("a.z").z[:2], labels=()),
     "half the precision": lambda: changed("a.z", precision="bfloat16"),
+    "other numbers": lambda: edited("a.z"),
     "garbage": lambda: garble("a.z"),
     "a folder": lambda: (os.remove("a.z"), os.mkdir("a.z")),
     "a pipe": lambda: (os.remove("a.z"), os.mkfifo("a.z")),
@@ -198,3 +214,29 @@ def test_a_damaged_memory_of_choices_is_made_again(pictures, inferred):
         inferred.clear()
         assert pictures("encode", "a.png", "-o", "x.z").err.startswith(first.err)
         assert len(inferred) == 2 and memory.read_bytes() == whole
+
+
+def test_numbers_that_a_user_changed_are_neither_used_for_the_picture_nor_lost(pictures):
+    pictures("encode", "a.png", "-m", "quad")
+    edited("a.z")
+    kept = Path("a.z").read_bytes()
+    done = pictures("compose", "a.png", "-m", "quad", "-o", "out.png")
+    assert done.code == 0 and "'a.z' is not what encoding made of 'a.png' as it is" in done.sentence
+    done = pictures("encode", "a.png", "-m", "quad")
+    assert done.code == 2
+    assert "'a.z' was changed after comet made it; give --force" in done.sentence
+    assert Path("a.z").read_bytes() == kept
+    assert pictures("compose", "a.z", "-o", "own.png").code == 0  # by its own name it is read
+    assert Path("own.png").read_bytes() != Path("out.png").read_bytes()
+    assert pictures("encode", "a.png", "-m", "quad", "--force").code == 0
+    assert pictures("encode", "a.png", "-m", "quad", "--json").json["outputs"][0]["reused"]
+
+
+def test_files_without_a_seal_are_used_and_replaced_as_before(pictures, inferred):
+    pictures("encode", "a.png", "-m", "quad")
+    edited("a.z", z=read_components("a.z").z, seal="")
+    assert b"seal" not in Path("a.z").read_bytes()
+    inferred.clear()
+    assert pictures("encode", "a.png", "-m", "quad").code == 0 and inferred == []
+    assert pictures("encode", "a.png", "-m", "quad", "--fresh").code == 0
+    assert read_components("a.z").seal

@@ -1,5 +1,6 @@
 """The `.z` file: golden bytes, round trips, and every way in which it can be broken."""
 
+import dataclasses
 import hashlib
 import json
 import struct
@@ -12,10 +13,13 @@ from safetensors.numpy import save
 from comet_cli.errors import FileFormatError, UsageError
 from comet_cli.formats.components import (
     ComponentSet,
+    as_encoded,
     components_bytes,
     is_components,
+    is_encoding,
     parse_components,
     read_components,
+    sealed_components,
     write_components,
 )
 
@@ -171,6 +175,7 @@ HOSTILE = {
     "label no text": (raw(facts_of(example(), labels=[1, 2])), "list of names"),
     "label with an escape": (raw(facts_of(example(), labels=["\x1b[2J", "b"])), "control"),
     "bad hash": (raw(facts_of(example(), model_sha256="AB")), "64 hexadecimal"),
+    "bad seal": (raw(facts_of(example(), seal="mine")), "seal must be empty or 64 hexadecimal"),
     "bad source hash": (raw(facts_of(example(), source_sha256=1)), "64 hexadecimal"),
     "image size text": (raw(facts_of(example(), image_size="35")), "positive integer"),
     "image size zero": (raw(facts_of(example(), image_size=0)), "positive integer"),
@@ -230,3 +235,28 @@ def test_components_are_recognised_by_their_content():
     assert is_components(components_bytes(example()))
     assert not is_components(save({"z": example().z}))
     assert not is_components(b"")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"z": np.zeros((2, 3), np.float32)},
+        {"labels": ("cube", "other")},
+        {"source": "b.png"},
+        {"seconds": 1.0},
+        {"seal": "0" * 64},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_seal_tells_every_change(change):
+    made = sealed_components(example())
+    assert as_encoded(made) and is_encoding(components_bytes(made))
+    assert sealed_components(made) == made
+    other = dataclasses.replace(made, **change)
+    assert not as_encoded(other) and not is_encoding(components_bytes(other))
+
+
+def test_without_a_seal_nothing_is_told_and_nothing_is_written():
+    assert as_encoded(example()) and is_encoding(components_bytes(example()))
+    assert b"seal" not in components_bytes(example())
+    assert not is_encoding(components_bytes(example())[:-1])
