@@ -37,7 +37,7 @@ def score(
     """Print the energies of pictures and components.
 
     An energy is low where the picture contains the component. Columns: energy, picture, component,
-    model, label; with --top: energy of the selection, picture.
+    model, label (energies without weights); with --top: energy of the selection, picture.
 
     Example: comet score folder/*.png a.z:1 --top 10
     """

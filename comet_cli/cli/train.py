@@ -109,7 +109,7 @@ def train(
         report = Report(as_json=as_json and first, quiet=quiet or not first)
         with report:
             if recipe is None:
-                text, title = _write_recipe(*wished)
+                text, title = _write_recipe(output, *wished)
                 if recipe_only:
                     report.show({"recipe": text}, text.rstrip("\n"))
                     return
@@ -203,6 +203,7 @@ def _say_measuring(report: Report, count: int) -> None:
 
 
 def _write_recipe(
+    output: Path | None,
     data: str | None,
     preset: str | None,
     start: str | None,
@@ -216,6 +217,8 @@ def _write_recipe(
     """Return the recipe of the options, and the model's name."""
     from comet_cli.inputs.selection import parse_listing
     from comet_cli.models import comet_model
+    from comet_cli.training import distributed
+    from comet_cli.training.checkpoint import look
     from comet_cli.training.presets import Wishes, preset_recipe, recipe_name, tuning_recipe
 
     if data is None:
@@ -229,7 +232,9 @@ def _write_recipe(
     title = name or recipe_name(Path(data).name)
     if recipe_name(title) != title:
         raise UsageError(f"--name is '{name}', expected letters, digits, '.', '_' and '-'")
-    wishes = Wishes(title, data, components, latent_dim, size, iterations)
+    folder = output or Path("runs") / title
+    begun = distributed.from_first(look(folder) if distributed.rank() == 0 else None)
+    wishes = Wishes(title, data, components, latent_dim, size, iterations, begun=begun)
     if preset is not None:
         return preset_recipe(preset, wishes), title
     assert start is not None

@@ -58,6 +58,11 @@ class Selection:
     weight: float = 1.0
     note: str = ""
 
+    @property
+    def weighted(self) -> bool:
+        """Whether a weight other than 1 was typed."""
+        return self.weight != 1 or any(item.weight != 1 for item in self.items or ())
+
     def pick(self, count: int, labels: Sequence[str] = ()) -> list[tuple[int, float]]:
         """Return the selected (index, weight) pairs, in the order they were typed.
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
@@ -13,9 +15,11 @@ import torch
 
 from comet_cli.errors import UsageError
 from comet_cli.models.card import ModelCard
+from comet_cli.training.checkpoint import Begun
 from comet_cli.training.loss_table import ATTENTION, LOSSES, PRECISION
 from comet_cli.version import __version__
 
+FROM_ITERATIONS = ("warm_up", "small_iterations", "penalty_warm_up")
 # One step of descent suffices for the quadratic energy (docs/mathematics.md).
 _QUADRATIC = {
     "energy": "quadratic",
@@ -109,6 +113,7 @@ class Wishes:
     image_size: int | None = None
     iterations: int | None = None
     keep: tuple[int, ...] = ()
+    begun: Begun = field(default_factory=Begun)  # the training that is to go on, if any
 
 
 def preset_recipe(preset: str, wishes: Wishes) -> str:
@@ -242,6 +247,7 @@ def _recipe(preset: Preset, wishes: Wishes, model: dict[str, Any], train: dict[s
     }
     if preset.losses:
         train["penalty_warm_up"] = int(preset.penalties * iterations)
+    train.update(_over(wishes.begun, train))
     pictures = recipe_name(PurePath(wishes.data).name)
     model = {
         "name": wishes.name,
@@ -253,6 +259,20 @@ def _recipe(preset: Preset, wishes: Wishes, model: dict[str, Any], train: dict[s
     for section, facts in (("model", model), ("data", {"train": wishes.data}), ("train", train)):
         lines += ["", f"[{section}]", *(f"{k} = {_toml(v)}" for k, v in facts.items())]
     return "\n".join(lines) + "\n"
+
+
+def _over(begun: Begun, train: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings of a training that goes on which were over before it came so far.
+
+    They follow from how many iterations are asked for. Where more are asked for now, nothing would
+    be done otherwise from here on, and what was done was done by these.
+    """
+    try:
+        before = tomllib.loads(begun.recipe).get("train", {})
+    except tomllib.TOMLDecodeError:
+        return {}
+    kept = [k for k in FROM_ITERATIONS if k in before and k in train]
+    return {k: before[k] for k in kept if train[k] <= begun.iteration >= before[k]}
 
 
 def _toml(value: Any) -> str:

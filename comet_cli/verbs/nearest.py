@@ -85,11 +85,17 @@ def find_nearest(
         told: called with a file that cannot be compared, and why, as soon as that is known.
 
     Raises:
-        UsageError: a file that does not exist, a query of more than one component, or nothing to
-            compare it with.
+        UsageError: a file that does not exist, a query of more than one component, a weight, or
+            nothing to compare it with.
         SelectionError: see :mod:`comet_cli.inputs.selection`.
         FileFormatError: the query's file is no ``.z``, or none of the others is.
     """
+    for selection in (query, *candidates):
+        if selection.weighted:
+            raise UsageError(
+                f"'{show(selection.text)}' has a weight; components are compared as they are, "
+                "without weights"
+            )
     check_inputs([query.path])
     check_inputs(dict.fromkeys(s.path for s in candidates), together=len(candidates) == 1)
     files = {query.path: _read(query.path, encode, None)}

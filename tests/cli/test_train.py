@@ -174,10 +174,17 @@ def test_a_folder_of_another_training_is_left_alone(train):
 def test_more_iterations_and_other_settings_go_on_as_asked(train):
     words = ("train", "--data", "pictures", "--preset", "objects", "--components", 2, "--size", 16)
     assert train(*words, "--iterations", 2, "-o", "out").code == 0
-    assert train(*words, "--iterations", 3, "-o", "out").code == 2  # the penalties' warm-up differs
-    done = train(*words, "--iterations", 3, "-o", "out", "--force")
+    assert "penalty_warm_up = 1\n" in Path("out/recipe.toml").read_text()
+    # The penalties have been at their full weight for long: as they were, so they stay.
+    done = train(*words, "--iterations", 3, "-o", "out")
     assert done.code == 0 and "train.iterations is 3, was 2" in done.err
-    assert "iterations = 3" in Path("out/recipe.toml").read_text()
+    assert "train.penalty_warm_up" not in done.err
+    text = Path("out/recipe.toml").read_text()
+    assert "iterations = 3" in text and "penalty_warm_up = 1\n" in text
+    # They would not be at their full weight yet, so it is another training.
+    done = train(*words, "--iterations", 9, "-o", "out")
+    assert done.code == 2 and "train.penalty_warm_up is 7, was 1" in done.err
+    assert Path("out/recipe.toml").read_text() == text
     assert comet_model.load("out", device="cpu").card.iterations == 3
 
 
