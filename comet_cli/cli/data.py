@@ -47,7 +47,7 @@ def list_(
 def make(
     call: Call,
     name: Annotated[str, typer.Argument(help="A data set of `comet data list`.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make it in.")],
+    out: Annotated[Path, typer.Option("--out", "--output", "-o", help="Folder to make it in.")],
     count: Annotated[int, typer.Option(help="Pictures of the train split.")] = 10000,
     test_count: Annotated[int, typer.Option(help="Pictures of the test split.")] = 500,
     size: Annotated[int | None, typer.Option(help="Width and height in pixels.")] = None,
@@ -105,7 +105,7 @@ def import_(
     call: Call,
     name: Annotated[str, typer.Argument(help="A reader of `comet data list --readers`.")],
     source: Annotated[str, typer.Argument(help="The folder or file; with hf, a name on the Hub.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
+    out: Annotated[Path, typer.Option("--out", "--output", "-o", help="Folder to write.")],
     size: Annotated[int, typer.Option(help="Width and height in pixels.")] = 64,
     crop: Annotated[
         int | None, typer.Option(help="Keep only the middle square of this side.")
@@ -153,7 +153,9 @@ def import_(
 def pack(
     call: Call,
     folder: Annotated[Path, typer.Argument(help="A data-set folder, or a folder of pictures.")],
-    out: Annotated[str, typer.Option("--out", "-o", help="File to write, such as faces.pack.")],
+    out: Annotated[
+        str, typer.Option("--out", "--output", "-o", help="File to write, such as faces.pack.")
+    ],
     size: Annotated[
         int | None, typer.Option(help="Width and height in pixels; default: as they are.")
     ] = None,

@@ -228,7 +228,11 @@ def remove(
     folder = library.local_folder(name)
     # Only a person at a terminal can answer.
     asked = sys.stdin.isatty() and sys.stderr.isatty() and not call.as_json
-    if not yes and not (asked and typer.confirm(f"Delete {folder}?", err=True)):
+    if asked and not yes and not typer.confirm(f"Delete {folder}?", err=True):
+        call.report.note(f"kept {folder}")
+        call.report.exit_code = 1
+        return
+    if not asked and not yes:
         raise UsageError(f"this deletes {folder}; repeat it with --force if that is meant")
     removed = library.remove(name)
     call.report.show({"removed": str(removed)}, str(removed))

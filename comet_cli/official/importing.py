@@ -31,6 +31,7 @@ from comet_cli.official.names import is_dead, module_names, our_name, released_n
 RENDER_STEP_SIZE = 200.0
 RENDER_STEPS = 30
 
+CHECKPOINTS = (b"PK", b"\x80")  # archives of torch, and pickles
 SHOWN = 6  # entries that do not fit, in a sentence
 
 # Flags beyond this are noise, not facts; the largest known is a step size of 1000.
@@ -199,10 +200,30 @@ def default_name(path: Path) -> str:
     return re.sub(r"[^a-z0-9._-]+", "-", path.stem.lower()).strip("-._") or "imported"
 
 
+def _refusal(path: Path, error: Exception) -> FileFormatError:
+    """Return why a checkpoint is not read."""
+    if isinstance(error, pickle.UnpicklingError):
+        culprit = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = f" ({culprit.group(1)})" if culprit else ""
+        return FileFormatError(
+            f"{path.name} is refused: it asks for something other than tensors and flags{what}, "
+            "and comet executes nothing that it finds in a checkpoint"
+        )
+    first_line = (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0][:120]
+    return FileFormatError(
+        f"{path.name} is no readable checkpoint, or is truncated; expected a .pth file "
+        f"({first_line})"
+    )
+
+
 def _unpickle(path: Path) -> dict[str, Any]:
     """Read the pickle with nothing allowed but tensors, containers and the flags' two classes."""
     if not path.is_file():
-        raise MissingInputError(f"{path} is no file; expected a checkpoint (.pth)")
+        here = "a folder" if path.is_dir() else "no file"
+        own = f"; what comet trained is used as it is: -m {path}" if path.is_dir() else ""
+        raise MissingInputError(f"{path} is {here}, expected a checkpoint (.pth){own}")
+    with path.open("rb") as file:
+        begins_well = file.read(2).startswith(CHECKPOINTS)
     # An EasyDict is read as its items: the unpickler knows OrderedDict anyway, so this name for it
     # allows nothing new and needs no easydict.
     allowed: list[Any] = [argparse.Namespace, (OrderedDict, "easydict.EasyDict")]
@@ -210,19 +231,12 @@ def _unpickle(path: Path) -> dict[str, Any]:
         with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        culprit = re.search(r"GLOBAL ([\w.]+)", str(error))
-        what = f" ({culprit.group(1)})" if culprit else ""
-        raise FileFormatError(
-            f"{path.name} is refused: it asks for something other than tensors and flags{what}, "
-            "and comet executes nothing that it finds in a checkpoint"
-        ) from None
     except Exception as error:  # torch raises almost anything on a file that is no checkpoint
-        first_line = (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0][:120]
-        raise FileFormatError(
-            f"{path.name} is no readable checkpoint, or is truncated; expected a .pth file "
-            f"({first_line})"
-        ) from None
+        if not begins_well:
+            raise FileFormatError(
+                f"{path.name} is no readable checkpoint; expected one of PyTorch (.pth)"
+            ) from None
+        raise _refusal(path, error) from None
     if not isinstance(content, dict):
         raise FileFormatError(
             f"{path.name} holds a {type(content).__name__}, expected the dictionary with FLAGS and "

@@ -172,5 +172,10 @@ def read_recipe_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise MissingInputError(f"there is no recipe {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (IsADirectoryError, UnicodeDecodeError):
+        raise FileFormatError(
+            f"{path} is no recipe, which is a text file (TOML); a folder of pictures is trained on "
+            "with: comet train --data DIR --preset objects"
+        ) from None
+    except OSError as error:
         raise FileFormatError(f"{path} cannot be read: {error}") from None

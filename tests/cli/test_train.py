@@ -217,6 +217,13 @@ def test_without_pictures_nothing_is_written(train, absent):
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize("name", ["pictures/00.png", "pictures"])
+def test_a_picture_is_no_recipe_and_what_helps_is_said(train, name):
+    done = train("train", name)
+    assert done.code == 1 and f"{name} is no recipe" in done.sentence
+    assert "comet train --data DIR --preset objects" in done.sentence
+
+
 def test_recipe_only_prints_it_and_writes_nothing(train):
     done = train("train", "--data", "pictures", "--preset", "global", "--recipe-only")
     assert done.code == 0 and 'train = "pictures"' in done.out and not Path("runs").exists()

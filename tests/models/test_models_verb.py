@@ -3,10 +3,12 @@ import os
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from models_verb import run
 
+from comet_cli.cli import models as models_cli
 from comet_cli.cli.models_text import headline
 from comet_cli.errors import CometError, UnknownModelError, UsageError
 from comet_cli.models import comet_model, library
@@ -96,6 +98,18 @@ def test_verify_says_which_model_is_damaged(imported: Path) -> None:
     assert "has sha256" in run("verify", "theirs", code=1)
     told = json.loads(run("verify", "--json", code=1))
     assert told["ok"] is False and told["exit_code"] == 1
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_at_a_terminal_it_asks_before_it_removes(
+    imported: Path, monkeypatch: pytest.MonkeyPatch, answer: bool
+) -> None:
+    person = SimpleNamespace(isatty=lambda: True)
+    monkeypatch.setattr(models_cli, "sys", SimpleNamespace(stdin=person, stderr=person))
+    monkeypatch.setattr(models_cli.typer, "confirm", lambda *_, **__: answer)
+    told = run("remove", "theirs", code=0 if answer else 1)
+    assert imported.exists() is not answer
+    assert told == (f"{imported}\n" if answer else "")
 
 
 def test_remove_needs_force(imported: Path) -> None:

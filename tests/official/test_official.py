@@ -206,8 +206,9 @@ def test_after_an_import_the_flags_class_is_no_longer_allowed(official: Path) ->
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        (b"", "no readable checkpoint|refused"),
-        (b"not a checkpoint at all", "no readable checkpoint|refused"),
+        (b"", "no readable checkpoint; expected one of PyTorch"),
+        (b"not a checkpoint at all", "no readable checkpoint; expected one of PyTorch"),
+        (b"\x89PNG\r\n", "no readable checkpoint; expected one of PyTorch"),
         (b"PK\x03\x04 truncated", "no readable checkpoint"),
     ],
 )
@@ -224,6 +225,8 @@ def test_a_file_that_is_no_checkpoint_is_one_sentence(
 def test_a_missing_file_and_a_foreign_checkpoint_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(MissingInputError, match="is no file"):
         read_checkpoint(tmp_path / "absent.pth")
+    with pytest.raises(MissingInputError, match="is a folder, expected a checkpoint"):
+        read_checkpoint(tmp_path)
     torch.save({"weights": torch.zeros(2)}, tmp_path / "other.pth")
     with pytest.raises(FileFormatError, match="lacks model_state_dict_0; it holds weights"):
         read_checkpoint(tmp_path / "other.pth")
