@@ -75,10 +75,27 @@ def seconds_of(work: Callable[[], Any]) -> tuple[float, Any]:
     return clock() - start, result
 
 
-def paired(case: str, ours: Callable[[], Any], other: Callable[[], Any], runs: int) -> Row:
-    """Time two calls in turn; a first pair warms up where there are several."""
+def paired(
+    case: str,
+    ours: Callable[[], Any],
+    other: Callable[[], Any],
+    runs: int,
+    *,
+    latents: Tensor | None = None,
+) -> Row:
+    """Time two calls in turn; a first pair warms up where there are several.
+
+    Args:
+        case: what is timed.
+        ours: one.
+        other: what it is compared with.
+        runs: how many pairs.
+        latents: of both; drawn again, in place, for each pair, since ours keeps what it decoded.
+    """
     pairs, difference = [], None
     for run in range(runs + (runs > 1)):
+        if latents is not None:
+            latents.normal_()
         (theirs, wanted), (mine, got) = seconds_of(other), seconds_of(ours)
         if run or runs == 1:
             pairs.append((mine, theirs))
@@ -128,6 +145,7 @@ def paper(runs: int) -> Iterator[Row]:
             lambda terms=terms, x=x: render(terms, init=x),
             lambda model=model, z=z, x=x: reference_loop.render(model, z, x, num_steps=30),
             runs if (size, batch) == (64, 1) else 1,
+            latents=z,
         )
     pooled, quadratic = (
         paper_model(e).eval().requires_grad_(False) for e in ("pooled-64", "quadratic")
@@ -138,6 +156,7 @@ def paper(runs: int) -> Iterator[Row]:
         lambda: render(terms_of(quadratic, z), init=x, num_steps=5),
         lambda: reference_loop.render(pooled, z, x, num_steps=30),
         runs,
+        latents=z,
     )
     yield row._replace(difference=None)
 

@@ -225,6 +225,8 @@ def load_folder(
     """
     path = Path(path)
     if path.is_file() and not is_pack(path):
+        if split is not None:
+            raise MissingInputError(f"'{show(path)}' is a file of arrays, which has no splits")
         images, masks = load_arrays(path, size, limit)
         return LoadedPictures(images, masks, [{} for _ in range(len(images))])
     found: list[np.ndarray] = []

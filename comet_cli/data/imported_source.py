@@ -40,7 +40,7 @@ def imported_source(
     path = Path(source)
     on_disk = path.exists()
     known = Fingerprints(path if on_disk else Path(HUB_PREFIX) / source, f"import {reader}")
-    files = _files(path) if on_disk else []
+    files = _files(path, everything=reader == "hf") if on_disk else []
     name = None if on_disk else source
     digest = known.digest(files, "import", FORMAT_VERSION, reader, name, size, crop, limit)
     entry = cache_home() / "imports" / digest
@@ -65,11 +65,13 @@ def _import(
     import_dataset(reader, source, folder, size=size, crop=crop, limit=limit)
 
 
-def _files(path: Path) -> Iterator[Path]:
+def _files(path: Path, *, everything: bool) -> Iterator[Path]:
+    """Yield what a reader may look into; the `datasets` library looks into archives too."""
     if path.is_file():
         yield path
         return
     for file in sorted(path.rglob("*")):
         kind = file.suffix.lower()
-        if kind in ENDINGS or kind in _TABLES or ".tfrecord" in file.name:
+        known = kind in ENDINGS or kind in _TABLES or ".tfrecord" in file.name
+        if known or (everything and file.is_file()):
             yield file

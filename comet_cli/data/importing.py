@@ -60,8 +60,8 @@ def import_dataset(
     """Turn a published data set into a folder that everything here trains on.
 
     A picture belongs to the split that a hash of its content tells, at every size the same;
-    pictures with the same pixels, and neighbouring frames of a drive, are never divided. An
-    import that was interrupted goes on where it stopped; a greater `limit` adds pictures.
+    pictures with the same pixels, and runs of 50 frames of a drive, are never divided. An import
+    that was interrupted goes on where it stopped; a greater `limit` adds pictures.
 
     Args:
         name: a reader, as `comet data list --readers` names it.

@@ -205,6 +205,8 @@ class QuadraticEnergy(nn.Module):
     def resized(self, image_size: int) -> QuadraticEnergy:
         """Return the same network, with the very same weights, for pictures of another size."""
         other = copy.copy(self)
+        if self._compiled_call_impl is not None:  # which a copy does not take over
+            other.compile()
         other.sizes = [math.ceil(image_size / 4), math.ceil(image_size / 2), image_size]
         return other
 

@@ -210,7 +210,12 @@ class Memory:
         facts = {"pictures": len(images), "sample": _sample(images)}
         rows = draw
         if before is not None and draw is not None:
-            rows = np.array(before["rows"], int)
+            if not before["rows"] and not self.force:
+                raise UsageError(
+                    f"this training has seen all pictures of '{show(place)}', so none of them can "
+                    "be held out now; train into another folder, or go on all the same with --force"
+                )
+            rows = np.array(before["rows"], int) if before["rows"] else draw
         if before is not None and {key: before[key] for key in facts} != facts:
             count = before["pictures"]
             change = f"{len(images)} pictures, {count} when this training began"

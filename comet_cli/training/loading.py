@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,9 @@ def load_data(
 ) -> tuple[Pictures, HeldOut, HeldOut]:
     """Return training pictures, held-out pictures, and those that figures are measured on.
 
+    No picture is trained on and held out or measured: of a source without a split ``test`` that
+    is to be both, a part is set apart, whichever names it goes by.
+
     Args:
         recipe: the recipe.
         measured: how many to measure figures on.
@@ -52,21 +56,29 @@ def load_data(
     count = max(measured, data.held_out_count)
     sources = parse_sources(data.train, "train")
     apart = parse_sources(data.held_out, "held_out") if data.held_out else ()
+    judged_on = parse_sources(data.measured, "measured") if data.measured else ()
     places = [locate(source, size) for source in sources]
     elsewhere = bool(apart) and [locate(source, size) for source in apart] != places
-    parts, tenths = [], []
-    for place, source, most in zip(places, sources, _counts(sources, count), strict=True):
-        part, held = _divide(place, source.share, size, 0 if elsewhere else most, memory)
+    asked = {_whole(locate(source, size)) for source in (*(apart if elsewhere else ()), *judged_on)}
+    most_of: dict[Path, int] = {}  # one place may be several sources
+    for place, most in zip(places, _counts(sources, count), strict=True):
+        most_of[_whole(place)] = max(most, most_of.get(_whole(place), 0))
+    parts, tenths, own = [], [], {}
+    for place, source in zip(places, sources, strict=True):
+        needed = not elsewhere or _whole(place) in asked
+        part, held = _divide(
+            place, source.share, size, most_of[_whole(place)] if needed else 0, memory
+        )
         parts.append(part)
         tenths.append(held)
+        if held is not None and part.rows is not None:
+            own[_whole(place)] = held
     held_out = (
-        load_held_out(apart, size, count)
+        load_held_out(apart, size, count, own)
         if elsewhere
         else _join(sources, [held for held in tenths if held is not None])
     )
-    judged = held_out
-    if data.measured:
-        judged = load_held_out(parse_sources(data.measured, "measured"), size, measured)
+    judged = load_held_out(judged_on, size, measured, own) if judged_on else held_out
     # A whole data set is an array as it is; anything else is read through a mixture.
     single = len(parts) == 1 and parts[0].rows is None
     return parts[0].images if single else Mixture(parts), held_out, judged
@@ -96,13 +108,31 @@ def load_matches(recipe: TrainingRecipe, images: Pictures) -> Matches | None:
     return match_pictures(metadata, recipe.train.match)
 
 
-def load_held_out(sources: tuple[TrainingData, ...], size: int, count: int) -> HeldOut:
-    """Return ``count`` pictures of the sources' test splits (or as many as they have)."""
-    loaded = [
-        _load_test(locate(source, size), size, most)
-        for source, most in zip(sources, _counts(sources, count), strict=True)
-    ]
+def load_held_out(
+    sources: tuple[TrainingData, ...],
+    size: int,
+    count: int,
+    own: Mapping[Path, tuple[np.ndarray, np.ndarray | None]] | None = None,
+) -> HeldOut:
+    """Return ``count`` pictures of the sources' test splits (or as many as they have).
+
+    Args:
+        sources: which.
+        size: R.
+        count: how many.
+        own: pictures and masks that were held out of places without such a split.
+    """
+    loaded = []
+    for source, most in zip(sources, _counts(sources, count), strict=True):
+        place = locate(source, size)
+        images, masks = (own or {}).get(_whole(place)) or _load_test(place, size, most)
+        loaded.append((images[:most], None if masks is None else masks[:most]))
     return _join(sources, loaded)
+
+
+def _whole(place: Path) -> Path:
+    """Return what two names of one place share."""
+    return place.resolve()
 
 
 def locate(source: TrainingData, size: int) -> Path:
@@ -154,9 +184,29 @@ def _divide(
     order = np.random.default_rng(0).permutation(len(images))
     kept = memory.divide(place, images, np.sort(order[:keep]))
     assert kept is not None
-    used = np.setdiff1d(np.arange(len(images)), kept)
+    used = _without_copies(images, np.setdiff1d(np.arange(len(images)), kept), kept)
+    if not len(used):
+        raise CometError(f"{place} holds copies of one picture only; training needs at least 2")
     masks = None if loaded.masks is None else loaded.masks[kept]
     return Part(images, used, share), (images[kept], masks)
+
+
+def _without_copies(images: Pictures, used: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Return which of the rows ``used`` hold other pictures than the rows ``kept``."""
+    held = {np.ascontiguousarray(images[n]).tobytes() for n in kept}
+    # A few pixels tell nearly all apart, so that not all of what may be on disk is read.
+    few = {_few_pixels(images[n]) for n in kept}
+    copies = [
+        n
+        for n in used
+        if _few_pixels(images[n]) in few and np.ascontiguousarray(images[n]).tobytes() in held
+    ]
+    return np.setdiff1d(used, copies)
+
+
+def _few_pixels(picture: np.ndarray) -> bytes:
+    middle = picture[len(picture) // 2, :: max(1, len(picture) // 8)]
+    return np.ascontiguousarray(middle).tobytes()
 
 
 def _load_test(place: Path, size: int, count: int) -> tuple[np.ndarray, np.ndarray | None]:

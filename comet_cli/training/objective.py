@@ -13,6 +13,7 @@ from comet_cli.errors import CometError
 from comet_cli.models.card import PLAIN_STARTS
 from comet_cli.models.comet_model import CometModel
 from comet_cli.networks.base import BoundEnergy
+from comet_cli.networks.colouring_encoder import ColouringEncoder
 from comet_cli.training import distributed
 from comet_cli.training.batches import random_seed
 from comet_cli.training.colouring_losses import bind_present
@@ -48,7 +49,11 @@ def compile_networks(model: CometModel) -> None:
     """
     if model.card.energy != "quadratic" or model.card.sees_image:
         raise CometError("recipe, [train]: compile is for the quadratic energy that sees z alone")
-    model.encoder.compile()
+    if isinstance(model.encoder, ColouringEncoder):
+        # Training calls the parts of it; this is its network, at both sizes of pictures.
+        setattr(model.encoder, "see", torch.compile(model.encoder.see))  # noqa: B010
+    else:
+        model.encoder.compile()
     model.energy_network.compile()
 
 

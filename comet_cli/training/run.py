@@ -147,6 +147,8 @@ def seconds_each(recipe: TrainingRecipe, device: str = "auto", done: int = 0) ->
             training_loss(stage, x, settings, settings.iterations)[0].backward()  # type: ignore[no-untyped-call]
             if place.type == "cuda":
                 torch.cuda.synchronize(place)
+            elif place.type == "mps":
+                torch.mps.synchronize()
             times.append(time.perf_counter() - begun)
         total += min(times, default=0.0) * count
     return total / max(1, sum(count for _, count in stages))

@@ -8,7 +8,7 @@ from PIL import Image
 from comet_cli.data import dataset_folder, make
 from comet_cli.data.dataset_folder import load_folder
 from comet_cli.data.make import make_dataset
-from comet_cli.errors import CometError, Interrupted, UsageError
+from comet_cli.errors import CometError, Interrupted, MissingInputError, UsageError
 from comet_cli.worlds.tetris import Tetris
 
 
@@ -172,6 +172,8 @@ def test_an_npz_keeps_its_masks_and_pickles_are_refused(tmp_path):
     images, masks = np.zeros((2, 8, 8, 3), np.uint8), np.ones((2, 8, 8), np.uint8)
     np.savez(tmp_path / "a.npz", images=images, masks=masks)
     assert (load_folder(tmp_path / "a.npz").masks == 1).all()
+    with pytest.raises(MissingInputError, match="a file of arrays, which has no splits"):
+        load_folder(tmp_path / "a.npz", "train")
     np.save(tmp_path / "b.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(CometError, match="no array file"):
         load_folder(tmp_path / "b.npy")

@@ -73,6 +73,24 @@ def test_changed_content_is_imported_again_and_touched_content_is_not(
     assert [path.name for path in (cache / "imports").iterdir()] == [changed.name]
 
 
+def test_archives_for_the_datasets_library_count_too(tmp_path, monkeypatch):
+    imported = []
+
+    def stub(reader, source, folder, **settings):
+        imported.append(source)
+        (folder / "dataset.json").write_text('{"format": "comet-dataset", "complete": true}')
+
+    monkeypatch.setattr(module, "import_dataset", stub)
+    monkeypatch.setattr(cache_module, "_SETTLED_NS", 0)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "shard.tar").write_text(name)
+    folders = [imported_source("hf", str(tmp_path / name), 16) for name in ("one", "two", "one")]
+    assert folders[0] == folders[2] != folders[1]
+    (tmp_path / "one" / "shard.tar").write_text("other")
+    assert imported_source("hf", str(tmp_path / "one"), 16) not in folders
+
+
 def test_what_an_older_reader_left_is_imported_again(clevr, imports, monkeypatch):
     imported_source("clevr", str(clevr), 16)
     monkeypatch.setattr(module, "FORMAT_VERSION", module.FORMAT_VERSION + 1)

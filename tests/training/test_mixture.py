@@ -9,9 +9,10 @@ from PIL import Image
 
 from comet_cli.data.dataset_folder import load_folder
 from comet_cli.data.packing import pack_dataset
-from comet_cli.errors import CometError, FileFormatError
+from comet_cli.errors import CometError, FileFormatError, UsageError
 from comet_cli.evaluation.measure import measure
 from comet_cli.training.batches import draw_batch
+from comet_cli.training.going_on import Memory
 from comet_cli.training.loading import load_data, measure_held_out
 from comet_cli.training.loop import train
 from comet_cli.training.recipe import parse_recipe
@@ -144,6 +145,57 @@ def test_held_out_and_measured_may_be_lists_of_their_own(tmp_path, data_folder, 
     assert len(images) == 12 and is_light(held_out.images).all() and held_out.parts == {}
     assert set(judged.parts) == {"light", "squares"}
     assert [len(part) for part, _ in judged.parts.values()] == [5, 5]
+
+
+def shared(first, second) -> int:
+    """How many pictures of the first are in the second too."""
+    theirs = {picture.tobytes() for picture in np.asarray(second)}
+    return sum(picture.tobytes() in theirs for picture in np.asarray(first))
+
+
+@pytest.mark.parametrize(
+    ("train", "more"),
+    [
+        ('["{a}", "{b}"]', 'held_out = "{a}"'),
+        ('["{a}", "{b}"]', 'held_out = ["{b}", "{a}"]'),
+        ('["{a}", "{b}"]', 'measured = "{a}"'),
+        ('"{a}"', 'measured = "{a}"'),
+        ('"{a}"', 'held_out = "{other_name}"'),
+        ('"{a}"', 'measured = "{other_name}"'),
+        ('["{a}", "{other_name}", "{b}"]', ""),
+    ],
+)
+def test_no_picture_is_trained_on_and_held_out_or_measured(tmp_path, train, more):
+    rng = np.random.default_rng(0)
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        for n in range(40):
+            picture = Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8))
+            picture.save(tmp_path / name / f"{n:02d}.png")
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    names = {"a": tmp_path / "a", "b": tmp_path / "b", "other_name": tmp_path / "link"}
+    recipe = parse_recipe(f"{MODEL}train = {train}\n{more}".format(**names))
+    images, held_out, judged = load_data(recipe, 10)
+    assert len(held_out.images) and len(judged.images)
+    assert shared(held_out.images, images) == shared(judged.images, images) == 0
+
+
+def test_copies_of_a_picture_that_is_held_out_are_not_trained_on(tmp_path):
+    rng = np.random.default_rng(0)
+    for n in range(20):
+        picture = Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8))
+        for copy in "xy":
+            picture.save(tmp_path / f"{copy}{n:02d}.png")
+    images, held_out, _ = load_data(parse_recipe(f'{MODEL}train = "{tmp_path}"'), 10)
+    assert len(held_out.images) == 4 and shared(held_out.images, images) == 0
+    assert len(images) >= 40 - 2 * 4
+
+
+def test_what_was_all_trained_on_is_not_held_out_when_a_training_goes_on(tmp_path, light):
+    before = {"0": {"rows": [], "held_out": [], "pictures": 40, "sample": "x"}}
+    recipe = parse_recipe(f'{MODEL}train = "{light}"')
+    with pytest.raises(UsageError, match="has seen all pictures of .*light"):
+        load_data(recipe, 10, Memory(before))
 
 
 def test_a_list_of_one_is_the_set_alone(data_folder):

@@ -4,7 +4,7 @@ import torch
 from comet_cli.errors import CometError
 from comet_cli.models.comet_model import CometModel
 from comet_cli.networks.colouring_encoder import ColouringEncoder
-from comet_cli.training.objective import TrainingStep
+from comet_cli.training.objective import TrainingStep, compile_networks
 from comet_cli.training.small_pictures import at_half_size, halved
 
 
@@ -54,6 +54,25 @@ def test_losses_may_weigh_otherwise_at_full_size(model, quadratic):
     assert losses(2, **changed) == losses(2, **train)
     assert losses(3, **changed) == losses(3, area=0.5, small_iterations=3)
     assert losses(3, **changed) != losses(3, **train)
+
+
+@pytest.mark.parametrize("iteration", [0, 1], ids=["small pictures", "large pictures"])
+def test_what_is_compiled_is_what_training_calls(model, quadratic, monkeypatch, iteration):
+    called = []
+
+    def compiled(work):
+        def run(*words, **more):
+            called.append(type(work.__self__).__name__)
+            return work(*words, **more)
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    settings = quadratic(train={"small_iterations": 1}).train
+    compile_networks(model)
+    step = TrainingStep(model, at_half_size(model))
+    step(torch.rand(4, 3, 16, 16), settings, iteration)
+    assert called == ["ColouringEncoder", "QuadraticEnergy"]
 
 
 @pytest.mark.parametrize(("size", "whole", "half"), [(64, 32, 32), (96, 32, 24), (128, 32, 32)])

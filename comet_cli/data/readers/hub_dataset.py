@@ -1,5 +1,6 @@
 """Reader of any Hugging Face image data set, through the `datasets` library."""
 
+import inspect
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +40,8 @@ class HubPictures:
 def read_hub_dataset(source: str) -> HubPictures:
     """Read a data set by its name, `owner/name` or `owner/name:configuration`.
 
-    What the cache holds is not downloaded again; HF_HUB_OFFLINE=1 is honoured.
+    What the cache holds is not downloaded again; HF_HUB_OFFLINE=1 is honoured. A data set that
+    comes with a program of its own is refused: nothing that is downloaded is executed.
 
     Raises:
         MissingExtraError: the `datasets` library is not installed.
@@ -54,8 +56,11 @@ def read_hub_dataset(source: str) -> HubPictures:
         ) from None
     # A folder may have a colon in its path.
     name, _, configuration = (source, "", "") if Path(source).exists() else source.partition(":")
+    # Versions that can execute such a program have this option; the oldest did, unless told.
+    can = "trust_remote_code" in inspect.signature(load_dataset).parameters
+    refusal = {"trust_remote_code": False} if can else {}
     try:
-        splits = dict(load_dataset(name, configuration or None))
+        splits = dict(load_dataset(name, configuration or None, **refusal))
     except Exception as error:  # the library raises many kinds: network, cache, names, formats
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise CometError(

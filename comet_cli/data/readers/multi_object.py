@@ -1,4 +1,4 @@
-"""Reader of DeepMind's multi-object data sets: Tetrominoes and CLEVR (with masks), as TFRecords."""
+"""Reader of DeepMind's multi-object data sets as TFRecords, such as Tetrominoes and CLEVR."""
 
 import itertools
 import math
@@ -20,6 +20,9 @@ _LAYOUT = (
     "a .tfrecords file of multi_object_datasets, as tetrominoes_train.tfrecords or "
     "clevr_with_masks_train.tfrecords, or a folder with one"
 )
+# Objects Room has no factors; its first masks are of sky, floor and two parts of the wall.
+_ROOM = frozenset({"image", "mask"})
+_ROOM_PARTS = 4
 _RENAMED = {"color": "colour", "pixel_coords": "pixel"}
 _NO_FACTORS = frozenset({"image", "mask", "visibility"})
 
@@ -65,7 +68,11 @@ def _picture(name: str, features: dict[str, np.ndarray]) -> SourcePicture:
     # One mask an entity, 255 where it is seen; the first is the background.
     layers = masks.reshape(entities, *shape)
     labels = layers.argmax(axis=0).astype(np.uint8)
-    objects = [_object(features, entity, entities) for entity in range(1, entities)]
+    first = 1
+    if shape == (64, 64) and set(features) == _ROOM and entities > _ROOM_PARTS:
+        first = _ROOM_PARTS
+        labels = np.where(labels < first, 0, labels - first + 1).astype(np.uint8)
+    objects = [_object(features, entity, entities) for entity in range(first, entities)]
     return SourcePicture(name, _constant(image.reshape(*shape, 3)), objects=objects, mask=labels)
 
 

@@ -84,6 +84,18 @@ def test_pictures_of_all_splits_come_with_their_columns(library, tmp_path):
     assert [image[0, 0, 0] for image in loaded.images] == [10, 30, 10]
 
 
+def test_a_version_that_can_execute_programs_is_told_not_to(library, tmp_path):
+    told = []
+
+    def load_dataset(path, name=None, trust_remote_code=None):
+        told.append(trust_remote_code)
+        return library.found
+
+    library.load_dataset = load_dataset
+    import_dataset("hf", "me/pets", tmp_path / "out", limit=2)
+    assert told == [False]
+
+
 def test_without_the_library_the_sentence_names_the_command(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(MissingExtraError, match=r"pip install datasets"):

@@ -220,6 +220,27 @@ def test_clevr_with_masks_is_cut_out_of_its_wide_picture(tmp_path):
     assert mask.sum() == 8 and (mask[10:14, 11:13] == 1).all()
 
 
+@pytest.mark.parametrize("factors", [False, True], ids=["Objects Room", "Multi-dSprites"])
+def test_sky_floor_and_walls_of_objects_room_are_background(tmp_path, factors):
+    labels = np.repeat(np.arange(6, dtype=np.uint8), 11)[:64, None].repeat(64, 1)
+    masks = np.stack([(labels == n) * 255 for n in range(6)]).astype(np.uint8)
+    features = {
+        "image": np.repeat(labels[..., None] * 40, 3, axis=2).astype(np.uint8).tobytes(),
+        "mask": masks.tobytes(),
+    }
+    if factors:
+        features["scale"] = [float(n) for n in range(6)]
+    record = tf_record(example(features), lambda data: masked_crc(data).to_bytes(4, "little"))
+    source = tmp_path / "objects_room_train.tfrecords"
+    source.write_bytes(gzip.compress(record, 1))
+    (entry,) = imported("multi-object", source, tmp_path / "out", size=64).values()
+    mask = np.array(Image.open(tmp_path / "out" / entry["mask"]))
+    if factors:
+        assert (mask == labels).all() and len(entry["objects"]) == 5
+    else:
+        assert (mask == np.where(labels < 4, 0, labels - 3)).all() and len(entry["objects"]) == 2
+
+
 def test_damage_in_the_middle_keeps_what_came_before(tmp_path, tetrominoes):
     data = bytearray(gzip.decompress(tetrominoes.read_bytes()))
     data[-100] ^= 1
