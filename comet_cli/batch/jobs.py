@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from comet_cli.errors import CometError
-from comet_cli.formats.files import read_input, show
+from comet_cli.formats.files import mark_kept, read_input, show
 from comet_cli.formats.images import is_unchanged, write_png
 from comet_cli.formats.overwriting import check_output, made_by_comet
 from comet_cli.formats.picture_recipe import (
@@ -87,6 +87,7 @@ class Result:
         output: the PNG, where known.
         error: why it failed.
         settings: of the recipe.
+        files: every file that was asked for.
     """
 
     line: int
@@ -94,6 +95,7 @@ class Result:
     output: str | None
     error: Exception | None = None
     settings: Mapping[str, Setting] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
 
 
 @dataclass
@@ -113,9 +115,30 @@ class Planned:
     recipe: PictureRecipe
     kind: tuple[Any, ...] | None = None
 
+    def __post_init__(self) -> None:
+        """Remember the whole request, of which a part may be there already."""
+        self.asked = self.job.request
+
     def result(self, status: str) -> Result:
         """Return what became of it."""
-        return Result(self.job.line, status, self.job.request.output, settings=self.recipe.settings)
+        return Result(
+            *(self.job.line, status, self.asked.output),
+            settings=self.recipe.settings,
+            files=self.asked.writes,
+        )
+
+    def leave_out_what_is_there(self) -> None:
+        """Keep, of pictures of several seeds, those that are there; only the others are made."""
+        request, rest = self.job.request, []
+        for file, seed, there in zip(request.files, request.seeds, _of_a_seed(self), strict=True):
+            if there:
+                mark_kept(file)
+            else:
+                rest.append((file, seed))
+        files, seeds = zip(*rest, strict=True)
+        self.job = dataclasses.replace(
+            self.job, request=dataclasses.replace(request, files=files, seeds=seeds)
+        )
 
     def check_outputs(self) -> None:
         """Check, right before they are written, that the outputs may be."""
@@ -237,14 +260,19 @@ def is_there(planned: Planned) -> bool:
     request, recipe = planned.job.request, planned.recipe
     if not request.metadata:
         return False
-    if request.files:  # a picture a seed, each with a recipe of its own
-        alike = {name: value for name, value in recipe.settings.items() if name != "seeds"}
-        return all(
-            _holds(path, dataclasses.replace(recipe, settings={**alike, "seed": seed}))
-            for path, seed in zip(request.files, request.seeds, strict=True)
-        )
+    if request.files:
+        return all(_of_a_seed(planned))
     whole = _holds(request.output, recipe)
     return whole and (request.trace is None or made_by_comet(request.trace))
+
+
+def _of_a_seed(planned: Planned) -> Iterator[bool]:
+    """Say of each picture of several seeds whether it is there; each has a recipe of its own."""
+    request, recipe = planned.job.request, planned.recipe
+    alike = {name: value for name, value in recipe.settings.items() if name != "seeds"}
+    for path, seed in zip(request.files, request.seeds, strict=True):
+        settings = {**alike, "seed": seed}
+        yield request.metadata and _holds(path, dataclasses.replace(recipe, settings=settings))
 
 
 def _holds(path: str, recipe: PictureRecipe) -> bool:

@@ -9,6 +9,8 @@ from functools import partial
 
 from comet_cli.batch.jobs import BadLine, Job, Planned, Result, Sessions, is_there, plan_job
 from comet_cli.batch.rendering import Outcome, Renderer
+from comet_cli.drawing.scale import scale_factor
+from comet_cli.errors import Interrupted
 from comet_cli.formats.files import mark_kept
 from comet_cli.verbs.compose_recipe import MAX_SIZE
 
@@ -99,6 +101,8 @@ class _Window:
                 for path in planned.job.request.writes:
                     mark_kept(path)
                 self._results[at] = _known(planned.result("kept"))
+            elif self._resume and job.request.files:
+                planned.leave_out_what_is_there()
         except Exception as error:
             self._results[at] = _known(_failure(job, error))
             return
@@ -106,6 +110,7 @@ class _Window:
         self._full = max(self._full, AHEAD * self._renderer.size.most(planned.session.device))
         self._bytes += sum(len(row.picture) for row in planned.recipe.rows)
         size = planned.recipe.setting("size", int, low=1, high=MAX_SIZE)
+        size *= scale_factor(job.request.scale)
         self.most_unwritten = min(self.most_unwritten, MAX_PICTURE_BYTES // (3 * size * size))
 
     def finish(self) -> Iterator[Future[Result]]:
@@ -160,6 +165,8 @@ def _settle(planned: Planned, action: Callable[[], None]) -> Result:
     try:
         action()
         return planned.result("written")
+    except Interrupted:  # a line of several pictures that was stopped from the keyboard
+        raise KeyboardInterrupt from None
     except Exception as error:
         return _failure(planned.job, error)
 

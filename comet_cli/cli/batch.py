@@ -179,6 +179,8 @@ def _tell(result: Result, quiet: bool) -> None:
         facts["error"] = explain(result.error)[0]
         print_error(f"line {result.line}: {facts['error']}")
     if not quiet:
-        print_result(json.dumps({**facts, **result.settings}))
-    elif result.error is None and result.output is not None:
-        print_result(result.output)
+        several = {"paths": result.files} if len(result.files) > 1 else {}
+        print_result(json.dumps({**facts, **several, **result.settings}))
+    elif result.error is None:
+        for path in result.files:
+            print_result(path)

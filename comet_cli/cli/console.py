@@ -114,10 +114,12 @@ class Report:
         console = Console(stderr=True, markup=False)
         with Progress(
             console=console, transient=True, redirect_stdout=False, redirect_stderr=False
-        ) as self._bar:
-            bar, task = self._bar, self._bar.add_task(label, total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
-        self._bar = None
+        ) as bar:
+            self._bar, task = bar, bar.add_task(label, total=None)
+            try:
+                yield lambda done, total: bar.update(task, completed=done, total=total)
+            finally:
+                self._bar = None
 
     @contextlib.contextmanager
     def _aside(self) -> Iterator[None]:

@@ -47,6 +47,8 @@ def replay(
             "beside its picture: OUT-replay.png"
         )
     check_inputs(pictures, together=len(pictures) == 1)
+    if output is None:
+        pictures = _without_replays(call, pictures)
     targets = [replayed_path(picture, output) for picture in pictures]
     check_picture_outputs(
         targets, force=call.force, as_json=call.as_json, reads=pictures, together=False
@@ -60,6 +62,17 @@ def replay(
             call.report.failed(error, picture=picture)
     if len(call.report.document.get("failed", ())) == len(pictures):
         raise CometError(f"none of the {len(pictures)} pictures could be made again")
+
+
+def _without_replays(call: Call, pictures: list[str]) -> list[str]:
+    """Leave out the replays that ``out/*.png`` finds the second time: they are written anew."""
+    made = {replayed_path(p, None) for p in pictures if p != "-" and has_place(p)}
+    others = [p for p in pictures if p not in made]
+    if not others or len(others) == len(pictures):
+        return pictures
+    left = len(pictures) - len(others)
+    call.report.note(f"{left} of the pictures are replays of others, and are made again as such")
+    return others
 
 
 def _replay(call: Call, model: str, picture: str, target: str, *, alone: bool) -> None:

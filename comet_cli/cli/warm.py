@@ -15,6 +15,7 @@ from comet_cli.cli.verb import Call, verb
 from comet_cli.errors import CometError, UsageError
 
 Facts = dict[str, Any] | None
+RUNS_ALREADY = 4  # exit code of a helper that finds another one
 STARTING = 120.0  # seconds until torch is imported, on a slow disk
 
 app = typer.Typer(
@@ -106,7 +107,8 @@ def _wait(helper: subprocess.Popen[str] | None, *, gone: bool = False) -> Facts:
         facts = warm_link.ask("status")
         if (facts is None) == gone:
             return facts
-        if helper is not None and helper.poll() is not None:
+        # One that another command has begun answers as soon as it has imported torch.
+        if helper is not None and helper.poll() not in (None, RUNS_ALREADY):
             _, said = helper.communicate()
             raise CometError(f"the warm helper did not start: {said.strip() or 'no message'}")
         time.sleep(0.05)
@@ -118,10 +120,12 @@ def _serve(idle: float) -> None:
     import os
 
     from comet_cli.cli.app import main
-    from comet_cli.cli.warm_helper import serve
+    from comet_cli.cli.warm_helper import RunsAlreadyError, serve
 
     try:
         serve(main, idle)
+    except RunsAlreadyError:
+        sys.exit(RUNS_ALREADY)
     except CometError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

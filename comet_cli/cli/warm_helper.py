@@ -33,6 +33,10 @@ PRELOADED = (
 )
 
 
+class RunsAlreadyError(CometError):
+    """Another helper of this user is there, or about to be."""
+
+
 def serve(main: Main, idle: float) -> None:
     """Wait for commands, and end after ``idle`` seconds without one.
 
@@ -41,7 +45,8 @@ def serve(main: Main, idle: float) -> None:
         idle: seconds.
 
     Raises:
-        CometError: the folder of the socket is not the user's alone, or there is a helper already.
+        RunsAlreadyError: there is a helper already.
+        CometError: the folder of the socket is not the user's alone.
     """
     place = warm_link.folder()
     with contextlib.suppress(FileExistsError):
@@ -54,7 +59,8 @@ def serve(main: Main, idle: float) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise CometError("a warm helper runs already") from None
+        raise RunsAlreadyError("a warm helper runs already") from None
+    like = warm_link.likeness()  # of what is imported now
     _preload()
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
@@ -67,7 +73,7 @@ def serve(main: Main, idle: float) -> None:
             os.umask(mask)
         door.listen(64)
         try:
-            _Helper(main, door, lock).wait(idle)
+            _Helper(main, door, lock, like).wait(idle)
         finally:
             path.unlink(missing_ok=True)
 
@@ -81,9 +87,9 @@ def _preload() -> None:
 
 
 class _Helper:
-    def __init__(self, main: Main, door: socket.socket, lock: int) -> None:
+    def __init__(self, main: Main, door: socket.socket, lock: int, like: str) -> None:
         self._main, self._door, self._lock = main, door, lock
-        self._like = warm_link.likeness()
+        self._like = like
         self._workers: set[int] = set()
         self._served, self._since = 0, time.time()
         self._stopped = False

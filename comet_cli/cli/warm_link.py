@@ -61,12 +61,20 @@ def is_private(path: Path) -> bool:
 def likeness() -> str:
     """Return a hash of all that makes two processes of comet work alike, but their arguments."""
     import resource
+    import sysconfig
 
     package = Path(__file__).resolve().parents[1]
-    newest = max(path.stat().st_mtime_ns for path in package.rglob("*.py"))
+    found = ((str(path), path.stat()) for path in package.rglob("*.py"))
+    files = sorted((path, facts.st_mtime_ns, facts.st_size) for path, facts in found)
+    # Where torch and the others are: installing another version changes the folder.
+    installed = [
+        os.stat(place).st_mtime_ns
+        for place in sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+        if os.path.isdir(place)
+    ]
     limits = (resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_FSIZE, resource.RLIMIT_CPU)
     facts = [
-        *(__version__, str(package), newest, sys.executable, sys.version, list(sys.flags)),
+        *(__version__, files, installed, sys.executable, sys.version, list(sys.flags)),
         *(os.getuid(), os.getgid(), os.getgroups(), os.getpriority(os.PRIO_PROCESS, 0)),
         sorted(os.sched_getaffinity(0)),
         [resource.getrlimit(limit) for limit in limits],

@@ -46,6 +46,11 @@ def scale_setting(scale: str | None) -> dict[str, Setting]:
     return {} if scale is None else {"scale": scale}
 
 
+def scale_factor(scale: str | None) -> int:
+    """Return how many times larger each side becomes, of a scale that is checked."""
+    return 1 if scale is None else int(scale.partition(":")[0])
+
+
 def scaled(pixels: np.ndarray, recipe: PictureRecipe, *, repeat: bool = False) -> np.ndarray:
     """Return a picture at the scale that its recipe asks for, if it asks for one.
 
@@ -65,7 +70,7 @@ def scaled(pixels: np.ndarray, recipe: PictureRecipe, *, repeat: bool = False) -
         check_scale(str(scale), max(pixels.shape[:2]))
     except UsageError as error:
         raise FileFormatError(f"the recipe's setting 'scale' cannot be: {error}") from None
-    factor, _, pixelated = str(scale).partition(":")
-    size = (pixels.shape[1] * int(factor), pixels.shape[0] * int(factor))
+    factor, pixelated = scale_factor(str(scale)), ":" in str(scale)
+    size = (pixels.shape[1] * factor, pixels.shape[0] * factor)
     kind = Image.Resampling.NEAREST if repeat or pixelated else Image.Resampling.LANCZOS
     return np.asarray(Image.fromarray(pixels).resize(size, kind))

@@ -180,10 +180,10 @@ def _deep_values(image: Image.Image, where: str) -> np.ndarray:
 
 
 def _through_curve(values: np.ndarray, profile: bytes | None) -> np.ndarray:
-    """Return grey values in sRGB: a grey profile is one curve."""
-    if profile is None or _space(profile) != "L" or _is_srgb(profile):
+    """Return grey values in sRGB: what a profile makes of greys is one curve."""
+    if profile is None or _space(profile) not in ("L", "RGB") or _is_srgb(profile):
         return values
-    ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
+    ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None]).convert(_space(profile))
     curve = np.asarray(_convert(ramp, profile), np.float64)[0].mean(-1)
     return np.interp(values, np.linspace(0, 1, 256), curve / 255)
 

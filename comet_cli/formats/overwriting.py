@@ -13,6 +13,7 @@ from comet_cli.formats.files import MAX_INPUT_BYTES, STANDARD, read_input, show
 
 MAX_NAME_BYTES = 255
 _FOREIGN = "exists and was not made by comet"
+_CHANGED = "was changed after comet made it"
 
 
 def made_by_comet(path: str | Path) -> bool:
@@ -41,21 +42,24 @@ def made_by_comet(path: str | Path) -> bool:
         return False
 
 
-def _carries_mark(path: Path) -> bool:
-    from comet_cli.formats.components import is_components
+def _problem(path: Path) -> str:
+    """Return why a file is not replaced without being asked to."""
+    from comet_cli.formats.components import is_components, parse_components
     from comet_cli.formats.picture_recipe import has_recipe
     from comet_cli.formats.seal import ARRAYS_SEAL, SEAL
 
     try:
         data = read_input(path)
     except CometError:
-        return False
-    return (
-        SEAL in data
-        or f"{ARRAYS_SEAL}.npy".encode() in data
-        or has_recipe(data)
-        or is_components(data)
-    )
+        return _FOREIGN
+    if is_components(data):
+        try:
+            parse_components(data)
+        except CometError:
+            return "is a .z file that is damaged, or of another version of comet"
+        return _CHANGED
+    mark = SEAL in data or f"{ARRAYS_SEAL}.npy".encode() in data or has_recipe(data)
+    return _CHANGED if mark else _FOREIGN
 
 
 def check_output(path: str | Path, *, force: bool = False, inputs: Iterable[str] = ()) -> None:
@@ -115,9 +119,8 @@ def _check(path: Path, force: bool, read: Collection[object], folders: set[Path]
             "choose another name"
         )
     if stat.S_ISREG(found.st_mode) and not force and not made_by_comet(path):
-        problem = "was changed after comet made it" if _carries_mark(path) else _FOREIGN
         raise UsageError(
-            f"'{show(path)}' {problem}; give --force to replace it, or choose another name"
+            f"'{show(path)}' {_problem(path)}; give --force to replace it, or choose another name"
         )
 
 

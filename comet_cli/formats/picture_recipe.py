@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -124,7 +125,7 @@ class PictureRecipe:
             )
         try:
             return _from_facts(cls, facts)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             reason = f"key {error} is missing" if isinstance(error, KeyError) else str(error)
             raise FileFormatError(f"{where} is malformed: {reason}") from None
 
@@ -136,7 +137,8 @@ class PictureRecipe:
         """
         value: Any = self.settings.get(name)
         if kind is float and type(value) is int:
-            value = float(value)
+            with contextlib.suppress(OverflowError):
+                value = float(value)
         fits = type(value) is kind
         if not fits or not low <= value <= high:
             raise FileFormatError(
@@ -249,22 +251,47 @@ def is_same(a: PictureRecipe, b: PictureRecipe) -> bool:
 
     With another number of threads, the last bits of what an encoder gives are others.
     """
-    latents = [[term.z for row in recipe.rows for term in row.terms] for recipe in (a, b)]
-    if [z.shape for z in latents[0]] != [z.shape for z in latents[1]]:
+    if _without_terms(a).to_json() != _without_terms(b).to_json() or len(a.rows) != len(b.rows):
         return False
-    near = all(
-        np.abs(x - y).max() <= ROUNDING * np.abs(y).max() for x, y in zip(*latents, strict=True)
+    return all(
+        _same_terms(one.terms, a.models, other.terms, b.models)
+        for one, other in zip(a.rows, b.rows, strict=True)
     )
-    return near and _without_latents(a).to_json() == _without_latents(b).to_json()
 
 
-def _without_latents(recipe: PictureRecipe) -> PictureRecipe:
-    blank = np.zeros(1, np.float32)
-    rows = [
-        replace(row, terms=tuple(replace(term, z=blank) for term in row.terms))
-        for row in recipe.rows
-    ]
-    return replace(recipe, rows=tuple(rows))
+def _same_terms(
+    ours: Sequence[RecipeTerm],
+    models: Sequence[ModelReference],
+    theirs: Sequence[RecipeTerm],
+    their_models: Sequence[ModelReference],
+) -> bool:
+    """Say whether terms are the same, in any order: rounding may have changed that as well."""
+    left: dict[tuple[Any, ...], list[np.ndarray]] = {}
+    for term in theirs:
+        left.setdefault(_facts_of(term, their_models), []).append(term.z)
+    for term in ours:
+        others = left.get(_facts_of(term, models), [])
+        near = [n for n, z in enumerate(others) if _is_near(term.z, z)]
+        if not near:
+            return False
+        del others[near[0]]
+    return not any(left.values())
+
+
+def _facts_of(term: RecipeTerm, models: Sequence[ModelReference]) -> tuple[Any, ...]:
+    model = models[term.model]
+    facts = (term.component, term.weight, term.label, term.mask)
+    return (model.name, model.sha256, *facts, term.z.shape)
+
+
+def _is_near(z: np.ndarray, other: np.ndarray) -> bool:
+    return bool(np.abs(z - other).max() <= ROUNDING * np.abs(other).max())
+
+
+def _without_terms(recipe: PictureRecipe) -> PictureRecipe:
+    rows = tuple(replace(row, terms=()) for row in recipe.rows)
+    models = sorted(recipe.models, key=lambda model: (model.name, model.sha256))
+    return replace(recipe, rows=rows, models=tuple(models))
 
 
 def check_readable(recipe: PictureRecipe) -> None:

@@ -288,13 +288,19 @@ class Session:
             fresh=self.fresh,
         )
 
-    def choose_for_all(self, paths: Sequence[str], progress: Progress | None = None) -> None:
+    def choose_for_all(
+        self,
+        paths: Sequence[str],
+        progress: Progress | None = None,
+        prepare: Callable[[bytes, str], bytes] | None = None,
+    ) -> None:
         """With ``one_model``, take from now on the model that reconstructs all pictures best.
 
         Args:
             paths: the inputs; those that hold components choose nothing. Of a video or an animated
                 picture, some frames are looked at.
             progress: called with (done, total) pictures.
+            prepare: makes of a picture's file, and what messages call it, that of what is encoded.
         """
         if not self.one_model or self.requested() is not None:
             return
@@ -302,7 +308,7 @@ class Session:
         if len(pictures) > 1:
             what = f"the {len(pictures)} pictures"
             with contextlib.suppress(FileFormatError):  # of every picture, when its turn comes
-                self._series = self.choose(_samples(pictures, progress), what)
+                self._series = self.choose(_samples(pictures, progress, prepare), what)
 
     def tell_choices(self) -> None:
         """Tell where ``auto`` took different models for the pictures of one command."""
@@ -382,16 +388,21 @@ def _holds_components(path: str) -> bool:
         return True
 
 
-def _samples(paths: Sequence[str], progress: Progress | None) -> Iterator[tuple[bytes, str]]:
+def _samples(
+    paths: Sequence[str],
+    progress: Progress | None,
+    prepare: Callable[[bytes, str], bytes] | None,
+) -> Iterator[tuple[bytes, str]]:
     """Yield the files of pictures, and some frames of those that have several."""
     for n, path in enumerate(paths):
         where = f"'{show(path)}'"
         with contextlib.suppress(CometError):  # it fails when its turn comes
             if has_frames(path):
-                found = look_through(read_input(path), where)
-                yield from ((frame.picture, where) for frame in found.samples)
+                files = [frame.picture for frame in look_through(read_input(path), where).samples]
             else:
-                yield peek_input(path), where
+                files = [peek_input(path)]
+            for file in files:
+                yield (file if prepare is None else prepare(file, where)), where
         if progress is not None:
             progress(n + 1, len(paths))
 

@@ -110,7 +110,11 @@ def _write_files(
 
 
 def plan_composition(
-    request: ComposeRequest, session: Session, *, opened: dict[str, Opened] | None = None
+    request: ComposeRequest,
+    session: Session,
+    *,
+    opened: dict[str, Opened] | None = None,
+    start: bytes | None = None,
 ) -> PictureRecipe:
     """Return the recipe of a composition's picture; encodes pictures, but renders nothing.
 
@@ -118,6 +122,7 @@ def plan_composition(
         request: what is put together.
         session: the models.
         opened: see :func:`comet_cli.inputs.opening.open_selections`.
+        start: the file ``request.start``, where it was read already.
 
     Raises:
         UsageError: settings out of range, nothing selected, files that do not exist.
@@ -144,7 +149,7 @@ def plan_composition(
     picture = b""
     if request.start is not None:
         # Eight bits a channel, so that the recipe holds exactly what was used.
-        data = read_input(request.start)
+        data = read_input(request.start) if start is None else start
         tell_first(data, f"'{show(request.start)}'")
         picture = encode_png(to_bytes(load_image(data, size, where=f"'{show(request.start)}'")))
     further: dict[str, Setting] = {}

@@ -12,7 +12,7 @@ import numpy as np
 from comet_cli.drawing.animations import check_animation, encode_animation
 from comet_cli.errors import FileFormatError
 from comet_cli.formats.components import MAX_SECONDS
-from comet_cli.formats.files import write_output
+from comet_cli.formats.files import check_inputs, read_input, write_output
 from comet_cli.formats.picture_recipe import (
     ModelReference,
     PictureRecipe,
@@ -77,8 +77,12 @@ def plan_animation(request: ComposeRequest, session: Session) -> PictureRecipe:
         UsageError: see :func:`write_animation` and :func:`.compose.plan_composition`.
     """
     opened: dict[str, Opened] = {}
+    start = None
+    if request.start is not None:  # which may be a pipe
+        check_inputs([request.start])
+        start = read_input(request.start)
     plans = [
-        plan_composition(replace(one, metadata=False), session, opened=opened)
+        plan_composition(replace(one, metadata=False), session, opened=opened, start=start)
         for one in request.each_frame()
     ]
     first = plans[0]

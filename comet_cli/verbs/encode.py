@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,6 +22,7 @@ from comet_cli.formats.files import (
     write_output,
 )
 from comet_cli.formats.frames import look_through, read_frames
+from comet_cli.formats.overwriting import check_output
 from comet_cli.inputs.face_alignment import align_faces, load_finder
 from comet_cli.inputs.session import Opened, Progress, Session
 from comet_cli.verbs.encode_plan import EncodePlan, frame_path, holds_others, plan_encoding
@@ -90,7 +92,7 @@ def encode_files(
     alone, moving = len(sources) == 1, plan.moving
     session.requested()
     prepare = _face_alignment(session) if align == "face" else None
-    session.choose_for_all(sources, progress)
+    session.choose_for_all(sources, progress, prepare)
     results: list[Encoded] = []
     begun: deque[_Begun] = deque()
     # Several pictures at a time, each by one thread, so that none changes the bytes of another.
@@ -100,7 +102,9 @@ def encode_files(
     counts = {source: 1 for source in sources}
 
     def finish() -> None:
-        results.append(_finish(*begun.popleft(), alone=alone))
+        source, target, ready = begun.popleft()
+        check = partial(check_output, target, force=force, inputs=sources)
+        results.append(_finish(source, target, ready, check, alone=alone))
         if told is not None:
             told(results[-1])
         if progress is not None:
@@ -202,13 +206,15 @@ def _begin_frames(
         yield source, target, ready
 
 
-def _finish(source: str, target: Path, ready: _Ready, *, alone: bool) -> Encoded:
-    """Wait for the components of a picture, and write them."""
+def _finish(
+    source: str, target: Path, ready: _Ready, check: Callable[[], None], *, alone: bool
+) -> Encoded:
+    """Wait for the components of a picture, and write them, if ``check`` lets them be."""
     try:
         if isinstance(ready, CometError):
             raise ready
         opened = ready()
-        _write(target, opened.components)
+        _write(target, opened.components, check)
     except CometError as error:
         if alone:
             raise
@@ -216,11 +222,12 @@ def _finish(source: str, target: Path, ready: _Ready, *, alone: bool) -> Encoded
     return Encoded(source, target, opened.components, opened.reused)
 
 
-def _write(target: Path, components: ComponentSet) -> None:
+def _write(target: Path, components: ComponentSet, check: Callable[[], None]) -> None:
     """Write a ``.z``, unless that very file is there."""
     data = components_bytes(components)
     there = str(target) != STANDARD and target.is_file() and target.stat().st_size == len(data)
     if not there or read_input(target) != data:
+        check()  # the file may be another one than when all were checked
         write_output(target, data)
     else:
         mark_kept(target)

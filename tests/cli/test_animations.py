@@ -4,7 +4,9 @@ import io
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -330,3 +332,14 @@ def test_of_several_pages_the_first_is_taken_and_told(comet):
         "comet: 'pages.tif' holds 3 pages, of which the first is taken"
     )
     assert np.array_equal(read_components("pages.z").z, read_components("page.z").z)
+
+
+def test_all_frames_start_from_one_picture_of_standard_input(encoded, monkeypatch):
+    picture(7).save("start.png")
+    command = ["compose", "dance:0", "a.z:1", "--steps", "1"]
+    assert encoded(*command, "--init", "start.png", "-o", "named.apng").code == 0
+    data = io.BytesIO(Path("start.png").read_bytes())
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=data, isatty=lambda: False))
+    done = encoded(*command, "--init", "-", "-o", "piped.apng")
+    assert done.code == 0, done.err
+    assert Path("piped.apng").read_bytes() == Path("named.apng").read_bytes()

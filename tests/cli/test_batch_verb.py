@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import comet_cli
+from comet_cli.batch.lists import read_lines
 from comet_cli.cli.batch_lines import LineParser
 from comet_cli.formats.images import decode_png
 from comet_cli.formats.picture_recipe import read_recipe
@@ -308,3 +309,60 @@ def test_a_name_that_cannot_be_fails_alone(pictures):
     told = [json.loads(line) for line in done.out.splitlines()]
     assert done.code == 3 and [n for n in told if n["status"] == "written"] == [told[3]]
     assert "half of a character" in told[0]["error"] and "NUL" in told[1]["error"]
+
+
+def test_ctrl_c_in_a_line_of_several_seeds_ends_the_batch(parts, monkeypatch):
+    from comet_cli.verbs import compose
+
+    write = compose.write_png
+
+    def interrupted(pixels, path, recipe):
+        if path == "s1.png":
+            raise KeyboardInterrupt
+        write(pixels, path, recipe)
+
+    monkeypatch.setattr(compose, "write_png", interrupted)
+    done = parts("batch", listed("a.z --seeds 0-3 -o s{seed}.png", "a.z:0 -o after.png"))
+    assert done.code == 130 and "--resume goes on" in done.sentence
+    assert Path("s0.png").exists() and not Path("after.png").exists()
+
+
+def test_resume_makes_only_the_seeds_that_lack(parts):
+    source = listed("a.z --seeds 0-3 --init noise -o s{seed}.png")
+    assert parts("batch", source).code == 0
+    before = {n: (Path(f"s{n}.png").read_bytes(), os.stat(f"s{n}.png").st_ino) for n in range(4)}
+    os.remove("s2.png")
+    (done,) = results(parts("batch", source, "--resume"))
+    assert done["status"] == "written" and done["paths"] == [f"s{n}.png" for n in range(4)]
+    for n, (data, place) in before.items():
+        assert Path(f"s{n}.png").read_bytes() == data
+        assert n == 2 or os.stat(f"s{n}.png").st_ino == place
+    assert statuses(parts("batch", source, "--resume")) == ["kept"]
+
+
+def test_every_file_of_a_line_is_named(parts):
+    lines = ("a.z --seeds 0-1 -o s{seed}.png", "a.z:0 -o 1.png --trace 1.gif", "a.z:1 -o 2.png")
+    done = parts("batch", listed(*lines), "-q")
+    assert done.out.split() == ["s0.png", "s1.png", "1.png", "1.gif", "2.png"]
+    found = results(parts("batch", "list.txt", "--resume"))
+    assert [line.get("paths") for line in found] == [["s0.png", "s1.png"], ["1.png", "1.gif"], None]
+
+
+def test_enlarged_pictures_count_as_large_as_they_are(parts):
+    from comet_cli.batch.jobs import Sessions
+    from comet_cli.batch.rendering import Renderer
+    from comet_cli.batch.running import _Window
+
+    waiting = []
+    for scale in ("", "--scale 16"):
+        line = listed(f"a.z:0 --size 64 {scale} -o 1.png")
+        parser = LineParser(
+            model="auto", device="cpu", precision="auto", fresh=False, one_model=False
+        )
+        window = _Window(Sessions(), Renderer(), False, None)
+        with open(line, "rb") as file:
+            (read,) = read_lines(file)
+        window.take(parser.job(read, parser.read(read)))
+        assert window._results == [None], window._results[0].result().error
+        waiting.append(window.most_unwritten)
+    assert waiting[1] < waiting[0] and waiting[1] == (64 << 20) // (3 * 1024 * 1024)

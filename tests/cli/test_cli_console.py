@@ -222,3 +222,11 @@ def test_help_waits_for_no_numbers_and_loading_a_model_for_no_compiler(models):
         code += f"; import sys; sys.exit(' '.join(m for m in {heavy} if m in sys.modules) or 0)"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT)
         assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_bar_ends_with_what_it_is_for_also_when_that_fails(monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    report = console.Report()
+    with pytest.raises(ValueError, match="broken"), report.progress("rendering"):
+        raise ValueError("broken")
+    assert report._bar is None

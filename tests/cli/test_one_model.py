@@ -12,6 +12,7 @@ from conftest import picture
 from comet_cli.formats.components import read_components
 from comet_cli.formats.picture_recipe import read_recipe
 from comet_cli.inputs.session import Session
+from comet_cli.verbs import encode
 
 # Mean square errors by picture and model. Each model is best for one picture; pool for both.
 ERRORS = {"a.png": {"quad": 0.010, "pool": 0.020}, "b.png": {"quad": 0.090, "pool": 0.030}}
@@ -126,3 +127,26 @@ def test_frames_of_several_animations_take_one_model(comet):
     done = comet("encode", "x.png", "y.png", "--one-model", "--json")
     assert len({entry["model"] for entry in done.json["outputs"]}) == 1
     assert "the 2 pictures" in done.sentence and len(done.json["outputs"]) == 6
+
+
+def test_one_model_is_chosen_by_what_is_encoded(judged, monkeypatch):
+    """Faces are cut out first."""
+    other = {"a.png": Path("b.png").read_bytes(), "b.png": Path("a.png").read_bytes()}
+    seen = []
+
+    def cut_out(data, where, find, note):
+        seen.append(where)
+        return other[where.strip("'")]
+
+    monkeypatch.setattr(encode, "load_finder", lambda: None)
+    monkeypatch.setattr(encode, "align_faces", cut_out)
+    ERRORS_OF_CUTS = {"pool": 0.5, "quad": 0.1}
+    crops = {hashlib.sha256(data).hexdigest() for data in other.values()}
+
+    def judge(self, model, data, target):
+        assert hashlib.sha256(data).hexdigest() in crops
+        return ERRORS_OF_CUTS[model.card.name]
+
+    monkeypatch.setattr(Session, "_judge", judge)
+    done = judged("encode", "a.png", "b.png", "--one-model", "--align", "face", "--fresh")
+    assert (done.code, models()) == (0, ["quad", "quad"]) and len(seen) == 4

@@ -104,3 +104,15 @@ def test_another_size_is_told(made):
     found = done.json["outputs"][0]
     assert found["identical"] is False and found["difference"] is None
     assert "another size: 24 × 24, was 24 × 10" in made("replay", "out.png").err
+
+
+def test_replays_are_not_replayed_when_all_pictures_of_a_folder_are(made):
+    assert made("compose", "b.png", "-m", "quad", "--steps", "1", "-o", "other.png").code == 0
+    first = made("replay", "other.png", "out.png")
+    assert first.out.split() == ["other-replay.png", "out-replay.png"]
+    words = ("other-replay.png", "other.png", "out-replay.png", "out.png")
+    again = made("replay", *words)
+    assert (again.code, again.out) == (0, first.out)
+    assert "2 of the pictures are replays of others" in again.err
+    # Alone, a replay is a picture like any other.
+    assert made("replay", "out-replay.png").out.split() == ["out-replay-replay.png"]

@@ -11,6 +11,7 @@ import pytest
 from comet_cli.formats.cache import cache_home
 from comet_cli.formats.components import (
     ComponentSet,
+    as_encoded,
     read_components,
     sealed_components,
     write_components,
@@ -240,3 +241,17 @@ def test_files_without_a_seal_are_used_and_replaced_as_before(pictures, inferred
     assert pictures("encode", "a.png", "-m", "quad").code == 0 and inferred == []
     assert pictures("encode", "a.png", "-m", "quad", "--fresh").code == 0
     assert read_components("a.z").seal
+
+
+def test_what_is_changed_while_others_are_encoded_is_kept(pictures, monkeypatch):
+    assert pictures("encode", "a.png", "b.png", "-m", "quad").code == 0
+    infer = Session.infer
+
+    def meanwhile(self, model, picture, **options):
+        edited("b.z")
+        return infer(self, model, picture, **options)
+
+    monkeypatch.setattr(Session, "infer", meanwhile)
+    done = pictures("encode", "a.png", "b.png", "-m", "quad", "--fresh")
+    assert done.code == 3 and "'b.z' was changed after comet made it" in done.err
+    assert not as_encoded(read_components("b.z")) and as_encoded(read_components("a.z"))

@@ -203,3 +203,15 @@ def test_what_this_process_alone_has_open_is_read_by_it(pictures, helper, asked)
         )
     assert (done.returncode, done.stdout, done.stderr) == (0, "x.z\n", "")
     assert asked() == before
+
+
+def test_a_start_waits_for_another_start(tmp_path):
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    begin = [*PROGRAM, "warm", "start"]
+    first = subprocess.Popen(begin, env=environment, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "comet" / "warm.lock").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    second = subprocess.run(begin, env=environment, capture_output=True, text=True)
+    stopped = subprocess.run([*PROGRAM, "warm", "stop"], env=environment, capture_output=True)
+    assert (first.wait(60), second.returncode, stopped.returncode) == (0, 0, 0), second.stderr

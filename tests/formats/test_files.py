@@ -127,6 +127,9 @@ def test_own_files_are_replaced_without_force(tmp_path):
     write_components(path, ComponentSet(np.zeros((1, 1), np.float32), "m", "0" * 64, 8))
     assert made_by_comet(path)
     check_output(path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UsageError, match="'.*a.z' is a .z file that is damaged, or of another"):
+        check_output(path)
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(UsageError, match="not made by comet"):
         check_output(path)

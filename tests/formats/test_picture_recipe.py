@@ -199,3 +199,32 @@ def test_recipes_are_the_same_but_for_the_rounding_of_latents():
     assert not is_same(one, with_z([1, -2]))
     assert not is_same(one, with_z([1, -2, 3], weight=2.0))
     assert not is_same(one, replace(one, settings={"seed": 1}))
+
+
+def test_terms_that_rounding_has_put_in_another_order_are_the_same():
+    row, term = example().rows[0], example().rows[0].terms[0]
+    latents = ([1, -2, 3], [1, -2, 4], [0.5, 1, 1])
+
+    def recipe(latents, components=(0, 0, 1)):
+        terms = tuple(
+            replace(term, z=np.asarray(z, np.float32), component=k)
+            for z, k in zip(latents, components, strict=True)
+        )
+        return example(rows=(replace(row, terms=terms),))
+
+    one = recipe(latents)
+    turned = [np.multiply(z, 1 + 3e-7) for z in latents[::-1]]
+    assert is_same(one, recipe(turned, (1, 0, 0)))
+    assert not is_same(one, recipe(turned, (0, 0, 1)))
+    assert not is_same(one, recipe([latents[0], latents[0], latents[2]]))
+    assert not is_same(recipe([latents[0], latents[0], latents[2]]), one)
+
+
+def test_a_number_that_no_float_holds_is_a_sentence():
+    facts = json.loads(example().to_json())
+    huge = 10**400
+    facts["rows"][0]["terms"][0]["weight"] = huge
+    with pytest.raises(FileFormatError, match="malformed"):
+        PictureRecipe.from_json(json.dumps(facts).encode())
+    with pytest.raises(FileFormatError, match="setting 'step_size' is 1000"):
+        example(settings={"step_size": huge}).setting("step_size", float, low=0, high=1)

@@ -37,6 +37,18 @@ def read(*colour, **said) -> list[int]:
     return to_bytes(load_image(data, 8))[0, 0].astype(int).tolist()
 
 
+def test_greys_of_8_and_16_bits_are_read_alike():
+    gamma = struct.pack(">I", 100_000)
+    pixels = np.full((8, 8), 13_107, np.uint16)  # a fifth
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    data = buffer.getvalue()
+    body = b"gAMA" + gamma
+    chunk = struct.pack(">I", 4) + body + struct.pack(">I", zlib.crc32(body))
+    fine = to_bytes(load_image(data[:33] + chunk + data[33:], 8))[0, 0].astype(int)
+    assert np.abs(fine - read(51, gAMA=gamma)).max() <= 1 and fine[0] > 110
+
+
 @pytest.mark.parametrize(
     "said, colour, wanted",
     [
