@@ -42,7 +42,9 @@ ABOUT = {
     "saw the same pictures, as many of them, with about as many parameters, and no labels. That\n"
     "is a short training, also for the baselines; longer ones were not tried. A row at 64 pixels\n"
     "is the recipe of the shipped `room`: longer, larger, and with a loss on structure.\n"
-    "[Where a baseline is ahead, and what was tried](training-log.md#the-rows-of-table-1).",
+    "BetaVAE scores are of before a pair was always of two pictures.\n"
+    "[What that changes, where a baseline is ahead, and what was tried]"
+    "(training-log.md#the-rows-of-table-1).",
     "table2": "ARI compares the true masks with the strongest gradient at each pixel. All rows\n"
     "saw the same scenes of four objects, as many of them, at 32 pixels: a short training.",
     "objects": "COMET is segmented by the strongest gradient, MONet by the largest mask. All rows\n"

@@ -38,7 +38,7 @@ comet compose "$here"/face-a.z -o "$out"/face-a.png
 comet recombine "$out"/face-a.png "$here"/toon-2.png -m faces-toon -o "$out"/toon-swaps.png
 
 # A room: the camera, the strength of the light, and the lamp in two parts; with labels the lamp is one component.
-# Roads: the scene, the haze and the colour of the light, between the look of a camera and that of a game.
+# Roads: the brightness of the road, the scene, and the colours of sky and light, between the look of a camera and that of a game.
 comet recombine "$here"/room-1.png "$here"/room-2.png -m room -o "$out"/room-swaps.png
 comet encode "$here"/room-1.png "$here"/room-2.png -m room-labelled -o "$out"
 comet compose "$out"/room-1.z "$out"/room-2.z:light -o "$out"/two-lamps.png

@@ -83,6 +83,8 @@ def describe(facts: dict[str, Any]) -> str:
     """Return all facts of a model, a line each, then its components' names and its figures."""
     assumed = facts["defaults_from"]
     elsewhere = {*FIRST, "format", "version"} | ({"figures"} if facts["figures"] else set())
+    if facts["encoder"] != "recurrent":
+        elsewhere.add("attention")  # global components attend to nothing
     keys = [*FIRST, *sorted(set(facts) - elsewhere)]
     lines = [
         f"{key:<18}{_text(facts[key])}{DEFAULT if key in assumed else ''}"

@@ -70,7 +70,7 @@ Align = Annotated[
     typer.Option(
         "--align",
         metavar="KIND",
-        help="face: crop and rotate photos as CelebA-HQ does (needs dlib-bin).",
+        help="face: crop and rotate photos as CelebA-HQ does (needs two more libraries).",
         show_default="pictures as they are",
     ),
 ]

@@ -54,7 +54,7 @@ def train(
         typer.Option("--keep", metavar="0,2-3", help="With --from: the components to keep."),
     ] = None,
     name: Annotated[
-        str | None, typer.Option("--name", help="The model's name; default: the folder's.")
+        str | None, typer.Option("--name", help="The model's name; default: that of the folder.")
     ] = None,
     components: Annotated[
         int | None, typer.Option("--components", "-k", help="How many components (K).")
@@ -71,7 +71,7 @@ def train(
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Model folder; default: runs/NAME."),
+        typer.Option("--output", "-o", metavar="DIR", help="Model folder; default: in runs/."),
     ] = None,
     max_time: Annotated[
         float | None,
@@ -88,8 +88,8 @@ def train(
     """Train a model; called again, it goes on where it stopped.
 
     By a recipe, or on --data DIR with --preset global or objects, or --from MODEL: then the recipe
-    is written, shown, and kept as DIR/recipe.toml. Ends by writing a model folder that -m DIR uses
-    at once, also when --max-time, SIGTERM or Ctrl-C ended it.
+    is written, shown, and kept in the model's folder. Ends by writing that, which -m uses at once,
+    also when --max-time, SIGTERM or Ctrl-C ended it.
     """
     from comet_cli.baselines.recipe import BaselineRecipe, read_any_recipe
     from comet_cli.baselines.training import train_baseline
@@ -229,7 +229,7 @@ def _write_recipe(
         raise UsageError("--preset and --from both say what to train; give one of them")
     if keep is not None and start is None:
         raise UsageError("--keep is for --from")
-    title = name or recipe_name(Path(data).name)
+    title = name or recipe_name((output or Path(data)).absolute().name)
     if recipe_name(title) != title:
         raise UsageError(f"--name is '{name}', expected letters, digits, '.', '_' and '-'")
     folder = output or Path("runs") / title

@@ -30,7 +30,8 @@ def test_the_folder_is_printed_and_encodes_at_once(train):
     assert train("encode", "pictures/00.png", "-m", "out", "-o", "a.z").code == 0
     shape = train("inspect", "a.z", "--json").json
     assert "tiny" in json.dumps(shape)
-    assert comet_model.load("out", device="cpu").card.iterations == 3
+    card = comet_model.load("out", device="cpu").card
+    assert (card.name, card.iterations) == ("out", 3)
 
 
 def test_the_folder_is_named_after_the_recipe_by_default(train):
