@@ -134,3 +134,22 @@ def depth_order_loss(height: Tensor, precision: Tensor) -> Tensor:
     lead = above * (distributed.one_before(surest) - surest)
     both = shows * distributed.one_before(shows) * (above != 0)
     return (both * F.softplus(-lead)).mean()
+
+
+def cover_loss(precision: Tensor) -> Tensor:
+    """Return how much of another picture's ground shines through objects that are laid on it.
+
+    An object has to be surer than its own ground, which may be unsure behind it, because it sees
+    the object's dark foot, say. On another ground it would then be pale there. So each picture's
+    objects are laid on the ground of the next in the batch. The loss is −log m / (m + m'), with m
+    the object's precision and m' the ground's, where the object shows in its own picture; a mean
+    over all pixels, in which others count as 0.
+
+    Args:
+        precision: m (B,K,1,R,R); component 0 is the ground.
+    """
+    loud = precision[:, :, 0].clamp_min(SMALLEST).log()
+    surest = loud[:, 1:].max(1).values
+    shows = (surest.exp() > SHOWN * precision[:, :, 0].sum(1)).detach().float()
+    ground = distributed.one_before(loud[:, 0]).detach()  # it stays as sure as it is
+    return (shows * F.softplus(ground - surest)).mean()

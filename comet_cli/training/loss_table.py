@@ -18,6 +18,7 @@ from comet_cli.networks.colouring_encoder import Colouring
 from comet_cli.networks.quadratic_energy import BoundQuadraticEnergy
 from comet_cli.training.colouring_losses import (
     consistency_loss,
+    cover_loss,
     depth_order_loss,
     mixture_loss,
     silence_loss,
@@ -185,6 +186,7 @@ LOSSES: dict[str, Loss] = {
     "depth_order": on_attention(
         lambda _, precision, batch: depth_order_loss(batch.z[..., 0], precision), penalty=True
     ),
+    "cover": on_attention(lambda _, precision, batch: cover_loss(precision), penalty=True),
     "silence": on_attention(lambda found, precision, _: silence_loss(found.present, precision)),
 }
 

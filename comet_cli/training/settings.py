@@ -196,10 +196,10 @@ class TrainSettings:
             "small_iterations must be at most iterations",
         )
         yield 0 < self.mixture_sigma < math.inf, "mixture_sigma must be a positive number"
-        mixes = any(map(self.weighs, ("swap", "depth_order")))
+        mixes = any(map(self.weighs, ("swap", "depth_order", "cover")))
         yield (
             self.batch > 1 or not (mixes or self.latent_noise),
-            "latent_noise, swap and depth_order need a batch of 2 or more",
+            "latent_noise, swap, depth_order and cover need a batch of 2 or more",
         )
         yield self.clip > 0, "clip must be positive"
         yield 0 <= self.ema < 1, "ema must be at least 0 and below 1"

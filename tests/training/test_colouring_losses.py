@@ -14,6 +14,7 @@ from comet_cli.networks.quadratic_energy import BoundLightEnergy, BoundQuadratic
 from comet_cli.training.colouring_losses import (
     bind_present,
     consistency_loss,
+    cover_loss,
     depth_order_loss,
     mixture_loss,
     silence_loss,
@@ -163,6 +164,27 @@ def test_depth_order_is_weighed_by_the_recipe_and_off_at_first(model):
     assert weighted_sum(batch, torch.zeros(()), 0) == 0
     loss = weighted_sum(batch, torch.zeros(()), 80)
     assert float(loss) == pytest.approx(-3 * math.log(3 / (3 + 7)), rel=1e-5)
+
+
+def on_grounds(objects, grounds):
+    """Return precisions (2,2,1,1,1) of two pictures of a pixel, a ground and an object each."""
+    return torch.tensor([*zip(grounds, objects, strict=True)])[..., None, None, None]
+
+
+def test_cover_by_hand():
+    """The first picture's object is on the ground of the second; there is no object in that."""
+    loss = cover_loss(on_grounds((3.0, 0.0), (0.1, 2.0)))
+    assert float(loss) == pytest.approx(-math.log(3 / (3 + 2)) / 2, rel=1e-5)
+    sure = cover_loss(on_grounds((30.0, 0.0), (0.1, 2.0)))
+    assert float(sure) == pytest.approx(-math.log(30 / 32) / 2, rel=1e-5)
+
+
+def test_cover_counts_pixels_that_show_an_object_and_makes_that_surer():
+    assert cover_loss(on_grounds((3.0, 0.0), (0.5, 2.0))) == 0  # less than nine tenths: an edge
+    precision = on_grounds((3.0, 0.0), (0.1, 2.0)).requires_grad_()
+    cover_loss(precision).backward()
+    assert precision.grad[0, 1] < 0 and not precision.grad[:, 0].any()
+    assert not precision.grad[1].any()
 
 
 def test_mean_pictures_are_seen_in_the_light_of_the_picture():

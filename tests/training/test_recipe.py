@@ -86,7 +86,7 @@ BAD = {
     "batch": ({"train": {"batch": 0}}, "batch must be at least 1"),
     "a batch of one": (
         {"train": {"batch": 1, "swap": 0.1}},
-        "latent_noise, swap and depth_order need a batch of 2 or more",
+        "latent_noise, swap, depth_order and cover need a batch of 2 or more",
     ),
     "learning rate": ({"train": {"learning_rate": 0.0}}, "learning_rate must be a positive"),
     "schedule": ({"train": {"schedule": "linear"}}, "schedule must be constant or cosine"),
