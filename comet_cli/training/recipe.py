@@ -174,8 +174,8 @@ def read_recipe_text(path: Path) -> str:
         raise MissingInputError(f"there is no recipe {path}") from None
     except (IsADirectoryError, UnicodeDecodeError):
         raise FileFormatError(
-            f"{path} is no recipe, which is a text file (TOML); a folder of pictures is trained on "
-            "with: comet train --data DIR --preset objects"
+            f"{path} cannot be read as a recipe, which is a text file (TOML); a folder of pictures "
+            "is trained on with: comet train --data DIR --preset objects"
         ) from None
     except OSError as error:
         raise FileFormatError(f"{path} cannot be read: {error}") from None

@@ -221,7 +221,7 @@ def test_without_pictures_nothing_is_written(train, absent):
 @pytest.mark.parametrize("name", ["pictures/00.png", "pictures"])
 def test_a_picture_is_no_recipe_and_what_helps_is_said(train, name):
     done = train("train", name)
-    assert done.code == 1 and f"{name} is no recipe" in done.sentence
+    assert done.code == 1 and f"{name} cannot be read as a recipe" in done.sentence
     assert "comet train --data DIR --preset objects" in done.sentence
 
 
