@@ -30,8 +30,7 @@ def test_the_folder_is_printed_and_encodes_at_once(train):
     assert train("encode", "pictures/00.png", "-m", "out", "-o", "a.z").code == 0
     shape = train("inspect", "a.z", "--json").json
     assert "tiny" in json.dumps(shape)
-    card = comet_model.load("out", device="cpu").card
-    assert (card.name, card.iterations) == ("out", 3)
+    assert comet_model.load("out", device="cpu").card.iterations == 3
 
 
 def test_the_folder_is_named_after_the_recipe_by_default(train):
@@ -186,7 +185,8 @@ def test_more_iterations_and_other_settings_go_on_as_asked(train):
     done = train(*words, "--iterations", 9, "-o", "out")
     assert done.code == 2 and "train.penalty_warm_up is 7, was 1" in done.err
     assert Path("out/recipe.toml").read_text() == text
-    assert comet_model.load("out", device="cpu").card.iterations == 3
+    card = comet_model.load("out", device="cpu").card
+    assert (card.name, card.iterations) == ("out", 3)
 
 
 @pytest.mark.parametrize("minutes", ["nan", "-1"])

@@ -1,6 +1,5 @@
 """Reader of any Hugging Face image data set, through the `datasets` library."""
 
-import inspect
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Any
 from comet_cli.data.readers.source import SourcePicture
 from comet_cli.errors import CometError, FileFormatError, MissingExtraError
 from comet_cli.formats.files import read_input, show
+
+TRUST = "HF_DATASETS_TRUST_REMOTE_CODE"
 
 
 class HubPictures:
@@ -48,6 +49,7 @@ def read_hub_dataset(source: str) -> HubPictures:
         CometError: it finds no such data set, or the data set has no column of pictures.
     """
     try:
+        import datasets
         from datasets import Image, load_dataset  # type: ignore[attr-defined]
     except ImportError:
         raise MissingExtraError(
@@ -56,11 +58,12 @@ def read_hub_dataset(source: str) -> HubPictures:
         ) from None
     # A folder may have a colon in its path.
     name, _, configuration = (source, "", "") if Path(source).exists() else source.partition(":")
-    # Versions that can execute such a program have this option; the oldest did, unless told.
-    can = "trust_remote_code" in inspect.signature(load_dataset).parameters
-    refusal = {"trust_remote_code": False} if can else {}
+    # Versions that can execute such a program have this setting; the oldest did, unless told.
+    config = getattr(datasets, "config", None)
+    if hasattr(config, TRUST):
+        setattr(config, TRUST, False)
     try:
-        splits = dict(load_dataset(name, configuration or None, **refusal))
+        splits = dict(load_dataset(name, configuration or None))
     except Exception as error:  # the library raises many kinds: network, cache, names, formats
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise CometError(

@@ -85,10 +85,11 @@ def test_pictures_of_all_splits_come_with_their_columns(library, tmp_path):
 
 
 def test_a_version_that_can_execute_programs_is_told_not_to(library, tmp_path):
+    library.config = types.SimpleNamespace(HF_DATASETS_TRUST_REMOTE_CODE=True)
     told = []
 
-    def load_dataset(path, name=None, trust_remote_code=None):
-        told.append(trust_remote_code)
+    def load_dataset(name, configuration):
+        told.append(library.config.HF_DATASETS_TRUST_REMOTE_CODE)
         return library.found
 
     library.load_dataset = load_dataset
