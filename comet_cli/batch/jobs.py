@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,19 +127,6 @@ class Planned:
             files=self.asked.writes,
         )
 
-    def leave_out_what_is_there(self) -> None:
-        """Keep, of pictures of several seeds, those that are there; only the others are made."""
-        request, rest = self.job.request, []
-        for file, seed, there in zip(request.files, request.seeds, _of_a_seed(self), strict=True):
-            if there:
-                mark_kept(file)
-            else:
-                rest.append((file, seed))
-        files, seeds = zip(*rest, strict=True)
-        self.job = dataclasses.replace(
-            self.job, request=dataclasses.replace(request, files=files, seeds=seeds)
-        )
-
     def check_outputs(self) -> None:
         """Check, right before they are written, that the outputs may be."""
         request = self.job.request
@@ -255,24 +242,32 @@ def _plain(part: RecipeRow | RecipeTerm, known: set[str]) -> bool:
     return True
 
 
-def is_there(planned: Planned) -> bool:
-    """Say whether all outputs are there, whole, and made by this recipe: a PNG tells."""
+def keep_what_is_there(planned: Planned) -> bool:
+    """Keep outputs that are there, whole, and made by this recipe; say whether that is all.
+
+    Of pictures of several seeds, each with a recipe of its own, those that lack stay to be made.
+    """
     request, recipe = planned.job.request, planned.recipe
-    if not request.metadata:
+    if not request.metadata:  # a PNG tells by its recipe
         return False
-    if request.files:
-        return all(_of_a_seed(planned))
-    whole = _holds(request.output, recipe)
-    return whole and (request.trace is None or made_by_comet(request.trace))
-
-
-def _of_a_seed(planned: Planned) -> Iterator[bool]:
-    """Say of each picture of several seeds whether it is there; each has a recipe of its own."""
-    request, recipe = planned.job.request, planned.recipe
+    if not request.files:
+        there = _holds(request.output, recipe)
+        there = there and (request.trace is None or made_by_comet(request.trace))
+        for path in request.writes if there else ():
+            mark_kept(path)
+        return there
     alike = {name: value for name, value in recipe.settings.items() if name != "seeds"}
+    rest = []
     for path, seed in zip(request.files, request.seeds, strict=True):
-        settings = {**alike, "seed": seed}
-        yield request.metadata and _holds(path, dataclasses.replace(recipe, settings=settings))
+        if _holds(path, dataclasses.replace(recipe, settings={**alike, "seed": seed})):
+            mark_kept(path)
+        else:
+            rest.append((path, seed))
+    if rest:
+        files, seeds = zip(*rest, strict=True)
+        left = dataclasses.replace(request, files=files, seeds=seeds)
+        planned.job = dataclasses.replace(planned.job, request=left)
+    return not rest
 
 
 def _holds(path: str, recipe: PictureRecipe) -> bool:

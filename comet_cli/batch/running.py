@@ -7,11 +7,18 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 
-from comet_cli.batch.jobs import BadLine, Job, Planned, Result, Sessions, is_there, plan_job
+from comet_cli.batch.jobs import (
+    BadLine,
+    Job,
+    Planned,
+    Result,
+    Sessions,
+    keep_what_is_there,
+    plan_job,
+)
 from comet_cli.batch.rendering import Outcome, Renderer
 from comet_cli.drawing.scale import scale_factor
 from comet_cli.errors import Interrupted
-from comet_cli.formats.files import mark_kept
 from comet_cli.verbs.compose_recipe import MAX_SIZE
 
 # Lines that are planned ahead, in batches, so that others may stand between those that match.
@@ -97,12 +104,8 @@ class _Window:
             return
         try:
             planned = plan_job(job, self._sessions)
-            if self._resume and is_there(planned):
-                for path in planned.job.request.writes:
-                    mark_kept(path)
+            if self._resume and keep_what_is_there(planned):
                 self._results[at] = _known(planned.result("kept"))
-            elif self._resume and job.request.files:
-                planned.leave_out_what_is_there()
         except Exception as error:
             self._results[at] = _known(_failure(job, error))
             return

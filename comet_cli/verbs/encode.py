@@ -103,7 +103,7 @@ def encode_files(
 
     def finish() -> None:
         source, target, ready = begun.popleft()
-        check = partial(check_output, target, force=force, inputs=sources)
+        check = partial(check_output, target, force=force, inputs=[source])
         results.append(_finish(source, target, ready, check, alone=alone))
         if told is not None:
             told(results[-1])
