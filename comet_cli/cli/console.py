@@ -77,9 +77,10 @@ class Report:
             with self._aside():
                 print_result(os.fspath(path))
 
-    def failed(self, error: object, **facts: Any) -> None:
+    def failed(self, path: str | os.PathLike[str], error: object) -> None:
         """Report one of several inputs that failed; the command goes on, and ends with code 3."""
-        self.document.setdefault("failed", []).append({**facts, "error": str(error)})
+        failure = {"path": os.fspath(path), "error": str(error)}
+        self.document.setdefault("failed", []).append(failure)
         self.exit_code = SOME_FAILED
         if not self.as_json:
             with self._aside():

@@ -50,7 +50,7 @@ def encode(
 
     def tell(result: Encoded) -> None:
         if result.error is not None:
-            report.failed(result.error, source=result.source)
+            report.failed(result.source, result.error)
         elif result.components is not None:
             facts = {"source": result.source, **result.components.facts()}
             facts["components"] = len(result.components)

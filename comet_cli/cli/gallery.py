@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -43,7 +44,7 @@ def gallery(
 
     def tell(exhibit: Exhibit) -> None:
         if exhibit.error:
-            call.report.failed(exhibit.error, path=exhibit.path)
+            call.report.failed(Path(folder, exhibit.path), exhibit.error)
 
     with call.report.progress("gallery") as progress:
         made = write_gallery(

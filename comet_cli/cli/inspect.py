@@ -41,7 +41,7 @@ def inspect(
         try:
             facts = inspect_file(path)
         except CometError as error:
-            report.failed(error, path=path)
+            report.failed(path, error)
             continue
         found.append(facts)
         gap = "\n" if len(found) > 1 else ""

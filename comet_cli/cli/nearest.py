@@ -49,7 +49,7 @@ def nearest(
         candidates,
         top=top,
         encode=_encoder(call, [selection.path for selection in (query, *candidates)]),
-        told=lambda path, error: report.failed(error, path=path),
+        told=report.failed,
     )
     if found.other_models:
         report.note(

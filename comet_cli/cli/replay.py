@@ -59,7 +59,7 @@ def replay(
         except CometError as error:
             if len(pictures) == 1:
                 raise
-            call.report.failed(error, picture=picture)
+            call.report.failed(picture, error)
     if len(call.report.document.get("failed", ())) == len(pictures):
         raise CometError(f"none of the {len(pictures)} pictures could be made again")
 

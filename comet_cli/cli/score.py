@@ -48,7 +48,7 @@ def score(
 
     def tell(picture: PictureScore) -> None:
         if picture.error is not None:
-            report.failed(picture.error, picture=picture.picture)
+            report.failed(picture.picture, picture.error)
             return
         scores = report.document.setdefault("scores", [])
         scores += [dataclasses.asdict(score) for score in picture.scores]

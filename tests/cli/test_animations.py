@@ -152,7 +152,7 @@ def test_a_broken_animation_fails_alone_and_leaves_nothing(comet):
     done = comet("encode", "cut.png", "-m", "quad")
     assert done.code == 1 and "'cut.png' is broken or truncated after frame" in done.sentence
     done = comet("encode", "cut.png", "a.png", "-m", "quad", "--json")
-    assert done.code == 3 and [f["source"] for f in done.json["failed"]] == ["cut.png"]
+    assert done.code == 3 and [f["path"] for f in done.json["failed"]] == ["cut.png"]
     assert sorted(os.listdir()) == ["a.png", "a.z", "cut.png"]
 
 

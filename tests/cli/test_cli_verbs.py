@@ -60,7 +60,7 @@ def test_one_bad_picture_of_many_does_not_stop_the_others(pictures):
     assert "'bad.png' is not an image" in done.sentence and not Path("bad.z").exists()
     done = pictures("encode", "a.png", "bad.png", "-m", "quad", "--json")
     assert done.code == 3 and done.json["exit_code"] == 3
-    assert [f["source"] for f in done.json["failed"]] == ["bad.png"]
+    assert [f["path"] for f in done.json["failed"]] == ["bad.png"]
 
 
 def test_when_every_picture_is_bad_the_command_fails(pictures):

@@ -55,7 +55,7 @@ def test_results_and_failures_are_told_in_order(comet, three_threads, monkeypatc
     assert done.code == 3 and threads == {1}
     outputs = [entry["path"] for entry in done.json["outputs"]]
     assert outputs == [f"{n}.z" for n in range(7) if n != 3]
-    assert [entry["source"] for entry in done.json["failed"]] == ["3.png"]
+    assert [entry["path"] for entry in done.json["failed"]] == ["3.png"]
 
 
 @pytest.mark.parametrize("name", ["zz", "new.png"])

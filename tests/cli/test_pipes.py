@@ -131,7 +131,7 @@ def test_many_pictures_are_replayed(pictures):
     for seed in "12":
         assert Path(f"{seed}.png").read_bytes() == Path(f"{seed}-replay.png").read_bytes()
     done = pictures("replay", "1.png", "a.png", "--json")
-    assert done.code == 3 and [f["picture"] for f in done.json["failed"]] == ["a.png"]
+    assert done.code == 3 and [f["path"] for f in done.json["failed"]] == ["a.png"]
     assert [o["identical"] for o in done.json["outputs"]] == [True]
     assert "leave -o away" in pictures("replay", "1.png", "2.png", "-o", "x.png").sentence
     assert pictures("replay", "a.png", "b.png").code == 1

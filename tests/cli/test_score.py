@@ -86,7 +86,7 @@ def test_one_broken_picture_does_not_stop_the_others(scored):
     with open("broken.png", "wb") as file:
         file.write(b"\x89PNG\r\n\x1a\nno")
     done = scored("score", "a.png", "broken.png", "a.z:0", "--top", "5", "--json")
-    assert done.code == 3 and done.json["failed"][0]["picture"] == "broken.png"
+    assert done.code == 3 and done.json["failed"][0]["path"] == "broken.png"
     assert [entry["picture"] for entry in done.json["ranking"]] == ["a.png"]
     done = scored("score", "a.png", "broken.png", "a.z:0")
     assert done.code == 3 and "'broken.png' is a truncated" in done.sentence
