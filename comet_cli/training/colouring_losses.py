@@ -24,6 +24,7 @@ from comet_cli.training import distributed
 
 SMALLEST = 1e-6  # of what a logarithm is taken
 SHOWN = 0.9  # share of a pixel from which on it shows an object
+INSIDE = 5  # pixels across, all of which show an object: no outline
 
 
 def bind_present(model: CometModel, z: Tensor, present: Tensor) -> BoundEnergy:
@@ -142,8 +143,9 @@ def cover_loss(precision: Tensor) -> Tensor:
     An object has to be surer than its own ground, which may be unsure behind it, because it sees
     the object's dark foot, say. On another ground it would then be pale there. So each picture's
     objects are laid on the ground of the next in the batch. The loss is −log m / (m + m'), with m
-    the object's precision and m' the ground's, where the object shows in its own picture; a mean
-    over all pixels, in which others count as 0.
+    the object's precision and m' the ground's, where objects show in their own picture, and in
+    all pixels around (``INSIDE``); a mean over all pixels, in which others count as 0. Outlines
+    are left as they are: at them it would make objects grow.
 
     Args:
         precision: m (B,K,1,R,R); component 0 is the ground.
@@ -151,5 +153,6 @@ def cover_loss(precision: Tensor) -> Tensor:
     loud = precision[:, :, 0].clamp_min(SMALLEST).log()
     surest = loud[:, 1:].max(1).values
     shows = (surest.exp() > SHOWN * precision[:, :, 0].sum(1)).detach().float()
+    shows = -F.max_pool2d(-shows, INSIDE, stride=1, padding=INSIDE // 2)
     ground = distributed.one_before(loud[:, 0]).detach()  # it stays as sure as it is
     return (shows * F.softplus(ground - surest)).mean()

@@ -187,6 +187,20 @@ def test_cover_counts_pixels_that_show_an_object_and_makes_that_surer():
     assert not precision.grad[1].any()
 
 
+def test_cover_leaves_outlines_alone():
+    shape = torch.zeros(1, 1, 9, 9)
+    shape[..., 1:8, 1:8] = 1
+    objects = 3 * shape + 1e-6
+    ground = 0.1 * shape + 2 * (1 - shape)
+    first = torch.stack([ground, objects], 1)
+    other = torch.stack([torch.full_like(ground, 2), torch.full_like(objects, 1e-6)], 1)
+    precision = torch.cat([first, other]).requires_grad_()
+    cover_loss(precision).backward()
+    inside = torch.zeros(9, 9, dtype=torch.bool)
+    inside[3:6, 3:6] = True
+    assert torch.equal(precision.grad[0, 1, 0] < 0, inside)
+
+
 def test_mean_pictures_are_seen_in_the_light_of_the_picture():
     one = torch.ones(1, 1, 1, 1, 1)
     bound = BoundLightEnergy(one, 0.25 * one.expand(1, 1, 3, 1, 1), one.expand(1, 1, 3, 1, 1))
