@@ -25,6 +25,8 @@ SETTINGS = (
     *("iterations", "batch", "learning_rate", "schedule", "warm_up", "clip", "seed", "threads"),
     *("checkpoint_minutes", "log_every"),
 )
+# Of [data]; figures of swaps, and labels, are the models'.
+DATA = ("train", "held_out", "measured", "flip", "colour_jitter")
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ def parse_any_recipe(text: str, where: str = "recipe") -> TrainingRecipe | Basel
     if SECTION not in document:
         return parse_recipe(text, where)
     facts, data, train = sections(document, (SECTION, "data", "train"), where)
+    check_keys(data, DATA, ("train",), f"{where}, [data]")
     check_keys(train, SETTINGS, ("iterations",), f"{where}, [train]")
     check_recipe_name(facts, f"{where}, [{SECTION}]")
     settings: dict[str, Any] = {"clip": math.inf, **train}

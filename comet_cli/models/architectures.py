@@ -92,6 +92,10 @@ ENCODER_NETWORKS = [
                 "glimpses is for colouring attention",
             ),
             (
+                lambda c: c.encoder == "recurrent" or c.attention != "colouring",
+                'colouring attention is for encoder = "recurrent"',
+            ),
+            (
                 _redraws_fit,
                 "redraws must be 0 or, for colouring attention and a quadratic energy of z alone, "
                 "an integer up to 1024",

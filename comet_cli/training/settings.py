@@ -26,6 +26,11 @@ LEAST = {
     **dict.fromkeys(("latent_noise", "perceptual_warm_up", "penalty_warm_up"), 0),
     **dict.fromkeys(("checkpoint_minutes", "sample_minutes"), 0),
 }
+# Settings of losses: without their weights they would do nothing.
+OF_LOSSES = {
+    "mixture_sigma": ("mixture", "consistency"),
+    **dict.fromkeys(("perceptual_warm_up", "perceptual_weights"), ("perceptual",)),
+}
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,8 @@ class DataSettings:
         check(
             "data",
             [
+                (bool(self.swaps) or not self.swap_factors, "swap_factors is for swaps"),
+                (bool(self.swaps) or not self.swaps_measured, "swaps_measured is for swaps"),
                 (self.held_out_count >= 1, "held_out_count must be at least 1"),
                 (0 <= self.colour_jitter < 1, "colour_jitter must be at least 0 and below 1"),
             ],
@@ -196,6 +203,9 @@ class TrainSettings:
             "small_iterations must be at most iterations",
         )
         yield 0 < self.mixture_sigma < math.inf, "mixture_sigma must be a positive number"
+        for name, losses in OF_LOSSES.items():
+            unused = getattr(self, name) == getattr(type(self), name)
+            yield unused or any(map(self.weighs, losses)), f"{name} is for {' and '.join(losses)}"
         mixes = any(map(self.weighs, ("swap", "depth_order", "cover")))
         yield (
             self.batch > 1 or not (mixes or self.latent_noise),

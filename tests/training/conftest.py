@@ -89,7 +89,7 @@ def quadratic(quadratic_toml: Write) -> Callable[..., TrainingRecipe]:
 @pytest.fixture
 def spatial(quadratic: Callable[..., TrainingRecipe]) -> Callable[..., TrainingRecipe]:
     """As `quadratic`, with an encoder that draws nothing while it is trained."""
-    facts = {"encoder": "global", "spatial": True, "ground": False}
+    facts = {"encoder": "global", "attention": "lstm", "spatial": True, "ground": False}
     return lambda **rest: quadratic(model=facts, **rest)
 
 

@@ -145,7 +145,13 @@ def test_extra_steps_are_drawn_for_each_iteration(monkeypatch, quadratic):
 
 
 def test_swaps_train_a_spatial_energy_that_sees_the_image(images, quadratic):
-    facts = {"encoder": "global", "spatial": True, "sees_image": True, "num_steps": 2}
+    facts = {
+        "encoder": "global",
+        "attention": "lstm",
+        "spatial": True,
+        "sees_image": True,
+        "num_steps": 2,
+    }
     recipe = quadratic(model=facts, train={"swap": 1.0})
     torch.manual_seed(0)
     model, x = CometModel(recipe.card), as_pictures(images[:4])
@@ -164,7 +170,8 @@ def test_every_parameter_is_trained_through_the_descent(images, quadratic, poole
     """For the pooled energy this is the second derivative of its network."""
     if kind == "pooled":  # the LSTM's attention has one place only at 16 pixels
         recipe = pooled(
-            model={"encoder": "global", "filter_dim": 8}, train={"precision": precision}
+            model={"encoder": "global", "attention": "lstm", "filter_dim": 8},
+            train={"precision": precision},
         )
     else:
         facts = {"sees_image": kind == "sees_image"}

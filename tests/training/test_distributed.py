@@ -25,7 +25,7 @@ LOSSES = {
     "purity": 0.01,
     "parsimony": 0.01,
 }
-GLOBAL = {"encoder": "global", "spatial": True, "ground": False, "labels": []}
+GLOBAL = {"encoder": "global", "attention": "lstm", "spatial": True, "ground": False, "labels": []}
 KINDS = {
     "global": (GLOBAL, LOSSES),
     "objects": (

@@ -42,6 +42,7 @@ VARIANTS = {
         {
             "model": {
                 "encoder": "global",
+                "attention": "lstm",
                 "spatial": True,
                 "responds": True,
                 "num_steps": 2,
@@ -60,6 +61,7 @@ VARIANTS = {
         {
             "model": {
                 "encoder": "global",
+                "attention": "lstm",
                 "spatial": True,
                 "sees_image": True,
                 "num_steps": 2,

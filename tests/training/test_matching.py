@@ -20,7 +20,14 @@ from comet_cli.training.recipe import parse_recipe
 from comet_cli.training.run import train_recipe
 from comet_cli.training.settings import TrainSettings
 
-GLOBAL = {"encoder": "global", "spatial": True, "ground": False, "components": 2, "num_steps": 2}
+GLOBAL = {
+    "encoder": "global",
+    "attention": "lstm",
+    "spatial": True,
+    "ground": False,
+    "components": 2,
+    "num_steps": 2,
+}
 MATCH = [["place"], ["light.colour"]]
 
 

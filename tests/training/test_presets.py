@@ -68,7 +68,14 @@ def test_without_muon_the_preset_takes_adam(monkeypatch):
 
 
 def small_global(quadratic):
-    facts = {"encoder": "global", "spatial": True, "ground": False, "labels": [], "components": 3}
+    facts = {
+        "encoder": "global",
+        "attention": "lstm",
+        "spatial": True,
+        "ground": False,
+        "labels": [],
+        "components": 3,
+    }
     return quadratic(model=facts)
 
 
@@ -130,7 +137,13 @@ def test_components_come_and_go_when_fine_tuning(tmp_path, quadratic, components
     train = {"start_from": str(tmp_path / "old"), **({"keep": keep} if keep else {})}
     new = parse_recipe(
         quadratic(
-            model={"encoder": "global", "spatial": True, "ground": False, "labels": []}
+            model={
+                "encoder": "global",
+                "attention": "lstm",
+                "spatial": True,
+                "ground": False,
+                "labels": [],
+            }
             | {"components": components},
             train=train,
         ).text
@@ -147,7 +160,13 @@ def test_a_component_to_keep_that_is_not_there_is_named(tmp_path, quadratic):
     old = small_global(quadratic)
     comet_model.save(CometModel(old.card), tmp_path / "old", card=old.card, overwrite=True)
     new = quadratic(
-        model={"encoder": "global", "spatial": True, "ground": False, "labels": []}
+        model={
+            "encoder": "global",
+            "attention": "lstm",
+            "spatial": True,
+            "ground": False,
+            "labels": [],
+        }
         | {"components": 2},
         train={"start_from": str(tmp_path / "old"), "keep": [0, 7]},
     )

@@ -139,6 +139,17 @@ BAD = {
     ),
     "held out": ({"data": {"held_out_count": 0}}, "held_out_count must be at least 1"),
     "jitter": ({"data": {"colour_jitter": 1.0}}, "colour_jitter must be at least 0 and below 1"),
+    "colouring elsewhere": (
+        {"model": {"encoder": "global", "attention": "colouring", "ground": True}},
+        'colouring attention is for encoder = "recurrent"',
+    ),
+    "sigma of nothing": ({"train": {"mixture_sigma": 0.2}}, "mixture_sigma is for mixture and"),
+    "warm-up of nothing": (
+        {"train": {"perceptual_warm_up": 2}},
+        "perceptual_warm_up is for perceptual",
+    ),
+    "factors of nothing": ({"data": {"swap_factors": ["x"]}}, "swap_factors is for swaps"),
+    "pairs of nothing": ({"data": {"swaps_measured": "x"}}, "swaps_measured is for swaps"),
     "encoder": ({"model": {"encoder": "deep"}}, "encoder must be one of"),
     "no size": ({"model": {"image_size": 0}}, "must be positive integers"),
     "step size": ({"model": {"step_size": -1.0}}, "must be positive numbers"),

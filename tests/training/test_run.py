@@ -195,7 +195,13 @@ def test_fine_tuning_with_a_new_output_keeps_what_the_model_did(tmp_path, recipe
 
 
 def test_fine_tuning_for_larger_pictures_keeps_every_level_there_was(quadratic):
-    facts = {"encoder": "global", "spatial": True, "labels": [], "ground": False}
+    facts = {
+        "encoder": "global",
+        "attention": "lstm",
+        "spatial": True,
+        "labels": [],
+        "ground": False,
+    }
     small = quadratic(model={**facts, "image_size": 64})
     torch.manual_seed(1)
     old = CometModel(small.card).state_dict()
