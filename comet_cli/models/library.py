@@ -11,10 +11,17 @@ import json
 import os
 import shutil
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from comet_cli.errors import CometError, FileFormatError, UnknownModelError, UsageError
+from comet_cli.errors import (
+    CometError,
+    CometWarning,
+    FileFormatError,
+    UnknownModelError,
+    UsageError,
+)
 from comet_cli.formats.places import expanded, holds, home_folder, reason_of
 from comet_cli.models.card import ModelCard
 from comet_cli.models.folder import (
@@ -117,6 +124,7 @@ def find(name_or_path: str | Path) -> Path:
     if isinstance(name_or_path, str) and NAME.fullmatch(text):
         for root in (shipped_root(), local_root()):
             if holds(root / text, CARD):
+                _tell_hidden(path, root / text)
                 return root / text
     if os.path.isfile(path) and path.name in (CARD, WEIGHTS):
         path = path.parent
@@ -125,6 +133,17 @@ def find(name_or_path: str | Path) -> Path:
     if os.path.exists(path):
         raise FileFormatError(f"{path} holds no {CARD}, so it is no comet model")
     raise UnknownModelError(_unknown(text))
+
+
+def _tell_hidden(path: Path, taken: Path) -> None:
+    """Warn that a folder of the working directory is not the model that its name means."""
+    if holds(path, CARD) and not path.samefile(taken):
+        warnings.warn(
+            f"'{path}' means the model in '{taken}', not the folder of that name here; "
+            f"for that give ./{path}",
+            CometWarning,
+            stacklevel=3,
+        )
 
 
 def _unknown(text: str) -> str:

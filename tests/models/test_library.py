@@ -8,7 +8,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from comet_cli.errors import CometError, FileFormatError, UnknownModelError, UsageError
+from comet_cli.errors import (
+    CometError,
+    CometWarning,
+    FileFormatError,
+    UnknownModelError,
+    UsageError,
+)
 from comet_cli.models import comet_model, library
 from comet_cli.models import folder as model_folder
 from comet_cli.models.card import ModelCard
@@ -59,8 +65,12 @@ def test_a_name_is_looked_up_before_a_folder_of_the_working_directory(
     comet_model.save(model, tmp_path / "here" / "tiny")
     comet_model.save(model, tmp_path / "here" / "other")
     monkeypatch.chdir(tmp_path / "here")
-    assert library.find("tiny") == folder
+    with pytest.warns(CometWarning, match=r"'tiny' means .*; for that give \./tiny"):
+        assert library.find("tiny") == folder
+    assert library.find("./tiny") == Path("tiny")
     assert library.find("other") == Path("other")
+    monkeypatch.chdir(folder.parent)
+    assert library.find("tiny") == folder  # the same one: nothing to tell
 
 
 def test_an_unknown_name_lists_the_known_and_suggests(folder: Path) -> None:
