@@ -175,12 +175,14 @@ def plan_composition(
         picture=picture,
         further=further,
     )
-    several = request.seeds is not None and len(request.seeds) > 1
-    if several and recipe.settings["init"] != "noise" and request.solver != "langevin":
-        session.note_once(
-            "the pictures of all seeds are the same: they do not start from noise; "
-            "--solver langevin makes them differ"
-        )
+    if recipe.settings["init"] != "noise" and request.solver != "langevin":
+        no_noise = "not start from noise; --solver langevin makes"
+        if len(request.every_seed) > 1:
+            session.note_once(
+                f"the pictures of all seeds are the same: they do {no_noise} them differ"
+            )
+        elif request.every_seed[0]:
+            session.note_once(f"--seed changes nothing: the picture does {no_noise} it matter")
     if request.metadata:
         check_readable(recipe)
     return recipe

@@ -70,6 +70,10 @@ def test_seeds_that_change_nothing_are_told(encoded):
     assert alike in encoded("compose", *grey).err
     assert alike not in encoded("compose", *grey, "--solver", "langevin").err
     assert alike not in encoded("compose", "a.z", "--init", "noise", *grey[3:]).err
+    idle, one = "--seed changes nothing", ("--seed", 3, "-o", "one.png")
+    assert idle in encoded("compose", "a.z", "--init", "grey", *one).err
+    for used in (("--init", "noise"), ("--init", "grey", "--solver", "langevin")):
+        assert idle not in encoded("compose", "a.z", *used, *one).err
 
 
 def test_files_of_seeds_are_byte_for_byte_those_of_single_runs(encoded):
