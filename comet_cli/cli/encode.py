@@ -43,6 +43,7 @@ def encode(
     check_stdout(output, call.as_json)
     from comet_cli.verbs.encode_plan import plan_encoding
 
+    images = _without_components(call, images)
     plan = plan_encoding(images, output=output, align=align, force=call.force)
     from comet_cli.verbs.encode import Encoded, encode_files
 
@@ -74,3 +75,12 @@ def encode(
     session.tell_choices()
     if all(result.error is not None for result in results):
         raise CometError(f"none of the {len(results)} pictures could be encoded")
+
+
+def _without_components(call: Call, images: list[str]) -> list[str]:
+    """Leave out the .z files that ``folder/*`` finds the second time."""
+    pictures = [image for image in images if not image.endswith(".z")]
+    if not pictures or len(pictures) == len(images):
+        return images
+    call.report.note(f"{len(images) - len(pictures)} of the inputs are .z files, and are left out")
+    return pictures

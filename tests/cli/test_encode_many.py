@@ -64,3 +64,11 @@ def test_a_name_that_is_none_for_components_is_refused(comet, name):
     done = comet("encode", NAMES[0], "-m", "quad", "-o", name)
     assert done.code == 2 and f"'{name}' is no name for them" in done.sentence
     assert not Path(name).exists()
+
+
+def test_the_same_folder_can_be_encoded_twice(comet):
+    draw_pictures()
+    first = comet("encode", *NAMES, "-m", "quad")
+    again = comet("encode", *sorted(NAMES + [n.replace(".png", ".z") for n in NAMES]), "-m", "quad")
+    assert (first.code, again.code) == (0, 0) and again.out == first.out
+    assert f"{len(NAMES)} of the inputs are .z files, and are left out" in again.err
