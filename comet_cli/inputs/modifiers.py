@@ -22,7 +22,7 @@ from comet_cli.formats.foreign import ENDINGS
 from comet_cli.inputs.selection import Selection, parse_selection
 
 _RECTANGLE = re.compile(r"\d{1,6}(?:,\d{1,6}){3}")
-_BLEND = re.compile(r"(.+?(?::[^/\\%]+|\]))%(\d*\.?\d+)%(.+)")
+_BLEND = re.compile(r"(.+?(?::[^/\\%]+|\]|\.z))%(\d*\.?\d+)%(.+)")
 _SELECTED = re.compile(r"(?:.*\.z|-|.+(?::[^/\\]+|\]|\*[^/\\]+))", re.DOTALL)
 
 

@@ -69,6 +69,7 @@ def test_other_verbs_say_who_takes_regions():
 def test_blends_are_two_selections_and_a_part():
     assert split_blend("a.z:1%0.25%b.z:2*0.5") == ("a.z:1", "b.z:2*0.5", 0.25)
     assert split_blend("a%20b%20c.z:1") == ("a%20b%20c.z:1", None, 0.0)
+    assert split_blend("a.z%0.5%b.z") == ("a.z", "b.z", 0.5)  # whole files
     both = parse_argument("a.z:1%0.25%b.z:2@m.png")
     assert [s.text for s in both.selections] == ["a.z:1", "b.z:2"]
     assert (both.part, both.mask) == (0.25, "m.png")
