@@ -237,6 +237,22 @@ class Memory:
         self.now[name] = {**facts, "rows": taken, "held_out": held_out}
         return rows
 
+    def leave_out(self, number: int, found: np.ndarray) -> np.ndarray:
+        """Return which pictures of a source are not trained on, being held out or measured too.
+
+        While the source's pictures are those of before, these are the same, whatever is measured
+        now: what was trained on is trained on.
+
+        Args:
+            number: the source's, in the order in which they were divided.
+            found: rows that a new training would leave out.
+        """
+        now, before = self.now[str(number)], self.before.get(str(number))
+        if before is not None and before["sample"] == now["sample"]:
+            found = np.array(before.get("left_out", []), int)
+        now["left_out"] = found.tolist()
+        return found
+
 
 def _hash(picture: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(picture).tobytes()).hexdigest()[:32]

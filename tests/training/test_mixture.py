@@ -1,6 +1,7 @@
 """Recipes that train on several data sets, on packs, and on published files."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 
 from comet_cli.data.dataset_folder import load_folder
 from comet_cli.data.packing import pack_dataset
-from comet_cli.errors import CometError, FileFormatError, UsageError
+from comet_cli.errors import CometError, CometWarning, FileFormatError, UsageError
 from comet_cli.evaluation.measure import measure
 from comet_cli.training.batches import draw_batch
 from comet_cli.training.going_on import Memory
@@ -178,6 +179,103 @@ def test_no_picture_is_trained_on_and_held_out_or_measured(tmp_path, train, more
     images, held_out, judged = load_data(recipe, 10)
     assert len(held_out.images) and len(judged.images)
     assert shared(held_out.images, images) == shared(judged.images, images) == 0
+
+
+def save_pictures(folder, pictures):
+    folder.mkdir(parents=True)
+    for n, picture in enumerate(pictures):
+        Image.fromarray(picture).save(folder / f"{n:02d}.png")
+    return folder
+
+
+@pytest.fixture
+def pictures():
+    return np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), np.uint8)
+
+
+@pytest.fixture
+def sets(tmp_path, pictures):
+    """The same 40 pictures under many names, and data sets that share some of them."""
+    pics = save_pictures(tmp_path / "pics", pictures)
+    pack_dataset(pics, tmp_path / "pics.pack", size=16, lossless=True)
+    save_pictures(tmp_path / "copy", pictures)
+    for name, some in (("a", pictures[:20]), ("b", pictures[20:])):
+        save_pictures(tmp_path / "big" / name, some)
+    others = np.random.default_rng(1).integers(0, 256, (10, 16, 16, 3), np.uint8)
+    save_pictures(tmp_path / "more", [*pictures[:35], *others])
+    save_pictures(tmp_path / "split" / "train", pictures[:20])
+    save_pictures(tmp_path / "split" / "test", [*pictures[30:], *pictures[:2]])
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("train", "more", "counts"),
+    [
+        ('"{}/pics.pack"', 'measured = "{}/pics"', (36, 4, 4)),
+        ('"{}/pics"', 'measured = "{}/copy"', (36, 4, 4)),
+        ('"{}/pics"', 'held_out = "{}/copy"', (36, 4, 4)),
+        ('{path = "{}/pics", reader = "images"}', 'measured = "{}/pics"', None),
+        ('"{}/pics"', 'measured = {path = "{}/pics", reader = "images"}', None),
+        ('"{}/big"', 'held_out = "{}/big/a"', (20, 20, 20)),
+        ('["{}/pics", "{}/more"]', "", None),
+        ('["{}/pics", "{}/more"]', 'measured = "{}/copy"', None),
+        ('"{}/more"', 'held_out = "{}/split"', (45 - 7, 12, 12)),
+        ('"{}/split"', "", (18, 12, 12)),
+        ('"{}/split"', 'measured = "{}/pics"', (18, 12, 22)),
+    ],
+)
+def test_pictures_of_the_same_pixels_are_not_both_trained_on_and_measured(
+    sets, train, more, counts
+):
+    recipe = parse_recipe(f"{MODEL}train = {train}\n{more}".replace("{}", str(sets)))
+    memory = Memory()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CometWarning)
+        found = load_data(recipe, 40, memory)
+        again = load_data(recipe, 40, Memory(memory.now))
+    images, held_out, judged = found
+    assert len(images) >= 18 and len(held_out.images) and len(judged.images)
+    assert shared(held_out.images, images) == shared(judged.images, images) == 0
+    if counts is not None:
+        assert (len(images), len(held_out.images), len(judged.images)) == counts
+    assert np.array_equal(np.asarray(images), np.asarray(again[0]))
+    assert np.array_equal(judged.images, again[2].images)
+
+
+def test_what_is_left_out_is_told(sets):
+    recipe = parse_recipe(f'{MODEL}train = "{sets}/big"\nheld_out = "{sets}/big/a"')
+    with pytest.warns(CometWarning, match="20 of the pictures of '.*big' are held out or measured"):
+        load_data(recipe, 40)
+    recipe = parse_recipe(f'{MODEL}train = "{sets}/pics"\nmeasured = "{sets}/copy"')
+    with pytest.warns(CometWarning, match="36 of the pictures of '.*copy' are trained on"):
+        load_data(recipe, 40)
+
+
+def test_where_all_that_is_measured_is_trained_on_one_sentence_says_so(sets, pictures):
+    save_pictures(sets / "first" / "test", pictures[2:15])
+    recipe = parse_recipe(f'{MODEL}train = "{sets}/split"\nmeasured = "{sets}/first"')
+    with (
+        pytest.warns(CometWarning, match="13 of the pictures"),
+        pytest.raises(CometError, match="all pictures of '.*first' are trained on"),
+    ):
+        load_data(recipe, 40)
+
+
+@pytest.mark.filterwarnings("ignore::comet_cli.errors.CometWarning")
+def test_a_training_goes_on_with_its_pictures_whatever_is_measured_now(sets):
+    text = f'{MODEL}train = "{sets}/split"\nheld_out = "{sets}/light"\n'
+    recipe, memory = parse_recipe(text + f'measured = "{sets}/big/b"'), Memory()
+    save_pictures(sets / "light", np.full((3, 16, 16, 3), 255, np.uint8))
+    images, _, _ = load_data(recipe, 40, memory)
+    assert len(images) == 20
+    recipe = parse_recipe(text + f'measured = "{sets}/more"')
+    again, _, judged = load_data(recipe, 45, Memory(memory.now))
+    assert np.array_equal(images, again) and len(judged.images) == 45 - 20
+    older = {
+        name: {k: v for k, v in facts.items() if k != "left_out"}
+        for name, facts in memory.now.items()
+    }
+    assert np.array_equal(images, load_data(recipe, 45, Memory(older))[0])
 
 
 def test_copies_of_a_picture_that_is_held_out_are_not_trained_on(tmp_path):
