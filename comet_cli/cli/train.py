@@ -220,6 +220,7 @@ def _write_recipe(
     from comet_cli.training import distributed
     from comet_cli.training.checkpoint import look
     from comet_cli.training.presets import Wishes, preset_recipe, recipe_name, tuning_recipe
+    from comet_cli.training.sources import one_spelling
 
     if data is None:
         raise UsageError("nothing to train on: give a recipe, or --data DIR and --preset KIND")
@@ -234,7 +235,9 @@ def _write_recipe(
         raise UsageError(f"--name is '{name}', expected letters, digits, '.', '_' and '-'")
     folder = output or Path("runs") / title
     begun = distributed.from_first(look(folder) if distributed.rank() == 0 else None)
-    wishes = Wishes(title, data, components, latent_dim, size, iterations, begun=begun)
+    wishes = Wishes(
+        title, one_spelling(data), components, latent_dim, size, iterations, begun=begun
+    )
     if preset is not None:
         return preset_recipe(preset, wishes), title
     assert start is not None

@@ -21,8 +21,11 @@ from comet_cli.formats.overwriting import check_new_folder
 from comet_cli.training import distributed
 from comet_cli.training.checkpoint import Begun
 from comet_cli.training.recipe import PicturesRecipe, parse_recipe
+from comet_cli.training.sources import one_spelling
 
 LOCK = ".training.lock"
+# Settings of [data] that name pictures.
+PATHS = ("path", "train", "held_out", "measured", "swaps", "swaps_measured")
 SAMPLED = 1000  # pictures that are compared to tell whether a data set is another one
 # What may differ and is told only: it makes no other training of what is done already. More
 # iterations raise a learning rate that follows a cosine over all of them.
@@ -161,12 +164,22 @@ def differences(before: PicturesRecipe, now: PicturesRecipe) -> dict[str, str]:
 
 
 def _settings(table: str, facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield each setting by itself, named as a recipe has it."""
+    """Yield each setting by itself, named as a recipe has it; paths in one spelling."""
     for key, value in facts.items():
-        if not isinstance(value, dict):
+        if table.startswith("data") and not isinstance(value, dict):
+            yield f"{table}.{key}", _spelled(key, value)
+        elif not isinstance(value, dict):
             yield f"{table}.{key}", value
         else:  # the losses stand in the table itself
             yield from _settings(table if key == "losses" else f"{table}.{key}", value)
+
+
+def _spelled(key: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_spelled(key, item) for item in value]
+    if isinstance(value, dict):
+        return {name: _spelled(name, fact) for name, fact in value.items()}
+    return one_spelling(value) if isinstance(value, str) and key in PATHS else value
 
 
 def _changed(before: Any, now: Any) -> str:

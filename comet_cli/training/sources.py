@@ -53,6 +53,11 @@ def parse_sources(value: Any, key: str) -> tuple[TrainingData, ...]:
     return sources
 
 
+def one_spelling(path: str) -> str:
+    """Return a path without what makes no other path of it: ``./pictures/`` is ``pictures``."""
+    return str(PurePath(path)) if path and not path.startswith("hf:") else path
+
+
 def _parse(item: Any, key: str) -> TrainingData:
     if isinstance(item, str):
         item = {"path": item}
@@ -69,8 +74,8 @@ def _parse(item: Any, key: str) -> TrainingData:
         source = dataclasses.replace(source, path=source.path[3:], reader="hf")
     elif (source.crop or source.limit) and not source.reader:
         raise _error(key, "has a crop or limit without a reader")
-    name = source.name or PurePath(source.path).stem or source.path
-    return dataclasses.replace(source, name=name)
+    path = source.path if source.reader == "hf" else one_spelling(source.path)
+    return dataclasses.replace(source, path=path, name=source.name or PurePath(path).stem or path)
 
 
 def _error(key: str, sentence: str) -> FileFormatError:

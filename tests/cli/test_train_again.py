@@ -204,3 +204,11 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_pictures_are_read(
     monkeypatch.setattr(run, "load_data", None)
     done = train("train", "recipe.toml", "-o", place, "--device", "cpu")
     assert done.code == 2 and f"'{place}' cannot be" in done.sentence
+
+
+def test_a_path_spelled_otherwise_is_no_other_recipe(begun):
+    change('train = "pictures"', 'train = "./pictures/"')
+    done = begun(*WORDS)
+    assert done.code == 0 and "another recipe" not in done.err
+    words = ("train", "--preset", "objects", "--recipe-only", "--data")
+    assert begun(*words, "pictures/").out == begun(*words, "pictures").out

@@ -13,7 +13,7 @@ from comet_cli.data.packing import pack_dataset
 from comet_cli.errors import CometError, CometWarning, FileFormatError, UsageError
 from comet_cli.evaluation.measure import measure
 from comet_cli.training.batches import draw_batch
-from comet_cli.training.going_on import Memory
+from comet_cli.training.going_on import Memory, differences
 from comet_cli.training.loading import load_data, measure_held_out
 from comet_cli.training.loop import train
 from comet_cli.training.recipe import parse_recipe
@@ -380,3 +380,20 @@ def test_names_of_the_hub_need_no_reader():
     assert found == TrainingData("owner/pets", name="pets", reader="hf")
     (found,) = parse_sources({"path": "hf:owner/pets", "limit": 5, "name": "animals"}, "train")
     assert found == TrainingData("owner/pets", name="animals", reader="hf", limit=5)
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ('train = "pics"', 'train = "./pics/"'),
+        ('train = {path = "a//b/"}', 'train = {path = "a/b"}'),
+        ('train = ["a", "b/"]', 'train = ["a/", "b"]'),
+        ('train = "a"\nmeasured = "b/"\nswaps = "c"', 'train = "a"\nmeasured = "b"\nswaps = "c/"'),
+    ],
+)
+def test_recipes_that_spell_a_path_otherwise_are_the_same(before, now):
+    first, second = (parse_recipe(MODEL + text) for text in (before, now))
+    assert differences(first, second) == {}
+    found = [parse_sources(recipe.data.train, "train") for recipe in (first, second)]
+    assert found[0] == found[1]
+    assert "data.train" in differences(first, parse_recipe(MODEL + 'train = "other"'))
