@@ -83,7 +83,7 @@ def train_baseline(
     if distributed.size() > 1:
         raise CometError("a baseline is trained by one process: start comet without torchrun")
     begun = look(folder)
-    check_folder(begun, folder, force=force)
+    check_folder(recipe, begun, folder, force=force)
     if begun.recipe:
         check_recipe(recipe, begun.recipe, folder, force=force, parse=parse_any_recipe)
     memory = Memory(begun.pictures, force=force)

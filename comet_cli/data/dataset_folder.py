@@ -42,6 +42,8 @@ FORMAT_VERSION = 1
 # Pictures carry their own line of metadata.jsonl, so that a set that was interrupted is resumed
 # from its pictures alone.
 TEXT_KEY = "comet-data"
+# Files by which a folder that comet trains into is known, or that of a model.
+_TRAINED = ({"checkpoint.pt"}, {"card.json", "model.safetensors"})
 _UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 _PALETTE = [0, 0, 0, 230, 25, 75, 60, 180, 75, 255, 225, 25, 0, 130, 200, 245, 130, 48, 145, 30,
             180, 70, 240, 240, 240, 50, 230, 210, 245, 60, 250, 190, 212]  # fmt: skip
@@ -366,9 +368,15 @@ def list_pictures(folder: Path, split: str | None) -> Iterator[tuple[Path, dict[
 
 
 def find_pictures(folder: Path) -> list[Path]:
-    """The picture files in a folder and below, sorted; hidden ones and masks are left out."""
+    """The picture files in a folder and below, sorted.
+
+    Hidden ones, masks, and the sample sheets in a folder that comet trains into are left out.
+    """
     found = []
     for root, folders, names in walk(folder):
+        if Path(root) != folder and any(made <= {*names} for made in _TRAINED):
+            folders[:] = []
+            continue
         folders[:] = [name for name in folders if not name.startswith(".") and name != "masks"]
         files = [Path(root, name) for name in names if not name.startswith(".")]
         found += [file for file in files if file.suffix.lower() in ENDINGS]

@@ -21,7 +21,7 @@ from comet_cli.formats.overwriting import check_new_folder
 from comet_cli.training import distributed
 from comet_cli.training.checkpoint import Begun
 from comet_cli.training.recipe import PicturesRecipe, parse_recipe
-from comet_cli.training.sources import one_spelling
+from comet_cli.training.sources import TrainingData, one_spelling, parse_sources
 
 LOCK = ".training.lock"
 # Settings of [data] that name pictures.
@@ -78,18 +78,26 @@ def _is_at(handle: int, path: Path) -> bool:
         return False
 
 
-def check_folder(begun: Begun, folder: Path, *, force: bool) -> None:
+def check_folder(recipe: PicturesRecipe, begun: Begun, folder: Path, *, force: bool) -> None:
     """Keep a new training from replacing what it did not make.
 
     Args:
+        recipe: of now.
         begun: of the folder.
         folder: of the training, for messages.
         force: replace it.
 
     Raises:
         UsageError: there is a model, and no checkpoint to go on from; or the folder cannot be
-            written.
+            written, or is one of the recipe's own pictures.
     """
+    data = recipe.data
+    for value in filter(None, (data.train, data.held_out, data.measured)):
+        if any(Path(source.path).resolve() == folder.resolve() for source in _on_disk(value)):
+            raise UsageError(
+                f"'{show(folder)}' is a folder of pictures that this recipe reads, so the model "
+                "and its sample sheets go elsewhere: give another --output"
+            )
     if distributed.rank() == 0:
         check_new_folder(folder)
     if begun.alone and not force:
@@ -97,6 +105,10 @@ def check_folder(begun: Begun, folder: Path, *, force: bool) -> None:
             f"'{show(folder)}' holds a model and no checkpoint to go on from, so a training would "
             "replace it; train into another folder, or give --force"
         )
+
+
+def _on_disk(value: Any) -> Iterator[TrainingData]:
+    return (source for source in parse_sources(value, "data") if source.reader != "hf")
 
 
 def check_recipe(

@@ -80,7 +80,7 @@ def train_recipe(
     first = distributed.rank() == 0
     # The folder may be on the first machine only.
     begun = distributed.from_first(look(folder))
-    check_folder(begun, folder, force=force)
+    check_folder(recipe, begun, folder, force=force)
     if begun.recipe:
         check_recipe(recipe, begun.recipe, folder, force=force)
     start = begun.started_from  # the model of then, whatever has become of it

@@ -212,3 +212,25 @@ def test_a_path_spelled_otherwise_is_no_other_recipe(begun):
     assert done.code == 0 and "another recipe" not in done.err
     words = ("train", "--preset", "objects", "--recipe-only", "--data")
     assert begun(*words, "pictures/").out == begun(*words, "pictures").out
+
+
+def test_a_training_in_the_folder_of_its_pictures_goes_on(train, monkeypatch):
+    change('train = "pictures"', 'train = "."')
+    change("log_every = 1", "log_every = 1\nsample_minutes = 0")
+    Path("recipe.toml").rename("pictures/recipe.toml")
+    monkeypatch.chdir("pictures")
+    assert train(*WORDS, "-q").code == 0 and list(Path("out").glob("*.png"))
+    change("iterations = 3", "iterations = 4")
+    done = train(*WORDS)
+    assert done.code == 0 and look(Path("out")).iteration == 4
+    assert look(Path("out")).pictures["0"]["pictures"] == 12
+
+
+@pytest.mark.parametrize("output", ["pictures", "./pictures/", "link"])
+def test_a_model_is_not_written_among_the_pictures_that_it_learns_from(train, output):
+    os.symlink("pictures", "link")
+    before = sorted(os.listdir("pictures"))
+    for words in (["recipe.toml"], ["--data", "pictures", "--preset", "objects"]):
+        done = train("train", *words, "-o", output, "--force")
+        assert done.code == 2 and "is a folder of pictures that this recipe reads" in done.sentence
+    assert sorted(os.listdir("pictures")) == before

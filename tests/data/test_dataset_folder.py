@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from comet_cli.data import dataset_folder, make
-from comet_cli.data.dataset_folder import load_folder
+from comet_cli.data.dataset_folder import find_pictures, load_folder
 from comet_cli.data.make import make_dataset
 from comet_cli.errors import CometError, Interrupted, MissingInputError, UsageError
 from comet_cli.worlds.tetris import Tetris
@@ -229,3 +229,15 @@ def test_a_damaged_picture_is_made_again_and_one_that_was_edited_never(tmp_path)
     with pytest.raises(UsageError, match="000001.png' was changed after comet made it"):
         make_dataset(Tetris(), tmp_path / "set", count=3)
     assert second.read_bytes() == edited
+
+
+def test_sample_sheets_of_a_training_are_no_pictures(tmp_path):
+    for name in ("a", "begun", "model", "cards"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (4, 4)).save(tmp_path / name / "0.png")
+    for name in ("begun/checkpoint.pt", "model/card.json", "model/model.safetensors"):
+        (tmp_path / name).touch()
+    (tmp_path / "cards" / "card.json").touch()  # somebody's
+    found = [file.relative_to(tmp_path).as_posix() for file in find_pictures(tmp_path)]
+    assert found == ["a/0.png", "cards/0.png"]
+    assert len(find_pictures(tmp_path / "begun")) == 1, "asked for by its name"
