@@ -9,12 +9,11 @@ import numpy as np
 
 from comet_cli.baselines.folder import load_any
 from comet_cli.baselines.rows import Row, Table
-from comet_cli.baselines.trained import Trained, measured, read_trained
+from comet_cli.baselines.trained import Trained, measured, pictures_of, read_trained
 from comet_cli.errors import CometError
 from comet_cli.evaluation import latent_sheet as latents
 from comet_cli.evaluation import segment_sheet as objects
 from comet_cli.evaluation.autoencoder import Measured, component_titles
-from comet_cli.evaluation.measure import load_pictures
 
 
 def component_names(trained: Trained) -> list[str]:
@@ -43,8 +42,9 @@ def latent_picture(
         trained, "disentanglement", data=data, split=split, count=count, device=device
     )["factors"]
     model = load_any(trained.folder, device=device)
-    shown = load_pictures(model, data or trained.data, split, latents.SHOWN).images
-    return latents.latent_sheet(model, shown, factors, component_names(trained))
+    size = model.card.image_size
+    shown = pictures_of(trained, size, data=data, split=split, count=latents.SHOWN)
+    return latents.latent_sheet(model, shown.images, factors, component_names(trained))
 
 
 def object_picture(
@@ -68,12 +68,14 @@ def object_picture(
         CometError: the pictures have no masks.
     """
     found = [read_trained(folder) for folder in folders]
-    where = data or found[0].data
 
     def pictures(model: Measured) -> tuple[np.ndarray, np.ndarray]:
-        loaded = load_pictures(model, where, split, objects.SHOWN)
+        size = model.card.image_size
+        loaded = pictures_of(found[0], size, data=data, split=split, count=objects.SHOWN)
         if loaded.masks is None:
-            raise CometError(f"{where} has no instance masks, which the sheet shows")
+            raise CometError(
+                f"{data or found[0].data} has no instance masks, which the sheet shows"
+            )
         return loaded.images, loaded.masks
 
     named = [

@@ -10,14 +10,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from comet_cli.baselines.card import BaselineCard, is_baseline, read_card
 from comet_cli.baselines.folder import load_any
-from comet_cli.data.mapped import pictures_digest
+from comet_cli.baselines.recipe import read_any_recipe
+from comet_cli.data.dataset_folder import LoadedPictures, load_folder, splits_in
+from comet_cli.data.mapped import map_pictures, pictures_digest
 from comet_cli.errors import CometError, UsageError
-from comet_cli.evaluation.measure import measure_latents_on, measure_on, rounded, split_taken
+from comet_cli.evaluation.measure import measure_kind, measure_latents, rounded, split_taken
 from comet_cli.formats.files import write_output
 from comet_cli.models.card import ModelCard
 from comet_cli.models.library import find, shipped_root
+from comet_cli.training.checkpoint import look
+from comet_cli.training.going_on import Memory
+from comet_cli.training.loading import load_seen
 from comet_cli.version import __version__
 
 MEASURED = "measured.json"  # beside the weights: figures that take minutes are measured once
@@ -102,6 +109,70 @@ def read_trained(folder: Path) -> Trained:
     return Trained(folder, card, recipe)
 
 
+def pictures_of(
+    trained: Trained,
+    size: int,
+    *,
+    data: Path | None = None,
+    split: str = "test",
+    count: int | None = None,
+) -> LoadedPictures:
+    """Return what a trained folder is measured on.
+
+    Of the recipe's own set without a split ``test``, those are taken that training held out.
+
+    Args:
+        trained: the folder.
+        size: R.
+        data: another data set.
+        split: of it.
+        count: the most pictures; default all.
+
+    Raises:
+        CometError: no such pictures, or all are trained on.
+    """
+    where = trained.data if data is None else data
+    if not _divided(trained, data, split):
+        return load_folder(where, split=split_taken(where, split), size=size, limit=count)
+    part, seen = _seen(trained, where)
+    if seen.all():
+        raise CometError(f"all pictures of {where} are trained on: give --data")
+    loaded, rows = map_pictures(where, part, size), np.flatnonzero(~seen)[:count]
+    masks = None if loaded.masks is None else np.array(loaded.masks[rows])
+    return LoadedPictures(
+        np.array(loaded.images[rows]), masks, [loaded.metadata[row] for row in rows]
+    )
+
+
+def count_seen(folder: Path, data: Path, count: int | None = None) -> int:
+    """Return how many of the first pictures of a set without a split ``test`` were trained on.
+
+    Args:
+        folder: of a model or a baseline.
+        data: the set; of one that the folder's recipe does not train on by that name, 0.
+        count: of how many; default all.
+    """
+    if not (folder / "recipe.toml").is_file():
+        return 0
+    trained = read_trained(folder)
+    where = trained.recipe.get("data", {}).get("train")
+    if not isinstance(where, str) or Path(where).resolve() != data.resolve():
+        return 0
+    with suppress(CometError):  # what is held out may be gone since
+        return 0 if "test" in splits_in(data) else int(_seen(trained, data)[1][:count].sum())
+    return 0
+
+
+def _seen(trained: Trained, where: Path) -> tuple[str | None, np.ndarray]:
+    recipe = read_any_recipe(trained.folder / "recipe.toml")
+    return load_seen(recipe, where, Memory(look(trained.folder).pictures, force=True))
+
+
+def _divided(trained: Trained, data: Path | None, split: str) -> bool:
+    """Say whether training held out a part of what has no split ``test``."""
+    return data is None and split == "test" and "test" not in splits_in(trained.data)
+
+
 def measured(
     trained: Trained,
     kind: str,
@@ -128,17 +199,26 @@ def measured(
         CometError: see :mod:`comet_cli.evaluation.measure`.
     """
     where = trained.data if data is None else data
-    digest = pictures_digest(where, split_taken(where, split))
-    asked = [digest, split, count, trained.card.weights_sha256, __version__]
+    divided = _divided(trained, data, split)
+    digest = pictures_digest(where, None if divided else split_taken(where, split))
+    asked = [
+        digest,
+        "held out" if divided else split,
+        count,
+        trained.card.weights_sha256,
+        __version__,
+    ]
     path = trained.folder / MEASURED
     kept = _kept(path)
     if kept.get(kind, {}).get("asked") == asked:
         return dict(kept[kind]["figures"])
     model = load_any(trained.folder, device=device)
+    size = trained.card.image_size
+    pictures = pictures_of(trained, size, data=data, split=split, count=count)
     if kind == "disentanglement":
-        figures = rounded(measure_latents_on(model, where, split=split, count=count))
+        figures = rounded(measure_latents(model, pictures))
     else:
-        figures = measure_on(kind, model, where, split=split, count=count)
+        figures = measure_kind(kind, model, pictures, where)
     kept[kind] = {"asked": asked, "figures": figures}
     if trained.folder.parent != shipped_root():
         with suppress(CometError):  # a folder that cannot be written is measured each time

@@ -91,6 +91,7 @@ def disentanglement(
 
     loaded = load_any(model, device=call.device)
     names = factors.split(",") if factors else None
+    _tell_seen(call, model, data, split, count)
     with call.report.progress("measuring") as progress:
         figures = measure_latents_on(
             loaded, data, split=split, count=count, names=names, progress=progress
@@ -123,10 +124,19 @@ def _measure(kind: str, call: Call, model: str, data: Path, split: str, count: i
     from comet_cli.evaluation.measure import measure_on
 
     loaded = load_any(model, device=call.device)
+    _tell_seen(call, model, data, split, count)
     with call.report.progress("measuring") as progress:
         figures = measure_on(kind, loaded, data, split=split, count=count, progress=progress)
     document = {"model": loaded.card.name, "data": data.name, **figures}
     call.report.show(document, "\n".join(_lines(figures)))
+
+
+def _tell_seen(call: Call, model: str, data: Path, split: str, count: int | None) -> None:
+    from comet_cli.baselines.trained import count_seen
+
+    seen = count_seen(Path(model), data, count) if split == "test" else 0
+    if seen:
+        call.report.note(f"{seen} of these pictures were trained on")
 
 
 def _lines(figures: dict[str, Any]) -> list[str]:

@@ -62,7 +62,17 @@ def measure_on(
     Raises:
         CometError: no such pictures, or no masks where they are needed.
     """
-    pictures = load_pictures(model, data, split, count)
+    return measure_kind(kind, model, load_pictures(model, data, split, count), data, progress)
+
+
+def measure_kind(
+    kind: str,
+    model: Measured,
+    pictures: LoadedPictures,
+    data: Path,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Measure one kind of figures on pictures of a data set; see :func:`measure_on`."""
     if kind in ON_PICTURES:
         return rounded(ON_PICTURES[kind](model, pictures.images, progress=progress))
     if pictures.masks is None:
@@ -92,7 +102,20 @@ def measure_latents_on(
     Raises:
         CometError: no such pictures, or no labels that could be measured against.
     """
-    pictures = load_pictures(model, data, split, count)
+    return measure_latents(model, load_pictures(model, data, split, count), names, progress)
+
+
+def measure_latents(
+    model: Measured,
+    pictures: LoadedPictures,
+    names: Sequence[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> DisentanglementFigures:
+    """Measure how well latents tell labelled pictures' factors apart: :func:`measure_latents_on`.
+
+    Raises:
+        CometError: no labels that could be measured against.
+    """
 
     def encode(images: np.ndarray) -> np.ndarray:
         return encode_all(model, as_pictures(images)).float().cpu().numpy()

@@ -45,7 +45,7 @@ class HeldOut:
 
 
 def load_data(
-    recipe: PicturesRecipe, measured: int, memory: Memory | None = None
+    recipe: PicturesRecipe, measured: int = 500, memory: Memory | None = None
 ) -> tuple[Pictures, HeldOut, HeldOut]:
     """Return training pictures, held-out pictures, and those that figures are measured on.
 
@@ -83,6 +83,28 @@ def load_data(
     # A whole data set is an array as it is; anything else is read through a mixture.
     single = len(parts) == 1 and parts[0].rows is None
     return parts[0].images if single else Mixture(parts), held_out, figured
+
+
+def load_seen(recipe: PicturesRecipe, place: Path, memory: Memory) -> tuple[str | None, np.ndarray]:
+    """Return which pictures of a set without a split ``test`` are trained on.
+
+    Args:
+        recipe: of the training.
+        place: the set.
+        memory: of the pictures when the training began.
+
+    Returns:
+        the split that they are of, if there is one, and (N,) bool.
+    """
+    split = "train" if "train" in splits_in(place) else None
+    images = map_pictures(place, split, recipe.card.image_size).images
+    training, _, _ = load_data(recipe, memory=memory)
+    parts = training.parts if isinstance(training, Mixture) else [Part(training)]
+    asked, trained = PictureSet([images]), PictureSet()
+    for part in parts:
+        used = np.arange(len(part.images)) if part.rows is None else part.rows
+        trained.add(part.images[np.intersect1d(asked.rows(part.images), used)])
+    return split, np.isin(np.arange(len(images)), trained.rows(images))
 
 
 def load_matches(recipe: TrainingRecipe, images: Pictures) -> Matches | None:

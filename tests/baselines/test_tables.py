@@ -11,7 +11,7 @@ from PIL import Image
 
 from comet_cli.baselines.rows import Figure, Row, aligned, cells, make_rows, markdown, spread
 from comet_cli.baselines.tables import TABLES, name_of
-from comet_cli.baselines.trained import MEASURED, Trained, measured, read_trained
+from comet_cli.baselines.trained import MEASURED, Trained, count_seen, measured, read_trained
 from comet_cli.baselines.training import train_baseline
 from comet_cli.cli.app import main
 from comet_cli.errors import CometError, UsageError
@@ -237,3 +237,20 @@ def test_rows_are_trained_once_a_seed_and_go_on(place, monkeypatch, tmp_path, be
     recipe.write_text(recipe.read_text().replace("iterations = 2", "iterations = 3"))
     with pytest.raises(CometError, match="another recipe"):
         rows.main()
+
+
+def test_of_a_set_without_splits_what_training_held_out_is_measured(tmp_path):
+    draw = np.random.default_rng(0)
+    images = draw.integers(0, 256, (50, 16, 16, 3), dtype=np.uint8)
+    np.savez(tmp_path / "set.npz", images=images, masks=images[..., 0] // 128)
+    recipe = tiny_recipe("monet", str(tmp_path / "set.npz"), iterations=1)
+    card, _ = train_baseline(recipe, tmp_path / "m", device="cpu")
+    trained = read_trained(tmp_path / "m")
+    found = measured(trained, "segmentation")
+    assert found == card.figures["segmentation"] and found["count"] == 5
+    assert measured(trained, "segmentation", count=2)["count"] == 2
+    whole = measured(trained, "segmentation", data=tmp_path / "set.npz")
+    assert whole["count"] == 50, "as it is asked for"
+    assert count_seen(tmp_path / "m", tmp_path / "set.npz") == 45
+    np.save(tmp_path / "other.npy", images)
+    assert count_seen(tmp_path / "m", tmp_path / "other.npy") == 0, "its recipe names another"

@@ -234,3 +234,11 @@ def test_a_model_is_not_written_among_the_pictures_that_it_learns_from(train, ou
         done = train("train", *words, "-o", output, "--force")
         assert done.code == 2 and "is a folder of pictures that this recipe reads" in done.sentence
     assert sorted(os.listdir("pictures")) == before
+
+
+def test_it_is_told_how_many_of_the_measured_pictures_were_trained_on(begun):
+    words = ("evaluate", "reconstruction", "-m", "out", "--device", "cpu", "--data")
+    done = begun(*words, "pictures/")
+    assert done.code == 0 and "11 of these pictures were trained on" in done.err
+    shutil.copytree("pictures", "others")
+    assert "trained on" not in begun(*words, "others").err, "another folder is not looked through"
