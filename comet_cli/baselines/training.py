@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,9 @@ from comet_cli.training.going_on import Memory, alone, check_folder, check_recip
 from comet_cli.training.loading import load_data
 from comet_cli.training.log import Report, TrainingLog
 from comet_cli.training.loop import check_finite
+from comet_cli.training.measuring import measured_figures
 from comet_cli.training.optimizers import learning_rate
-from comet_cli.training.stopping import StopFlag
+from comet_cli.training.stopping import StopFlag, listening
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class BaselineResult:
     finished: bool
     interrupted: bool
     unsaved: str = ""
+    unmeasured: str = ""
 
 
 def train_baseline(
@@ -94,29 +97,42 @@ def train_baseline(
         raise CometError(f"cannot make the folder {folder}: {error.strerror}") from None
     place = str(pick_device(device))
     with thread_limit(recipe.train.threads), alone(folder):
-        result = fit(
-            recipe,
-            images,
-            folder,
-            max_seconds=max_seconds,
-            device=place,
-            report=report,
-            kept={"pictures": memory.now},
-        )
-        figures: dict[str, Any] = {}
-        if not result.interrupted:  # as for models: whoever interrupts does not wait for figures
+        with StopFlag() as stopping:
+            result = fit(
+                recipe,
+                images,
+                folder,
+                max_seconds=max_seconds,
+                device=place,
+                report=report,
+                stopping=stopping,
+                kept={"pictures": memory.now},
+            )
+            save = partial(save_fitted, result, recipe, folder)
+            card = save({})
+            if stopping.asked:
+                return card, result
             if measuring is not None:
                 measuring(len(judged.images))
-            several = recipe.card.components > 1
-            figures = measure(result.model, judged.images, judged.masks if several else None)
-        card = dataclasses.replace(
-            recipe.card,
-            iterations=result.iteration,
-            train_seconds=round(result.seconds, 1),
-            recipe="recipe.toml",
-            figures=figures,
-        )
-        return save_baseline(result.model, card, folder, {"recipe.toml": recipe.text}), result
+            masks = judged.masks if recipe.card.components > 1 else None
+            kind = partial(measure, result.model, judged.images, masks)
+            figures, why = measured_figures([kind], stopping)
+            result = dataclasses.replace(result, interrupted=stopping.asked, unmeasured=why)
+            return save(figures) if figures else card, result
+
+
+def save_fitted(
+    result: BaselineResult, recipe: BaselineRecipe, folder: Path, figures: dict[str, Any]
+) -> BaselineCard:
+    """Write a trained baseline's folder; return the card as written."""
+    card = dataclasses.replace(
+        recipe.card,
+        iterations=result.iteration,
+        train_seconds=round(result.seconds, 1),
+        recipe="recipe.toml",
+        figures=figures,
+    )
+    return save_baseline(result.model, card, folder, {"recipe.toml": recipe.text})
 
 
 def fit(
@@ -127,6 +143,7 @@ def fit(
     max_seconds: float = math.inf,
     device: str = "cpu",
     report: Report | None = None,
+    stopping: StopFlag | None = None,
     kept: Mapping[str, Any] | None = None,
 ) -> BaselineResult:
     """Train on pictures (N,R,R,3) uint8, resuming from ``folder`` where it was begun.
@@ -141,7 +158,7 @@ def fit(
     restored = load_checkpoint(folder, model, optimizer)
     state = TrainingState(0, 0.0, {}) if restored is None else restored[0]
     began, before = time.monotonic(), state.seconds
-    log, stopping = TrainingLog(folder, settings, report), StopFlag(True)
+    log = TrainingLog(folder, settings, report)
     noise = torch.Generator()
 
     def checkpoint() -> str:
@@ -150,8 +167,8 @@ def fit(
             lambda: save_checkpoint(folder, model, optimizer, state, recipe.text, kept)
         )
 
-    with stopping:
-        while state.iteration < settings.iterations and not stopping.asked:
+    with listening(stopping) as flag:
+        while state.iteration < settings.iterations and not flag.asked:
             if time.monotonic() - began >= max_seconds:
                 break
             x = draw_batch(images, recipe, state.iteration).to(device)
@@ -175,4 +192,4 @@ def fit(
     unsaved = checkpoint()
     model.eval().requires_grad_(False)
     finished = state.iteration >= settings.iterations
-    return BaselineResult(model, state.iteration, state.seconds, finished, stopping.asked, unsaved)
+    return BaselineResult(model, state.iteration, state.seconds, finished, flag.asked, unsaved)

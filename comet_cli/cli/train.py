@@ -158,7 +158,7 @@ def train(
                     force=force,
                 )
                 seconds -= time.monotonic() - begun
-                if into == folder or not result.finished or result.unsaved:
+                if into == folder or not result.finished or result.interrupted or result.unsaved:
                     _conclude(report, into, card, result)
                     return
 
@@ -167,7 +167,7 @@ def _conclude(report: Report, folder: Path, card: Any, result: Any) -> None:
     """Say what a training reached.
 
     Raises:
-        CometError: nothing can go on from it.
+        CometError: nothing can go on from it, or its card lacks figures.
         typer.Exit: it was interrupted.
     """
     from comet_cli.training import distributed
@@ -178,6 +178,8 @@ def _conclude(report: Report, folder: Path, card: Any, result: Any) -> None:
             f"stopped at iteration {result.iteration}; the same command goes on from there"
             f"{unmeasured}"
         )
+    elif result.interrupted:
+        report.note("the model is trained, but nothing was measured; the same command does it")
     if distributed.rank() == 0:
         report.wrote(
             folder,
@@ -189,6 +191,10 @@ def _conclude(report: Report, folder: Path, card: Any, result: Any) -> None:
     if result.unsaved:
         raise CometError(
             f"the model is in {folder}, but nothing can go on from it: {result.unsaved}"
+        )
+    if result.unmeasured:
+        raise CometError(
+            f"the model is in {folder}, but not all figures were measured: {result.unmeasured}"
         )
     if result.interrupted:  # where the report is open, so that --json prints the error alone
         raise typer.Exit(INTERRUPTED)

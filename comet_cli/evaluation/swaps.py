@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from comet_cli.data.dataset_folder import load_folder
+from comet_cli.data.dataset_folder import list_pictures, load_folder
 from comet_cli.data.labels import FactorReader
+from comet_cli.data.pack import is_pack, read_pack
 from comet_cli.errors import CometError
-from comet_cli.evaluation.object_probe import describes_objects
+from comet_cli.evaluation.object_probe import describes_objects, object_reader
 from comet_cli.evaluation.object_swaps import ObjectSwapFigures, measure_object_swaps
 from comet_cli.evaluation.probe import Probe, train_probe
 from comet_cli.evaluation.reconstruction import as_pictures, encode_all, render_all
@@ -104,7 +105,45 @@ def measure_swaps(
     )
 
 
-def evident_labels(figures: SwapFigures | ObjectSwapFigures, components: int) -> list[str]:
+def check_swaps(
+    data: Path,
+    *,
+    measured: Path | None = None,
+    names: Sequence[str] | None = None,
+    count: int = 500,
+) -> None:
+    """Check by the labels alone, before any work, that swaps can be measured.
+
+    Args:
+        data: see :func:`measure_swaps`, as all others.
+        measured: where the pairs are.
+        names: the factors.
+        count: held-out pairs, at most.
+
+    Raises:
+        CometError: the data have no such splits, factors or masks, or too few pictures.
+    """
+    train, test = _entries(data, "train"), _entries(measured or data, "test")[:count]
+    if min(len(train), len(test)) < 2:
+        raise CometError("swaps need at least two pictures")
+    if not describes_objects(train, names):
+        FactorReader(train, names).labels(test)
+        return
+    object_reader(train, names)
+    for place, entries in ((data, train), (measured or data, test)):
+        if not all(entry.get("mask") for entry in entries):
+            raise CometError(f"swaps of objects need pictures with instance masks, not '{place}'")
+
+
+def _entries(data: Path, split: str) -> list[dict[str, Any]]:
+    """Return the metadata of a split's pictures, which only a pack has to be read for."""
+    if not is_pack(data):
+        return [entry for _, entry in list_pictures(data, split)]
+    read = [sample for _, sample in read_pack(data, split) if sample is not None]
+    return [{**sample.factors, "mask": sample.mask is not None} for sample in read]
+
+
+def evident_labels(factors: Mapping[str, dict[str, Any]], components: int) -> list[str]:
     """Return a name for each component that the evidence names, or [] if it names none.
 
     A component is named after the factors that follow it in 8 of 10 swaps, and follow no other
@@ -114,14 +153,14 @@ def evident_labels(figures: SwapFigures | ObjectSwapFigures, components: int) ->
     none.
 
     Args:
-        figures: of :func:`measure_swaps`.
+        factors: of the figures of :func:`measure_swaps`.
         components: K.
     """
     labels = []
     for k in range(components):
         own = {
             name.split(".")[-1]: row["donor_read"]
-            for name, row in figures.factors.items()
+            for name, row in factors.items()
             if row.get("component") == k
             and row["donor_read"] >= EVIDENT
             and (row["donor_read_of_another"] or 0) <= STRAY

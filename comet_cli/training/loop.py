@@ -34,7 +34,7 @@ from comet_cli.training.perceptual import perceptual_loss
 from comet_cli.training.recipe import TrainingRecipe
 from comet_cli.training.samples import write_samples
 from comet_cli.training.small_pictures import at_half_size, stage
-from comet_cli.training.stopping import StopFlag
+from comet_cli.training.stopping import StopFlag, listening
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class TrainingResult:
         finished: the recipe's iterations are done (otherwise: time or a signal ended it).
         interrupted: a signal ended it.
         unsaved: why the last checkpoint could not be written, or "".
+        unmeasured: why the card lacks figures although nothing interrupted them, or "".
     """
 
     model: CometModel
@@ -56,6 +57,7 @@ class TrainingResult:
     finished: bool
     interrupted: bool
     unsaved: str = ""
+    unmeasured: str = ""
 
 
 def train(
@@ -68,7 +70,7 @@ def train(
     device: str = "cpu",
     report: Report | None = None,
     initial: dict[str, Tensor] | None = None,
-    stop_on_signal: bool = True,
+    stopping: StopFlag | None = None,
     matches: Matches | None = None,
     kept: Mapping[str, Any] | None = None,
 ) -> TrainingResult:
@@ -83,7 +85,7 @@ def train(
         device: torch device.
         report: called with each line of the log.
         initial: weights to start from when there is no checkpoint (fine-tuning).
-        stop_on_signal: stop with a checkpoint at SIGTERM and SIGINT.
+        stopping: ends it with a checkpoint; default one that SIGTERM and SIGINT set.
         matches: of the recipe's ``match``: where else a picture's components may be taken from.
         kept: with the checkpoint (:func:`comet_cli.training.checkpoint.save_checkpoint`).
 
@@ -111,7 +113,7 @@ def train(
         step = nn.parallel.DistributedDataParallel(step, find_unused_parameters=True)
     began = sampled = time.monotonic()
     before = state.seconds
-    log, stopping = TrainingLog(folder, settings, report), StopFlag(stop_on_signal)
+    log = TrainingLog(folder, settings, report)
     model.train()
 
     def checkpoint() -> str:
@@ -122,12 +124,12 @@ def train(
             lambda: save_checkpoint(folder, model, optimizer, state, recipe.text, kept)
         )
 
-    def asked() -> bool:
+    def asked(flag: StopFlag) -> bool:
         late = time.monotonic() - began >= max_seconds
-        return distributed.any_of(stopping.asked or late, model.device)
+        return distributed.any_of(flag.asked or late, model.device)
 
-    with thread_limit(settings.threads), stopping:
-        while state.iteration < settings.iterations and not asked():
+    with thread_limit(settings.threads), listening(stopping) as flag:
+        while state.iteration < settings.iterations and not asked(flag):
             if matches is None:
                 x, taken = draw_batch(images, recipe, state.iteration), None
             else:
@@ -164,7 +166,7 @@ def train(
     model.load_state_dict(state.ema)
     model.eval().requires_grad_(False)
     finished = state.iteration >= settings.iterations
-    return TrainingResult(model, state.iteration, state.seconds, finished, stopping.asked, unsaved)
+    return TrainingResult(model, state.iteration, state.seconds, finished, flag.asked, unsaved)
 
 
 def check_before(recipe: TrainingRecipe, images: Pictures, device: str) -> None:

@@ -6,7 +6,8 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from comet_cli.data.dataset_folder import read_description
 from comet_cli.energy.threads import thread_limit
 from comet_cli.errors import CometError, MissingExtraError
 from comet_cli.evaluation.measure import rounded
-from comet_cli.evaluation.swaps import evident_labels, measure_swaps
+from comet_cli.evaluation.swaps import check_swaps, evident_labels, measure_swaps
 from comet_cli.models import comet_model, known_folders
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
@@ -28,10 +29,12 @@ from comet_cli.training.going_on import Memory, alone, check_folder, check_recip
 from comet_cli.training.loading import HeldOut, load_data, load_matches, measure_held_out
 from comet_cli.training.log import Report
 from comet_cli.training.loop import TrainingResult, train
+from comet_cli.training.measuring import measured_figures
 from comet_cli.training.objective import training_loss
 from comet_cli.training.recipe import TrainingRecipe, read_recipe
 from comet_cli.training.small_pictures import at_half_size
 from comet_cli.training.starting import start_weights, started_from
+from comet_cli.training.stopping import StopFlag
 
 # Of the card's swap accuracy; `comet evaluate swaps` takes its time.
 SWAP_PAIRS, PROBE_ITERATIONS = 200, 800
@@ -53,9 +56,9 @@ def train_recipe(
 ) -> tuple[ModelCard, TrainingResult]:
     """Train a recipe into a model folder, going on where an earlier call stopped.
 
-    The model folder (weights, card with measured figures, recipe, README) is written at the end
-    of every call, also of one that time or a signal ended, so that ``-m FOLDER`` works at once.
-    Nothing is measured after a signal.
+    The model folder (weights, card, recipe, README) is written at the end of every call, also of
+    one that time or a signal ended, so that ``-m FOLDER`` works at once. Then figures are measured
+    for its card: not after a signal, and a signal ends that too.
 
     Args:
         path: the recipe, or its file (TOML); folders in it are relative to the current folder.
@@ -75,6 +78,7 @@ def train_recipe(
     Raises:
         UsageError: the folder holds a training by another recipe or of other pictures, one that is
             at work, or a model without one.
+        CometError: what the recipe names is not there, or cannot be trained or measured on.
     """
     recipe = path if isinstance(path, TrainingRecipe) else read_recipe(path)
     first = distributed.rank() == 0
@@ -88,6 +92,8 @@ def train_recipe(
         start = started_from(recipe)
     memory = Memory(begun.pictures, force=force)
     images, held_out, judged = load_data(recipe, measured, memory)
+    if recipe.data.swaps:
+        check_swaps(Path(recipe.data.swaps), **swap_settings(recipe))
     try:
         if first:
             folder.mkdir(parents=True, exist_ok=True)
@@ -102,23 +108,32 @@ def train_recipe(
             estimate(seconds_each(recipe, device, begun.iteration), left)
         if recipe.train.tensorboard and first:
             report = with_tensorboard(report, folder)
-        result = train(
-            recipe,
-            images,
-            folder,
-            held_out=held_out.images[: recipe.data.held_out_count],
-            max_seconds=max_seconds,
-            device=str(pick_device(distributed.local_device(device))),
-            report=report,
-            initial=None if begun.recipe else start_weights(recipe),
-            matches=load_matches(recipe, images),
-            kept={"pictures": memory.now, "started_from": start},
-        )
-        if not first:
-            return recipe.card, result
-        if measuring is not None and not result.interrupted:
-            measuring(len(judged.images))
-        return save_trained(result, recipe, folder, judged, start), result
+        with StopFlag() as stopping:
+            result = train(
+                recipe,
+                images,
+                folder,
+                held_out=held_out.images[: recipe.data.held_out_count],
+                max_seconds=max_seconds,
+                device=str(pick_device(distributed.local_device(device))),
+                report=report,
+                initial=None if begun.recipe else start_weights(recipe),
+                stopping=stopping,
+                matches=load_matches(recipe, images),
+                kept={"pictures": memory.now, "started_from": start},
+            )
+            if not first:
+                return recipe.card, result
+            save = partial(save_trained, result, recipe, folder, start)
+            card = save({})
+            if stopping.asked:
+                return card, result
+            if measuring is not None:
+                measuring(len(judged.images))
+            kinds = kinds_of_figures(result.model, recipe, judged)
+            figures, why = measured_figures(kinds, stopping)
+            result = dataclasses.replace(result, interrupted=stopping.asked, unmeasured=why)
+            return save(figures) if figures else card, result
 
 
 def seconds_each(recipe: TrainingRecipe, device: str = "auto", done: int = 0) -> float:
@@ -179,43 +194,45 @@ def with_tensorboard(report: Report | None, folder: Path) -> Report:
     return write
 
 
+def kinds_of_figures(
+    model: CometModel, recipe: TrainingRecipe, held_out: HeldOut
+) -> Iterator[Callable[[], dict[str, Any]]]:
+    """Yield what measures a card's figures, kind by kind.
+
+    Args:
+        model: trained.
+        recipe: of the training.
+        held_out: what is measured on.
+    """
+    yield lambda: measure_held_out(model, held_out)
+    if recipe.data.swaps:
+        swaps = partial(measure_swaps, model, Path(recipe.data.swaps), **swap_settings(recipe))
+        yield lambda: {"swaps": rounded(swaps(iterations=PROBE_ITERATIONS))}
+
+
 def save_trained(
     result: TrainingResult,
     recipe: TrainingRecipe,
     folder: Path,
-    held_out: HeldOut,
     before: dict[str, Any],
+    figures: dict[str, Any],
 ) -> ModelCard:
-    """Measure a trained model and write its folder; return the card as written.
-
-    Whoever interrupts a training does not wait for figures: its card has none.
+    """Write a trained model's folder; return the card as written.
 
     Args:
         result: of the training.
         recipe: of the training.
         folder: where.
-        held_out: what is measured on.
         before: the card's ``started_from``.
+        figures: measured on it.
     """
     half = recipe.train.weights == "float16"
     if half:
         result.model.half().float()
-    figures: dict[str, Any] = {}
     labels = recipe.card.labels
-    if not result.interrupted:
-        figures = measure_held_out(result.model, held_out)
-    if figures and recipe.data.swaps:
-        swaps = measure_swaps(
-            result.model,
-            Path(recipe.data.swaps),
-            measured=swap_pairs(recipe),
-            names=recipe.data.swap_factors or None,
-            count=SWAP_PAIRS,
-            iterations=PROBE_ITERATIONS,
-        )
-        figures["swaps"] = rounded(swaps)
-        if not recipe.card.colours:  # whose components are named by what they are from the start
-            labels = labels or evident_labels(swaps, recipe.card.components)
+    # Components of a model that colours are named by what they are from the start.
+    if "swaps" in figures and not recipe.card.colours:
+        labels = labels or evident_labels(figures["swaps"]["factors"], recipe.card.components)
     card = dataclasses.replace(
         recipe.card,
         labels=labels,
@@ -234,6 +251,12 @@ def save_trained(
     )
     known_folders.remember(folder, saved.weights_sha256)
     return saved
+
+
+def swap_settings(recipe: TrainingRecipe) -> dict[str, Any]:
+    """Return how the swap accuracy of a recipe is measured."""
+    names = recipe.data.swap_factors or None
+    return {"measured": swap_pairs(recipe), "names": names, "count": SWAP_PAIRS}
 
 
 def swap_pairs(recipe: TrainingRecipe) -> Path | None:

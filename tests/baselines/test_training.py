@@ -10,6 +10,7 @@ import pytest
 import torch
 from baseline_recipes import SIZE, TINY, labelled, squares, tiny_recipe
 
+from comet_cli.baselines import training
 from comet_cli.baselines.card import read_card
 from comet_cli.baselines.folder import load_any
 from comet_cli.baselines.recipe import parse_any_recipe
@@ -111,6 +112,13 @@ def test_whoever_interrupts_does_not_wait_for_figures(data, tmp_path):
     recipe = tiny_recipe("monet", str(data), iterations=100, log_every=1)
     card, result = train_baseline(recipe, tmp_path / "run", device="cpu", report=stop)
     assert result.interrupted and card.iterations == 1 and card.figures == {}
+    assert read_card(tmp_path / "run") == card
+
+
+def test_a_signal_while_measuring_leaves_a_baseline_without_figures(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "measure", lambda *_: signal.raise_signal(signal.SIGTERM))
+    card, result = train_baseline(tiny_recipe("monet", str(data)), tmp_path / "run", device="cpu")
+    assert result.finished and result.interrupted and card.figures == {}
     assert read_card(tmp_path / "run") == card
 
 

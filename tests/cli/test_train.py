@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from comet_cli.errors import CometError
 from comet_cli.models import comet_model, library
+from comet_cli.training import run
 
 
 def steps(line: str) -> None:
@@ -146,6 +148,21 @@ def test_sigterm_ends_with_130_and_a_checkpoint_that_goes_on_exactly(train):
         assert torch.equal(found["model"][name], value), name
     hashes = [comet_model.load(f, device="cpu").card.weights_sha256 for f in ("out", "whole")]
     assert hashes[0] == hashes[1]
+
+
+@pytest.mark.parametrize("ill", [True, False], ids=["a figure fails", "a signal"])
+def test_measuring_that_ends_early_leaves_the_model_and_tells_it(train, monkeypatch, ill):
+    def end(*_):
+        if ill:
+            raise CometError("no figure today")
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(run, "measure_held_out", end)
+    done = train("train", "recipe.toml", "-o", "out", "--device", "cpu")
+    assert (done.code, done.out) == (1 if ill else 130, "out\n")
+    told = "model is in out, but not all figures were" if ill else "trained, but nothing was"
+    assert f"{told} measured" in done.err
+    assert comet_model.load("out", device="cpu").card.figures == {}
 
 
 def small(*more):

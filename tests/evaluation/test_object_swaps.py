@@ -140,7 +140,7 @@ def test_a_model_of_one_square_a_component_swaps_without_a_mistake(squares):
     assert (found.probe_accuracy, found.probe_empty, found.recomposed_all_right) == (1, 1, 1)
     row = {"donor_read": 1.0, "host_read": 1.0, "probe": 1.0, "recomposed": 1.0}
     assert found.factors == {"colour": row}
-    assert evident_labels(found, 2) == [], "any component may hold any object"
+    assert evident_labels(found.factors, 2) == [], "any component may hold any object"
 
 
 def test_an_object_that_no_component_holds_makes_its_swaps_wrong(squares):

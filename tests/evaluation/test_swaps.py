@@ -140,17 +140,17 @@ def test_components_are_named_where_the_evidence_names_them():
     found = evidence(
         camera_x=(0, 0.9, 0.1), camera_z=(0, 0.85, 0.2), hair=(2, 0.95, 0.0), mouth=(1, 0.7, 0.1)
     )
-    assert evident_labels(found, 3) == ["camera", "component1", "hair"]
-    assert evident_labels(evidence(**{"light.power": (0, 0.9, 0.0)}), 1) == ["power"]
+    assert evident_labels(found.factors, 3) == ["camera", "component1", "hair"]
+    assert evident_labels(evidence(**{"light.power": (0, 0.9, 0.0)}).factors, 1) == ["power"]
     two = evidence(glasses=(0, 0.85, 0.1), skin=(0, 0.95, 0.0))
-    assert evident_labels(two, 1) == ["skin"]
+    assert evident_labels(two.factors, 1) == ["skin"]
 
 
 def test_nothing_is_named_without_evidence_and_no_name_twice():
-    assert evident_labels(evidence(hair=(0, 0.79, 0.0)), 2) == []
-    assert evident_labels(evidence(hair=(0, 0.9, 0.5)), 2) == []
+    assert evident_labels(evidence(hair=(0, 0.79, 0.0)).factors, 2) == []
+    assert evident_labels(evidence(hair=(0, 0.9, 0.5)).factors, 2) == []
     twice = evidence(**{"light.power": (0, 0.9, 0.1), "lamp.power": (1, 0.9, 0.1)})
-    assert evident_labels(twice, 2) == []
+    assert evident_labels(twice.factors, 2) == []
 
 
 def test_a_probe_learns_its_factors_and_the_same_seed_gives_the_same_probe():

@@ -1,0 +1,33 @@
+"""Figures of a model that was just trained and written: none of them costs the model."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from comet_cli.errors import CometError, CometWarning
+from comet_cli.training.stopping import StopFlag
+
+
+def measured_figures(
+    kinds: Iterable[Callable[[], dict[str, Any]]], stopping: StopFlag
+) -> tuple[dict[str, Any], str]:
+    """Return a model's figures, and why some are missing, or "".
+
+    Whoever interrupts a training does not wait for figures: after a signal there are none.
+
+    Args:
+        kinds: each measures some figures.
+        stopping: of the training.
+    """
+    figures: dict[str, Any] = {}
+    try:
+        with stopping.giving_up():
+            for kind in kinds:
+                if not stopping.asked:
+                    figures |= kind()
+    except CometError as error:
+        warnings.warn(f"not all figures were measured: {error}", CometWarning, stacklevel=3)
+        return figures, str(error)
+    return ({} if stopping.asked else figures), ""
