@@ -31,7 +31,14 @@ from comet_cli.training.checkpoint import (
     save_checkpoint,
     save_or_tell,
 )
-from comet_cli.training.going_on import Memory, alone, check_folder, check_recipe
+from comet_cli.training.going_on import (
+    RECIPE,
+    Memory,
+    alone,
+    check_folder,
+    check_recipe,
+    kept_recipe,
+)
 from comet_cli.training.loading import load_data
 from comet_cli.training.log import Report, TrainingLog
 from comet_cli.training.loop import check_finite
@@ -108,7 +115,8 @@ def train_baseline(
                 stopping=stopping,
                 kept={"pictures": memory.now},
             )
-            save = partial(save_fitted, result, recipe, folder)
+            extra = kept_recipe(folder, recipe.text, begun.recipe, force=force)
+            save = partial(save_fitted, result, recipe, folder, extra)
             card = save({})
             if stopping.asked:
                 return card, result
@@ -122,17 +130,21 @@ def train_baseline(
 
 
 def save_fitted(
-    result: BaselineResult, recipe: BaselineRecipe, folder: Path, figures: dict[str, Any]
+    result: BaselineResult,
+    recipe: BaselineRecipe,
+    folder: Path,
+    extra: Mapping[str, str],
+    figures: dict[str, Any],
 ) -> BaselineCard:
     """Write a trained baseline's folder; return the card as written."""
     card = dataclasses.replace(
         recipe.card,
         iterations=result.iteration,
         train_seconds=round(result.seconds, 1),
-        recipe="recipe.toml",
+        recipe=RECIPE if extra else "",
         figures=figures,
     )
-    return save_baseline(result.model, card, folder, {"recipe.toml": recipe.text})
+    return save_baseline(result.model, card, folder, extra)
 
 
 def fit(

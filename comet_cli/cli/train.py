@@ -140,7 +140,7 @@ def train(
                     ),
                 )
                 return
-            begin = partial(_keep_recipe, report, folder, text) if text else None
+            begin = partial(_keep_recipe, report, folder, text, force) if text else None
             steps = [*distributed.from_first(untrained_starts(what, folder)), (what, folder)]
             for number, (step, into) in enumerate(steps, start=1):
                 if len(steps) > 1:
@@ -280,16 +280,17 @@ def _check_unused(folder: Path, text: str) -> None:
         raise UsageError(f"the folder {folder} cannot be used: {error}") from None
 
 
-def _keep_recipe(report: Report, folder: Path, text: str) -> None:
+def _keep_recipe(report: Report, folder: Path, text: str, force: bool) -> None:
     """Show and keep the recipe of the options, now that training is about to begin."""
     from comet_cli.formats.files import write_output
+    from comet_cli.training.checkpoint import look
+    from comet_cli.training.going_on import kept_recipe
 
     if not (report.quiet or report.as_json):
         print(text, file=sys.stderr)
-    path = folder / "recipe.toml"
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        write_output(str(path), text.encode())
-    report.note(f"this recipe is {path}")
+    for name, content in kept_recipe(folder, text, look(folder).recipe, force=force).items():
+        write_output(folder / name, content.encode())
+        report.note(f"this recipe is {folder / name}")
 
 
 def progress_line(line: dict[str, Any]) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
+import warnings
 import zipfile
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
-from comet_cli.errors import CometError, UsageError
+from comet_cli.errors import CometError, CometWarning, UsageError
 from comet_cli.formats.files import MAX_INPUT_BYTES, STANDARD, read_input, show
 
 MAX_NAME_BYTES = 255
@@ -40,6 +41,27 @@ def made_by_comet(path: str | Path) -> bool:
             return is_components(head) and is_encoding(head + file.read(MAX_INPUT_BYTES))
     except (OSError, zipfile.BadZipFile):
         return False
+
+
+def may_write(path: Path, is_ours: Callable[[str], bool]) -> bool:
+    """Say whether a text file may be written: there is none, or it is what comet wrote.
+
+    One that was changed since, or that somebody else wrote, is kept, which is told.
+
+    Args:
+        path: the file.
+        is_ours: tells by its text whether comet wrote it.
+    """
+    if not os.path.lexists(path):
+        return True
+    try:
+        if is_ours(path.read_text(encoding="utf-8")):
+            return True
+    except (OSError, UnicodeDecodeError, CometError):
+        pass
+    sentence = f"'{show(path)}' is not as comet wrote it, and is kept as it is"
+    warnings.warn(sentence, CometWarning, stacklevel=3)
+    return False
 
 
 def _problem(path: Path) -> str:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from pathlib import Path
 from typing import Any
 
-from comet_cli.errors import CometError, CometWarning
-from comet_cli.formats.files import show
+from comet_cli.formats.overwriting import may_write
 from comet_cli.models.card import ModelCard
 
 README = "README.md"
@@ -79,22 +76,13 @@ def has_own_readme(folder: Path) -> bool:
 
     One that was changed since, or that somebody else wrote, is kept, which is told.
     """
-    path = folder / README
-    if not os.path.lexists(path):
-        return True
-    try:
+
+    def is_ours(text: str) -> bool:
         written = model_readme(ModelCard.read(folder)).splitlines()
         # A card that was read has its figures in another order.
-        if sorted(path.read_text(encoding="utf-8").splitlines()) == sorted(written):
-            return True
-    except (OSError, UnicodeDecodeError, CometError):
-        pass
-    warnings.warn(
-        f"'{show(path)}' is not as comet wrote it, and is kept as it is",
-        CometWarning,
-        stacklevel=2,
-    )
-    return False
+        return sorted(text.splitlines()) == sorted(written)
+
+    return may_write(folder / README, is_ours)
 
 
 def flat(figures: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -17,13 +17,14 @@ import numpy as np
 from comet_cli.data.mixture import Pictures
 from comet_cli.errors import CometError, CometWarning, UsageError
 from comet_cli.formats.files import show
-from comet_cli.formats.overwriting import check_new_folder
+from comet_cli.formats.overwriting import check_new_folder, may_write
 from comet_cli.training import distributed
 from comet_cli.training.checkpoint import Begun
 from comet_cli.training.recipe import PicturesRecipe, parse_recipe
 from comet_cli.training.sources import TrainingData, one_spelling, parse_sources
 
 LOCK = ".training.lock"
+RECIPE = "recipe.toml"
 # Settings of [data] that name pictures.
 PATHS = ("path", "train", "held_out", "measured", "swaps", "swaps_measured")
 SAMPLED = 1000  # pictures that are compared to tell whether a data set is another one
@@ -149,6 +150,24 @@ def check_recipe(
         told.append("the learning rate follows the cosine over all of these iterations from now on")
     if told:
         _tell(f"'{show(folder)}' goes on by another recipe: {'; '.join(told)}")
+
+
+def kept_recipe(folder: Path, text: str, before: str, *, force: bool = False) -> dict[str, str]:
+    """Return ``recipe.toml`` to its text; nothing where the file there is not comet's.
+
+    Comet's are the recipe of now and that of the checkpoint. One that was edited since is kept,
+    which is told; but a training that replaces a model, and has no checkpoint, replaces it.
+
+    Args:
+        folder: of the training.
+        text: of the recipe.
+        before: the text of the checkpoint's, "" where there is none.
+        force: replace what the folder holds.
+    """
+    replaces = force and not before
+    if replaces or may_write(folder / RECIPE, lambda there: there in (text, before)):
+        return {RECIPE: text}
+    return {}
 
 
 def _is_free(name: str) -> bool:

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,17 @@ from comet_cli.models import comet_model, known_folders
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 from comet_cli.models.device import pick_device
-from comet_cli.models.readme import has_own_readme, model_readme
+from comet_cli.models.readme import README, has_own_readme, model_readme
 from comet_cli.training import distributed
 from comet_cli.training.checkpoint import look
-from comet_cli.training.going_on import Memory, alone, check_folder, check_recipe
+from comet_cli.training.going_on import (
+    RECIPE,
+    Memory,
+    alone,
+    check_folder,
+    check_recipe,
+    kept_recipe,
+)
 from comet_cli.training.loading import HeldOut, load_data, load_matches, measure_held_out
 from comet_cli.training.log import Report
 from comet_cli.training.loop import TrainingResult, train
@@ -124,7 +131,8 @@ def train_recipe(
             )
             if not first:
                 return recipe.card, result
-            save = partial(save_trained, result, recipe, folder, start)
+            extra = kept_recipe(folder, recipe.text, begun.recipe, force=force)
+            save = partial(save_trained, result, recipe, folder, start, extra)
             card = save({})
             if stopping.asked:
                 return card, result
@@ -215,6 +223,7 @@ def save_trained(
     recipe: TrainingRecipe,
     folder: Path,
     before: dict[str, Any],
+    extra: Mapping[str, str],
     figures: dict[str, Any],
 ) -> ModelCard:
     """Write a trained model's folder; return the card as written.
@@ -224,6 +233,7 @@ def save_trained(
         recipe: of the training.
         folder: where.
         before: the card's ``started_from``.
+        extra: :func:`comet_cli.training.going_on.kept_recipe`.
         figures: measured on it.
     """
     half = recipe.train.weights == "float16"
@@ -239,12 +249,11 @@ def save_trained(
         iterations=result.iteration + before.get("iterations", 0),
         train_seconds=round(result.seconds + before.get("train_seconds", 0.0), 1),
         started_from=before,
-        recipe="recipe.toml",
+        recipe=RECIPE if extra else "",
         figures=figures,
     )
-    extra: dict[str, Any] = {"recipe.toml": recipe.text}
     if has_own_readme(folder):
-        extra["README.md"] = model_readme(card)
+        extra = {**extra, README: model_readme(card)}
     dtype = torch.float16 if half else None
     saved = comet_model.save(
         result.model, folder, card=card, extra=extra, overwrite=True, dtype=dtype

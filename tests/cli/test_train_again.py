@@ -189,6 +189,20 @@ def test_a_readme_that_comet_did_not_write_is_kept(begun):
     assert Path("out/README.md").read_text() == "mine"
 
 
+def test_a_recipe_that_was_edited_is_kept(train):
+    words = ("train", "--data", "pictures", "--preset", "objects", "-k", 2, "--size", 16)
+    assert train(*words, "--iterations", 2, "-o", "out").code == 0
+    mine = Path("out/recipe.toml").read_text() + "# mine\n"
+    Path("out/recipe.toml").write_text(mine)
+    done = train(*words, "--iterations", 3, "-o", "out")
+    assert done.code == 0 and "'out/recipe.toml' is not as comet wrote it" in done.err
+    assert Path("out/recipe.toml").read_text() == mine
+    assert json.loads(Path("out/card.json").read_text())["recipe"] == ""
+    done = train("train", "out/recipe.toml", "-o", "out")  # by the edited one itself
+    assert done.code == 0 and "not as comet wrote it" not in done.err
+    assert json.loads(Path("out/card.json").read_text())["recipe"] == "recipe.toml"
+
+
 @pytest.mark.parametrize("place", ["closed", "closed/new", "file", "file/new"])
 def test_a_folder_that_cannot_be_written_is_found_before_the_pictures_are_read(
     train, monkeypatch, place
