@@ -201,7 +201,9 @@ def fit(
                 log.write(log.line(state.iteration, before + now - began))
             if before + now - began >= state.seconds + settings.checkpoint_minutes * 60:
                 checkpoint()
-    unsaved = checkpoint()
+        unsaved = checkpoint()
+        if log.waits:
+            log.write(log.line(state.iteration, state.seconds))
     model.eval().requires_grad_(False)
     finished = state.iteration >= settings.iterations
     return BaselineResult(model, state.iteration, state.seconds, finished, flag.asked, unsaved)

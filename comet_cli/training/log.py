@@ -41,6 +41,11 @@ class TrainingLog:
         """Take the loss and the mean square error of an iteration."""
         self._values.append((loss, error))
 
+    @property
+    def waits(self) -> bool:
+        """Whether iterations were taken that no line tells of yet."""
+        return bool(self._values)
+
     def line(self, iteration: int, seconds: float) -> dict[str, Any]:
         """Return what there is to say after so many iterations and seconds in all."""
         pace = (time.monotonic() - self._began) / len(self._values)

@@ -112,7 +112,7 @@ def train(
     if distributed.size() > 1:
         step = nn.parallel.DistributedDataParallel(step, find_unused_parameters=True)
     began = sampled = time.monotonic()
-    before = state.seconds
+    before, begun_at = state.seconds, state.iteration
     log = TrainingLog(folder, settings, report)
     model.train()
 
@@ -123,6 +123,19 @@ def train(
         return save_or_tell(
             lambda: save_checkpoint(folder, model, optimizer, state, recipe.text, kept)
         )
+
+    def write_line() -> None:
+        line = log.line(state.iteration, before + time.monotonic() - began)
+        if held_out is not None:
+            seen = stage(model, small, settings, state.iteration - 1)
+            line |= held_out_figures(seen, state.ema, held_out)
+        log.write(line)
+
+    def write_sheet() -> None:
+        seen = stage(model, small, settings, state.iteration - 1)
+        if held_out is not None:
+            with told_if_it_fails("no sample sheet"), averaged(seen, state.ema):
+                write_samples(seen, held_out, folder / f"samples-{state.iteration:07d}.png")
 
     def asked(flag: StopFlag) -> bool:
         late = time.monotonic() - began >= max_seconds
@@ -150,19 +163,17 @@ def train(
             now = time.monotonic()
             log.add(*means)
             if first and state.iteration % settings.log_every == 0:
-                line = log.line(state.iteration, before + now - began)
-                if held_out is not None:
-                    seen = stage(model, small, settings, state.iteration - 1)
-                    line |= held_out_figures(seen, state.ema, held_out)
-                log.write(line)
-            if first and held_out is not None and now - sampled >= settings.sample_minutes * 60:
-                seen = stage(model, small, settings, state.iteration - 1)
-                with told_if_it_fails("no sample sheet"), averaged(seen, state.ema):
-                    write_samples(seen, held_out, folder / f"samples-{state.iteration:07d}.png")
+                write_line()
+            if first and now - sampled >= settings.sample_minutes * 60:
+                write_sheet()
                 sampled = time.monotonic()
             if before + now - began >= state.seconds + settings.checkpoint_minutes * 60:
                 checkpoint()
-    unsaved = checkpoint()
+        unsaved = checkpoint()
+        if first and log.waits:
+            write_line()
+        if first and state.iteration > begun_at:
+            write_sheet()
     model.load_state_dict(state.ema)
     model.eval().requires_grad_(False)
     finished = state.iteration >= settings.iterations

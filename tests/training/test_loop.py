@@ -123,6 +123,26 @@ def test_a_signal_stops_after_its_iteration_and_handlers_come_back(
     assert [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)] == before
 
 
+@pytest.mark.parametrize(("end", "lines"), [(5, [2, 4, 5]), (4, [2, 4])])
+def test_where_training_ends_there_are_a_line_and_a_sheet(tmp_path, images, quadratic, end, lines):
+    recipe, told = quadratic(train={"iterations": end, "log_every": 2}), []
+
+    def report(line: dict) -> None:
+        told.append(line)
+
+    train(recipe, images, tmp_path, held_out=images[:2], report=report)
+    assert [line["iteration"] for line in told] == lines and "held_out_psnr" in told[-1]
+    assert [p.name for p in tmp_path.glob("*.png")] == [f"samples-{end:07d}.png"]
+    train(recipe, images, tmp_path, held_out=images[:2], report=report)  # nothing is left to do
+    assert len(told) == len(lines) and len(list(tmp_path.glob("*.png"))) == 1
+
+
+def test_an_interrupted_training_ends_with_a_sheet(tmp_path, images, quadratic):
+    recipe = quadratic(train={"log_every": 1})
+    train(recipe, images, tmp_path, held_out=images[:2], report=stop_at(3))
+    assert (tmp_path / "samples-0000003.png").is_file()
+
+
 def test_a_training_that_is_done_does_nothing_more(tmp_path, images, quadratic):
     recipe = quadratic(train={"iterations": 3})
     train(recipe, images, tmp_path)

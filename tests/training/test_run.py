@@ -55,6 +55,7 @@ def test_training_ends_with_a_model_folder_that_can_be_used_at_once(
     card, result = train_recipe(path, folder, report=lines.append, device="cpu")
     assert {p.name for p in folder.iterdir()} == {
         "README.md", "card.json", "checkpoint.pt", "log.jsonl", "model.safetensors", "recipe.toml",
+        "samples-0000004.png",
     }  # fmt: skip
     assert [line["iteration"] for line in lines] == [2, 4]
     model = comet_model.load(folder, device="cpu")
