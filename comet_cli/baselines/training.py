@@ -98,11 +98,11 @@ def train_baseline(
         check_recipe(recipe, begun.recipe, folder, force=force, parse=parse_any_recipe)
     memory = Memory(begun.pictures, force=force)
     images, _, judged = load_data(recipe, measured, memory)
+    place = str(pick_device(device))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CometError(f"cannot make the folder {folder}: {error.strerror}") from None
-    place = str(pick_device(device))
     with thread_limit(recipe.train.threads), alone(folder):
         with StopFlag() as stopping:
             result = fit(

@@ -185,7 +185,8 @@ def check_before(recipe: TrainingRecipe, images: Pictures, device: str) -> None:
 
     Raises:
         CometError: pictures that do not fit the recipe, a batch that cannot be shared out, or a
-            loss whose library or weights are not there.
+            loss whose library or weights are not there, or a model that cannot be compiled or
+            trained at half its size.
     """
     settings, side = recipe.train, recipe.card.image_size
     if images.ndim != 4 or images.shape[1:] != (side, side, 3):
@@ -193,6 +194,10 @@ def check_before(recipe: TrainingRecipe, images: Pictures, device: str) -> None:
     if len(images) == 0:
         raise CometError("no picture to train on")
     distributed.check_batch(settings.batch)
+    if settings.compile:
+        compile_networks(CometModel(recipe.card))
+    if settings.small_iterations:
+        at_half_size(CometModel(recipe.card))
     if settings.weighs("perceptual"):
         blank = torch.zeros(1, 3, side, side, device=device)
         perceptual_loss(blank, blank, settings.perceptual_weights)

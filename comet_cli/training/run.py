@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -35,7 +36,7 @@ from comet_cli.training.going_on import (
 )
 from comet_cli.training.loading import HeldOut, load_data, load_matches, measure_held_out
 from comet_cli.training.log import Report
-from comet_cli.training.loop import TrainingResult, train
+from comet_cli.training.loop import TrainingResult, check_before, train
 from comet_cli.training.measuring import measured_figures
 from comet_cli.training.objective import training_loss
 from comet_cli.training.recipe import TrainingRecipe, read_recipe
@@ -101,6 +102,13 @@ def train_recipe(
     images, held_out, judged = load_data(recipe, measured, memory)
     if recipe.data.swaps:
         check_swaps(Path(recipe.data.swaps), **swap_settings(recipe))
+    # What a training lacks is found before anything is written.
+    place = str(pick_device(distributed.local_device(device)))
+    check_before(recipe, images, place)
+    initial = None if begun.recipe else start_weights(recipe)
+    matches = load_matches(recipe, images)
+    if recipe.train.tensorboard and first:
+        report = with_tensorboard(report, folder)
     try:
         if first:
             folder.mkdir(parents=True, exist_ok=True)
@@ -113,8 +121,6 @@ def train_recipe(
         left = recipe.train.iterations - begun.iteration
         if estimate is not None and left > 0 and distributed.size() == 1:
             estimate(seconds_each(recipe, device, begun.iteration), left)
-        if recipe.train.tensorboard and first:
-            report = with_tensorboard(report, folder)
         with StopFlag() as stopping:
             result = train(
                 recipe,
@@ -122,11 +128,11 @@ def train_recipe(
                 folder,
                 held_out=held_out.images[: recipe.data.held_out_count],
                 max_seconds=max_seconds,
-                device=str(pick_device(distributed.local_device(device))),
+                device=place,
                 report=report,
-                initial=None if begun.recipe else start_weights(recipe),
+                initial=initial,
                 stopping=stopping,
-                matches=load_matches(recipe, images),
+                matches=matches,
                 kept={"pictures": memory.now, "started_from": start},
             )
             if not first:
@@ -189,13 +195,16 @@ def with_tensorboard(report: Report | None, folder: Path) -> Report:
         raise MissingExtraError(
             "the recipe asks for tensorboard, which is not installed: pip install tensorboard"
         ) from None
-    writer = SummaryWriter(str(folder / "tensorboard"))
+
+    @functools.cache
+    def writer() -> Any:  # made with the first line, when the folder is there
+        return SummaryWriter(str(folder / "tensorboard"))
 
     def write(line: dict[str, Any]) -> None:
         for name, value in line.items():
             if name != "iteration":
-                writer.add_scalar(name, value, line["iteration"])
-        writer.flush()
+                writer().add_scalar(name, value, line["iteration"])
+        writer().flush()
         if report is not None:
             report(line)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from comet_cli.errors import CometError, UsageError
@@ -19,6 +22,11 @@ from comet_cli.training.recipe import TrainingRecipe, read_recipe
 
 # Of global encoders: K times D outputs, component by component.
 LATENTS = "encoder.to_latents."
+# Of spatial encoders: what makes the map of F filters, and what reads all of it.
+NARROWING, READING = "encoder.narrow.weight", "encoder.hidden.weight"
+# What decides which layers there are, beside the size of the pictures.
+SHAPING = ("encoder", "attention", "energy", "spatial", "filter_dim", "latent_dim")
+LARGEST = 256  # pixels; of the sizes that a message names
 # Layers that another size, or seeing the image, adds to an energy, and glimpses to an encoder.
 ADDED = ("grow", "refine", "reader", "seen_hidden", "seen_change", "glimpses")
 
@@ -39,7 +47,8 @@ def start_weights(recipe: TrainingRecipe) -> dict[str, Tensor]:
         weights = grown(old, model.state_dict())
         if weights is None or not keeps_layout(other.card, recipe.card):
             raise CometError(
-                f"start_from: '{recipe.train.start_from}' has another architecture than the recipe"
+                f"start_from: '{recipe.train.start_from}' has another architecture than the "
+                f"recipe: {difference(other, recipe.card)}"
             )
         model.load_state_dict(weights)
     return {k: v.detach().clone() for k, v in model.state_dict().items()}
@@ -150,15 +159,60 @@ def with_components(
     return chosen
 
 
+def difference(other: CometModel, card: ModelCard) -> str:
+    """Return why a training of a card's model cannot start from another model, for messages."""
+    old, size = other.card, card.image_size
+    found = [
+        f"{name} is {getattr(card, name)}, not {getattr(old, name)}"
+        for name in SHAPING
+        if getattr(card, name) != getattr(old, name)
+    ]
+    if size != old.image_size and size not in (sizes := sizes_from(other)):
+        known = ", ".join(map(str, sizes))
+        found.append(f"pictures of {size} pixels need other layers, those of {known} do not")
+    return "; ".join(found) or "the layers are others"
+
+
+def sizes_from(other: CometModel) -> list[int]:
+    """Return the sizes of pictures (multiples of 8) that a model can go on with."""
+    old = {key: value.to("meta") for key, value in other.state_dict().items()}
+    found = []
+    for size in range(16, LARGEST + 1, 8):
+        with torch.device("meta"), contextlib.suppress(CometError):  # no network has that size
+            new = CometModel(other.card.replace(image_size=size)).state_dict()
+            if grown(old, new) is not None:
+                found.append(size)
+    return found
+
+
+def read_at_size(old: dict[str, Tensor], new: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return a model's weights with those that read the map of a spatial encoder at a new size.
+
+    They give what the old ones give of the new map, bilinearly resized to the old one's size.
+    """
+    if not {READING, NARROWING} <= old.keys() & new.keys():
+        return old
+    filters = len(old[NARROWING])
+    before, after = (math.isqrt(each[READING].shape[1] // filters) for each in (old, new))
+    if before == after or len(new[NARROWING]) != filters:
+        return old
+    unit = torch.eye(after**2, device=old[READING].device).unflatten(1, (1, after, after))
+    resized = F.interpolate(unit, (before, before), mode="bilinear").flatten(1)
+    weights = old[READING].unflatten(1, (filters, -1)) @ resized.T.to(old[READING].dtype)
+    return {**old, READING: weights.flatten(1)}
+
+
 def grown(old: dict[str, Tensor], new: dict[str, Tensor]) -> dict[str, Tensor] | None:
     """Return the weights of ``new`` with what ``old`` has of them.
 
     Levels that a larger picture adds to a decoder start by handing on what they are given. A layer
     with more inputs or outputs than before keeps the former ones. New inputs weigh nothing
     at first, and new outputs a hundredth of their random weights, so that the network does what it
-    did: features that were trained are large, and random weights on them would be a leap. None if
-    the layers are others, or narrower.
+    did: features that were trained are large, and random weights on them would be a leap. A map of
+    another size is read as the former one (:func:`read_at_size`). None if the layers are others, or
+    narrower.
     """
+    old = read_at_size(old, new)
     added = new.keys() - old.keys()
     fits = old.keys() <= new.keys() and all(
         a.ndim == new[k].ndim and all(m <= n for m, n in zip(a.shape, new[k].shape, strict=True))

@@ -257,6 +257,19 @@ def test_going_on_from_a_model_with_fewer_components(train):
     assert comet_model.load("runs/second").card.components == 1
 
 
+def test_a_size_that_cannot_be_gone_on_with_is_told_and_the_folder_stays_free(train):
+    first = ("--data", "pictures", "--preset", "global", *small("--name", "first"))
+    assert train("train", *first, "--size", 24, "-q").code == 0
+    words = ("train", "--data", "pictures", "--from", "runs/first", "--iterations", 1, "-o", "out")
+    done = train(*words, "--size", 40)
+    assert done.code == 1 and "pictures of 40 pixels need other layers, those of 24, 32 do not" in (
+        done.sentence
+    )
+    assert not Path("out").exists()
+    assert train(*words, "--size", 32).code == 0
+    assert comet_model.load("out", device="cpu").card.image_size == 32
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

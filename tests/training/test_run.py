@@ -216,6 +216,34 @@ def test_fine_tuning_for_larger_pictures_keeps_every_level_there_was(quadratic):
     torch.testing.assert_close(middle, torch.eye(len(middle)), atol=0.1, rtol=0)
 
 
+@pytest.mark.parametrize(("old", "new"), [(24, 32), (64, 40)])
+def test_a_map_of_another_size_is_read_as_the_former_one_was(quadratic, old, new):
+    facts = {"encoder": "global", "spatial": True, "labels": [], "ground": False}
+    models = [CometModel(quadratic(model={**facts, "image_size": s}).card) for s in (old, new)]
+    found = grown(*(model.state_dict() for model in models))
+    assert found is not None
+    filters = len(found["encoder.narrow.weight"])
+    sides = [round((m.encoder.hidden.in_features / filters) ** 0.5) for m in models]
+    assert sides[0] != sides[1]
+    x = torch.rand(2, filters, sides[1], sides[1])
+    smaller = torch.nn.functional.interpolate(x, (sides[0], sides[0]), mode="bilinear")
+    expected = smaller.flatten(1) @ models[0].encoder.hidden.weight.T
+    torch.testing.assert_close(x.flatten(1) @ found["encoder.hidden.weight"].T, expected)
+
+
+def test_what_a_training_lacks_is_found_before_a_folder_is_made(tmp_path, recipe_file, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    odd = {"encoder": "global", "spatial": True, "ground": False}
+    for train, model in (
+        ({"tensorboard": True}, {}),
+        ({"small_iterations": 2}, odd),
+        ({"compile": True}, {"sees_image": True, "num_steps": 2}),
+    ):
+        with pytest.raises(CometError):
+            train_recipe(recipe_file(train=train, model=model), tmp_path / "out", device="cpu")
+        assert not (tmp_path / "out").exists()
+
+
 def test_fine_tuning_from_nothing_is_an_unknown_model(tmp_path, recipe_file):
     path = recipe_file(train={"start_from": "no-such-model"})
     with pytest.raises(CometError, match="unknown model 'no-such-model'"):
