@@ -6,7 +6,7 @@ from pathlib import Path
 from comet_cli.data.dataset_folder import read_description
 from comet_cli.data.importing import import_dataset
 from comet_cli.data.readers.catalogue import find_reader
-from comet_cli.errors import CometError
+from comet_cli.errors import CometError, Interrupted
 from comet_cli.formats.cache import Fingerprints, cache_home, make_entry
 from comet_cli.formats.files import show
 from comet_cli.formats.foreign import ENDINGS
@@ -35,6 +35,7 @@ def imported_source(
 
     Raises:
         CometError: as `import_dataset`, or the cache cannot be written.
+        Interrupted: nothing is kept then.
     """
     find_reader(reader)
     path = Path(source)
@@ -62,7 +63,13 @@ def imported_source(
 def _import(
     reader: str, source: str, folder: Path, size: int, crop: int | None, limit: int | None
 ) -> None:
-    import_dataset(reader, source, folder, size=size, crop=crop, limit=limit)
+    try:
+        import_dataset(reader, source, folder, size=size, crop=crop, limit=limit)
+    except Interrupted:  # half of an entry is no entry
+        raise Interrupted(
+            f"interrupted; '{show(source)}' was being imported into the cache, where nothing of it "
+            "is kept: the same command imports it from its beginning"
+        ) from None
 
 
 def _files(path: Path, *, everything: bool) -> Iterator[Path]:

@@ -7,10 +7,11 @@ import types
 
 import pytest
 
+from comet_cli.data import dataset_folder
 from comet_cli.data import imported_source as module
 from comet_cli.data.dataset_folder import load_folder, read_metadata
 from comet_cli.data.imported_source import imported_source
-from comet_cli.errors import CometError, UsageError
+from comet_cli.errors import CometError, Interrupted, UsageError
 from comet_cli.formats import cache as cache_module
 
 
@@ -47,6 +48,22 @@ def test_a_source_is_imported_once_into_the_cache(clevr, cache, imports):
     assert imports == [str(clevr)] and cache in first.parents
     assert load_folder(first).images.shape == (4, 16, 16, 3)
     assert "images/train/CLEVR_train_000000.png" in imported_names(first)
+
+
+def test_an_interrupted_import_says_that_nothing_is_kept(clevr, cache, monkeypatch):
+    written, real = [], dataset_folder.write_sample
+
+    def write(*words):
+        written.append(words)
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        return real(*words)
+
+    monkeypatch.setattr(dataset_folder, "write_sample", write)
+    with pytest.raises(Interrupted, match="where nothing of it is kept: the same command imports"):
+        imported_source("clevr", str(clevr), 16)
+    assert list((cache / "imports").iterdir()) == []
+    assert load_folder(imported_source("clevr", str(clevr), 16)).images.shape == (4, 16, 16, 3)
 
 
 def test_other_settings_are_another_import(clevr, imports):
