@@ -118,9 +118,7 @@ def train_baseline(
             extra = kept_recipe(folder, recipe.text, begun.recipe, force=force)
             save = partial(save_fitted, result, recipe, folder, extra)
             card = save({})
-            if stopping.asked:
-                return card, result
-            if measuring is not None:
+            if measuring is not None and not stopping.asked:
                 measuring(len(judged.images))
             masks = judged.masks if recipe.card.components > 1 else None
             kind = partial(measure, result.model, judged.images, masks)

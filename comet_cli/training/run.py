@@ -140,9 +140,7 @@ def train_recipe(
             extra = kept_recipe(folder, recipe.text, begun.recipe, force=force)
             save = partial(save_trained, result, recipe, folder, start, extra)
             card = save({})
-            if stopping.asked:
-                return card, result
-            if measuring is not None:
+            if measuring is not None and not stopping.asked:
                 measuring(len(judged.images))
             kinds = kinds_of_figures(result.model, recipe, judged)
             figures, why = measured_figures(kinds, stopping)

@@ -100,3 +100,16 @@ def test_a_signal_while_measuring_leaves_a_model_without_figures(
     again, result = train_recipe(recipe(swaps=""), tmp_path / "out", device="cpu")
     assert again.figures and not result.interrupted
     assert again.weights_sha256 == card.weights_sha256
+
+
+def test_a_signal_while_the_model_is_written_is_heard_then(tmp_path, recipe, monkeypatch):
+    real = comet_model.save
+
+    def save(*words, **more):
+        signal.raise_signal(signal.SIGINT)
+        return real(*words, **more)
+
+    monkeypatch.setattr(comet_model, "save", save)
+    card, result = train_recipe(recipe(swaps=""), tmp_path / "out", device="cpu")
+    assert result.interrupted and card.figures == {}
+    assert comet_model.load(tmp_path / "out", device="cpu").card == card
