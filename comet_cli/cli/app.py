@@ -17,8 +17,9 @@ import typer
 
 from comet_cli.cli import shells, warm_link
 from comet_cli.cli.completion import words
-from comet_cli.cli.console import print_error, print_result, run, takes_selections
+from comet_cli.cli.console import print_error, print_result, run
 from comet_cli.cli.help import HelpGroup
+from comet_cli.cli.parser import adapt_parser
 from comet_cli.cli.values import leave_values
 from comet_cli.errors import CometError
 from comet_cli.version import __version__
@@ -164,5 +165,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = shells.complete_words() if asked else args
     alone = [verb for verb in VERBS if words[:1] == [verb.name]]
     made = typer.main.get_command(_with(alone) if alone else _whole())
-    command = takes_selections(leave_values(made)).main
+    command = adapt_parser(leave_values(made)).main
     return shells.answer(command) if asked else run(command, args)

@@ -17,7 +17,7 @@ import typer
 from comet_cli.batch.lists import Line, check_length
 from comet_cli.cli.checks import check_picture_outputs
 from comet_cli.cli.compose import compose
-from comet_cli.cli.console import takes_selections
+from comet_cli.cli.parser import adapt_parser
 from comet_cli.cli.streams import standard_name
 from comet_cli.cli.values import leave_values
 from comet_cli.errors import CometError, UsageError
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _BACKSLASH = "\ufdd0"  # stands for one that is kept; Unicode has no such character
 SESSION = ("model", "device", "precision", "fresh", "one_model")
+LISTS = ("seeds",)  # options whose value is a list
 REQUEST = {field.name for field in dataclasses.fields(ComposeRequest)}
 
 
@@ -90,7 +91,7 @@ class LineParser:
         """
         app = typer.Typer(add_completion=False)
         app.command("compose")(compose)
-        self._command: Any = takes_selections(leave_values(typer.main.get_command(app)))
+        self._command: Any = adapt_parser(leave_values(typer.main.get_command(app)))
         self._force = force
         self._session = session
 
@@ -184,8 +185,10 @@ class LineParser:
                     raise UsageError(f"'{show(key)}' is {value!r:.40}, expected true or false")
                 options += [parameter.opts[0]] if value else []
             else:
-                long = max(parameter.opts, key=len)
-                options += [f"{long}={word}" for word in _words(key, value)]
+                words = _words(key, value)
+                if isinstance(value, list):
+                    words = [_listing(key, parameter.name, words)]
+                options += [f"{max(parameter.opts, key=len)}={word}" for word in words]
         return [*options, "--", *selections]
 
 
@@ -197,6 +200,13 @@ def _split(text: str) -> list[str]:
     """
     kept = re.sub(r"\\(?=[\w.\\-])", _BACKSLASH, text)
     return [word.replace(_BACKSLASH, "\\") for word in shlex.split(kept)]
+
+
+def _listing(key: str, option: str, words: list[str]) -> str:
+    """Write a JSON list as the one value of an option: only seeds may be several."""
+    if option not in LISTS:
+        raise UsageError(f"'{show(key)}' is a list, expected one value")
+    return ",".join(words)
 
 
 def _words(key: str, value: Any) -> list[str]:

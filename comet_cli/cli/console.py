@@ -199,31 +199,6 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def takes_selections(command: Any) -> Any:
-    """Let a command, and those in it, take ``-:0,2`` for an argument: no option is called so."""
-    for inner in getattr(command, "commands", {}).values():
-        takes_selections(inner)
-    if hasattr(command, "commands"):
-        return command
-    usual = command.make_parser
-
-    def make_parser(context: Any) -> Any:
-        parser = usual(context)
-        options = parser._process_opts
-
-        def process(word: str, state: Any) -> None:
-            if word.startswith(("-:", "-[", "-*", "-@")):  # standard input, with a selection
-                state.largs.append(word)
-            else:
-                options(word, state)
-
-        parser._process_opts = process
-        return parser
-
-    command.make_parser = make_parser
-    return command
-
-
 def run(command: Callable[..., Any], args: Sequence[str]) -> int:
     """Run a command line and return its exit code; no exception leaves here.
 

@@ -132,6 +132,37 @@ def test_bad_lines_are_named_and_stop_nobody(parts):
     assert Path("1.png").exists() and Path("12.png").exists()
 
 
+def test_a_json_list_of_seeds_is_a_list_of_seeds(parts):
+    facts = {"selections": ["a.z"], "solver": "langevin"}
+    line = json.dumps({**facts, "seeds": [0, 1, "3-4"], "output": "1.png"})
+    (result,) = results(parts("batch", listed(line)))
+    assert result["status"] == "written" and result["seeds"] == "0,1,3,4"
+    arguments = ("a.z", "--solver", "langevin", "--seeds", "0,1,3,4", "-o", "alone.png")
+    assert parts("compose", *arguments).code == 0
+    assert Path("1.png").read_bytes() == Path("alone.png").read_bytes()
+
+
+def test_a_value_given_twice_fails_its_line(parts):
+    lines = (
+        '{"selections": ["a.z:0"], "output": ["1.png", "2.png"]}',
+        '{"selections": ["a.z:0"], "output": "3.png", "seed": [3, 4]}',
+        '{"selections": ["a.z:0"], "output": "4.png", "seed": []}',
+        '{"selections": ["a.z:0"], "output": "5.png", "seeds": []}',
+        '{"selections": ["a.z:0"], "output": "6.png", "o": "7.png"}',
+        "a.z:0 -o 8.png -o 9.png",
+        "a.z:0 -o good.png",
+    )
+    done = parts("batch", listed(*lines))
+    assert done.code == 3 and statuses(done) == ["failed"] * 6 + ["written"]
+    errors = [result.get("error", "") for result in results(done)]
+    assert errors[0] == "'output' is a list, expected one value"
+    assert errors[1] == errors[2] == "'seed' is a list, expected one value"
+    assert errors[3].startswith("--seeds is ''")
+    assert errors[4].startswith("-o is given twice") and errors[5] == errors[4]
+    assert [path.name for path in Path().glob("*.png")].count("good.png") == 1
+    assert not [path for path in Path().glob("[0-9].png")]
+
+
 def test_when_every_line_is_bad_the_command_fails(parts):
     done = parts("batch", listed("gone.z -o 1.png", "gone.z -o 2.png"))
     assert done.code == 1 and "none of the 2" in done.err
