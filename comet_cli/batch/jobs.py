@@ -14,7 +14,7 @@ import numpy as np
 from comet_cli.errors import CometError
 from comet_cli.formats.files import mark_kept, read_input, show
 from comet_cli.formats.images import is_unchanged, write_png
-from comet_cli.formats.overwriting import check_output, made_by_comet
+from comet_cli.formats.overwriting import check_output
 from comet_cli.formats.picture_recipe import (
     PictureRecipe,
     RecipeRow,
@@ -23,10 +23,11 @@ from comet_cli.formats.picture_recipe import (
     is_same,
     read_recipe,
 )
+from comet_cli.formats.png_entries import is_animated
 from comet_cli.inputs.compose_request import ComposeRequest
 from comet_cli.inputs.session import Note, Opened, Session
 from comet_cli.verbs.compose import plan_composition, write_composition
-from comet_cli.verbs.compose_animation import plan_animation, write_animation
+from comet_cli.verbs.compose_animation import is_animation, plan_animation, write_animation
 
 MAX_SESSIONS = 4
 MAX_OPEN = 1024
@@ -252,7 +253,7 @@ def keep_what_is_there(planned: Planned) -> bool:
         return False
     if not request.files:
         there = _holds(request.output, recipe)
-        there = there and (request.trace is None or made_by_comet(request.trace))
+        there = there and (request.trace is None or _holds(request.trace, recipe, traced=True))
         for path in request.writes if there else ():
             mark_kept(path)
         return there
@@ -270,8 +271,14 @@ def keep_what_is_there(planned: Planned) -> bool:
     return not rest
 
 
-def _holds(path: str, recipe: PictureRecipe) -> bool:
-    """Say whether a file is a whole PNG that was made by this recipe."""
+def _holds(path: str, recipe: PictureRecipe, *, traced: bool = False) -> bool:
+    """Say whether a file is a whole PNG that was made by this recipe.
+
+    Args:
+        path: the file; an animation that is no PNG carries no recipe.
+        recipe: how it is to be made.
+        traced: it is to be the descent, which carries the recipe of its picture.
+    """
     if not os.path.isfile(path):
         return False
     try:
@@ -281,5 +288,7 @@ def _holds(path: str, recipe: PictureRecipe) -> bool:
         return False
     settings = {n: v for n, v in found.settings.items() if n not in FOUND - {*recipe.settings}}
     if not is_same(dataclasses.replace(found, settings=settings), recipe):
+        return False
+    if is_animated(data) != traced and not is_animation(recipe):
         return False
     return data.endswith(END_OF_PNG) and is_unchanged(data)

@@ -132,7 +132,7 @@ class Ledger:
         self._table.close()
 
     def enter(self, line: int, writes: Sequence[str], reads: Sequence[str]) -> None:
-        """Enter what a line writes and reads.
+        """Enter what a line writes and reads; its own files are not compared with each other.
 
         Raises:
             UsageError: two lines write one file, or one line writes what another reads; names
@@ -158,7 +158,7 @@ class Ledger:
     def _write(self, line: int, path: str) -> None:
         real = place_of(path, self._folders)
         other = self._find(real)
-        if other is not None and (other[1] or other[0] != line):
+        if other is not None and other[0] != line:
             if other[1]:
                 raise UsageError(
                     f"lines {other[0]} and {line} would both be written to '{show(path)}'; "

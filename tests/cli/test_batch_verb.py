@@ -185,16 +185,39 @@ def test_collisions_are_found_before_any_work(parts, second, sentence):
 
 
 def test_resume_keeps_what_matches(parts):
-    first = listed("a.z:0 -o 1.png", "a.z:1 -o 2.png", "q.z -o 3.png --trace 3.gif")
+    first = listed("a.z:0 -o 1.png", "a.z:1 -o 2.png", "q.z -o 3.png --trace 3.apng")
     parts("batch", first)
     old = os.stat("1.png").st_ino
-    os.remove("3.gif")
+    os.remove("3.apng")
     done = parts("batch", listed("a.z:0 -o 1.png", "a.z:2 -o 2.png", *first_lines(3)), "--resume")
     assert statuses(done) == ["kept", "written", "written"] and done.code == 0
-    assert os.stat("1.png").st_ino == old and Path("3.gif").exists()
+    assert os.stat("1.png").st_ino == old and Path("3.apng").exists()
     assert read_recipe(Path("2.png").read_bytes()).rows[0].terms[0].component == 2
     assert statuses(parts("batch", "list.txt", "--resume")) == ["kept"] * 3
     assert statuses(parts("batch", "list.txt")) == ["written"] * 3
+
+
+@pytest.mark.parametrize("ending", ["apng", "gif"])
+def test_resume_makes_the_trace_of_another_picture_again(parts, ending):
+    lines = "a.z:0 -o 1.png --trace {}." + ending, "a.z:1 -o 2.png --trace {}." + ending
+    parts("batch", listed(lines[0].format(1), lines[1].format(2)))
+    traces = [Path(f"{n}.{ending}").read_bytes() for n in (1, 2)]
+    exchanged = listed(lines[0].format(2), lines[1].format(1))
+    assert statuses(parts("batch", exchanged, "--resume")) == ["written"] * 2
+    assert [Path(f"{n}.{ending}").read_bytes() for n in (2, 1)] == traces
+    # Only an APNG says what it shows.
+    again = statuses(parts("batch", exchanged, "--resume"))
+    assert again == (["kept"] * 2 if ending == "apng" else ["written"] * 2)
+
+
+def test_resume_takes_no_trace_for_its_picture_nor_a_picture_for_its_trace(parts):
+    parts("batch", listed("a.z:0 -o 1.png --trace 2.png"))
+    assert statuses(parts("batch", listed("a.z:0 -o 2.png"), "--resume")) == ["written"]
+    assert statuses(parts("batch", listed("a.z:0 -o 2.png"), "--resume")) == ["kept"]
+    assert Path("2.png").read_bytes() == Path("1.png").read_bytes()
+    again = listed("a.z:0 -o 1.png --trace 2.png")
+    assert statuses(parts("batch", again, "--resume")) == ["written"]
+    assert statuses(parts("batch", again, "--resume")) == ["kept"]
 
 
 def first_lines(n: int) -> list[str]:
@@ -372,11 +395,11 @@ def test_resume_makes_only_the_seeds_that_lack(parts):
 
 
 def test_every_file_of_a_line_is_named(parts):
-    lines = ("a.z --seeds 0-1 -o s{seed}.png", "a.z:0 -o 1.png --trace 1.gif", "a.z:1 -o 2.png")
+    lines = ("a.z --seeds 0-1 -o s{seed}.png", "a.z:0 -o 1.png --trace 1.apng", "a.z:1 -o 2.png")
     done = parts("batch", listed(*lines), "-q")
-    assert done.out.split() == ["s0.png", "s1.png", "1.png", "1.gif", "2.png"]
+    assert done.out.split() == ["s0.png", "s1.png", "1.png", "1.apng", "2.png"]
     found = results(parts("batch", "list.txt", "--resume"))
-    assert [line.get("paths") for line in found] == [["s0.png", "s1.png"], ["1.png", "1.gif"], None]
+    assert [line.get("paths") for line in found] == [["s0.png", "s1.png"], ["1.png", "1.apng"], None]
 
 
 def test_enlarged_pictures_count_as_large_as_they_are(parts):
