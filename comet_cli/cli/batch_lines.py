@@ -130,7 +130,7 @@ class LineParser:
                 force=request.force,
                 as_json=False,
                 reads=request.reads,
-                also_writes=[request.trace],
+                also_writes={"--trace": request.trace},
                 animated=bool(request.folders),
             )
             return Job(line.number, request, **draft.session)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +53,7 @@ def check_picture_outputs(
     force: bool,
     as_json: bool,
     reads: Sequence[str] = (),
-    also_writes: Sequence[str | None] = (),
+    also_writes: Mapping[str, str | None] | None = None,
     folders: Sequence[str | None] = (),
     together: bool = True,
     animated: bool = False,
@@ -65,14 +65,15 @@ def check_picture_outputs(
         force: replace files that comet did not make.
         as_json: a JSON document goes to stdout.
         reads: the inputs.
-        also_writes: further outputs, or None.
+        also_writes: further outputs, or None, by the options that name them.
         folders: that take further pictures, or None.
         together: see :func:`comet_cli.formats.files.check_inputs`.
         animated: the outputs are animations, whose names are checked already.
 
     Raises:
         UsageError: inputs that do not exist, an output that is not a name for a PNG, or that may
-            not be written (:func:`comet_cli.formats.overwriting.check_outputs`).
+            not be written (:func:`comet_cli.formats.overwriting.check_outputs`), or two of one
+            name.
     """
     check_inputs(dict.fromkeys(reads), together=together)
     for output in outputs:
@@ -84,9 +85,10 @@ def check_picture_outputs(
                 f"pictures are written as PNG, and '{show(output)}' is no name for one; "
                 f"write -o '{show(path.with_suffix('.png'))}'"
             )
-    every = [*outputs, *(name for name in also_writes if name is not None)]
-    check_outputs(every, force=force, inputs=reads)
+    further = [(option, name) for option, name in (also_writes or {}).items() if name is not None]
+    every = [*(("-o" if len(outputs) == 1 else name, name) for name in outputs), *further]
+    check_outputs([name for _, name in every], force=force, inputs=reads)
     for folder in folders:
         if folder is not None:
             check_folder(folder)
-    check_distinct([(name, Path(name)) for name in every])
+    check_distinct([(option, Path(name)) for option, name in every])

@@ -82,7 +82,7 @@ def compose(
         force=call.force,
         as_json=call.as_json,
         reads=request.reads,
-        also_writes=[trace],
+        also_writes={"--trace": trace},
         animated=bool(request.folders),
     )
     if request.folders:

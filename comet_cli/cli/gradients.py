@@ -63,7 +63,8 @@ def gradients(
     """
     selections = parse_selections(images, literal=call.literal)
     call = call.beside(output, selections, "gradients")
-    call.check_picture((s.path for s in selections), also_writes=[npz], folders=[each, masks])
+    reads = (s.path for s in selections)
+    call.check_picture(reads, also_writes={"--npz": npz}, folders=[each, masks])
     from comet_cli.verbs.gradients import write_gradients
 
     with call.report.progress("gradients") as progress:

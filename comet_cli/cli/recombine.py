@@ -73,7 +73,7 @@ def recombine(
         force=call.force,
         as_json=call.as_json,
         reads=[s.path for s in selections],
-        also_writes=[html],
+        also_writes={"--html": html},
         folders=[each],
     )
     from comet_cli.verbs.recombine import cell_paths, write_recombination

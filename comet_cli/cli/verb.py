@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +103,7 @@ class Call:
     def check_picture(
         self,
         reads: Iterable[str] = (),
-        also_writes: Sequence[str | None] = (),
+        also_writes: Mapping[str, str | None] | None = None,
         folders: Sequence[str | None] = (),
     ) -> None:
         """Check the inputs and the picture ``-o``; see :mod:`comet_cli.cli.checks`."""

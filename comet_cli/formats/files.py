@@ -242,13 +242,13 @@ def _ignores_case(folder: str) -> bool:
 
 
 def check_distinct(outputs: Sequence[tuple[str, Path]]) -> None:
-    """Check that no two inputs would write the same file.
+    """Check that no two inputs, or options, would write the same file.
 
     Args:
-        outputs: (input, output) pairs; ``-`` may take several.
+        outputs: (input or option, output) pairs; ``-`` may take several.
 
     Raises:
-        UsageError: naming both inputs.
+        UsageError: naming both inputs, or options.
     """
     seen: dict[str, str] = {}
     folders: Folders = {}

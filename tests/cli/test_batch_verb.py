@@ -163,6 +163,16 @@ def test_a_value_given_twice_fails_its_line(parts):
     assert not [path for path in Path().glob("[0-9].png")]
 
 
+def test_a_line_that_writes_one_file_twice_fails_alone(parts):
+    lines = "a.z:0 -o 1.png --trace ./1.png", "a.z:1 -o 2.png", "2.png:0 -m pool -o 2.png -f"
+    done = parts("batch", listed(*lines[:2]))
+    assert done.code == 3 and statuses(done) == ["failed", "written"]
+    assert "'-o' and '--trace' would both be written to '1.png'" in done.err
+    assert not Path("1.png").exists()
+    done = parts("batch", listed(lines[1].replace("2", "3"), lines[2]))
+    assert statuses(done) == ["written", "failed"] and "never overwritten" in done.err
+
+
 def test_when_every_line_is_bad_the_command_fails(parts):
     done = parts("batch", listed("gone.z -o 1.png", "gone.z -o 2.png"))
     assert done.code == 1 and "none of the 2" in done.err

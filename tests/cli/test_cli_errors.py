@@ -147,7 +147,7 @@ def reference(run) -> np.ndarray:
         ("compose a.z -o out.png --size 100000", "--size is 100000, expected 8 to 4096"),
         ("compose a.z -o out.png --init gone.png", "there is no file 'gone.png'"),
         ("compose a.z -o out.png --trace t.avi", "trace 't.avi' must end in one of"),
-        ("compose a.z -o out.png --trace out.png", "would both be written to 'out.png'"),
+        ("compose a.z -o out.png --trace ./out.png", "'-o' and '--trace' would both be written to"),
         ("compose a.z -o out.png --wat", "no such option: --wat"),
         ("compose a.z -o out.png -o other.png", "-o is given twice"),
         ("compose a.z -o out.png --output=other.png", "-o is given twice"),
