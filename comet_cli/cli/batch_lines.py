@@ -32,6 +32,7 @@ _BACKSLASH = "\ufdd0"  # stands for one that is kept; Unicode has no such charac
 SESSION = ("model", "device", "precision", "fresh", "one_model")
 LISTS = ("seeds",)  # options whose value is a list
 REQUEST = {field.name for field in dataclasses.fields(ComposeRequest)}
+MEANT = {"selections", "literal", "no_metadata", *REQUEST, *SESSION}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +105,10 @@ class LineParser:
         context = self._parse(line)
         params = context.params
         given = {n for n in params if context.get_parameter_source(n).name == "COMMANDLINE"}
+        for parameter in self._command.params:
+            if parameter.name in given - MEANT:
+                option = min(parameter.opts, key=len)
+                raise UsageError(f"{option} has no meaning in a line of a batch; leave it away")
         session = {n: params[n] if n in given else self._session.get(n) for n in SESSION}
         return Draft(self._request(params), session)
 

@@ -173,6 +173,33 @@ def test_a_line_that_writes_one_file_twice_fails_alone(parts):
     assert statuses(done) == ["written", "failed"] and "never overwritten" in done.err
 
 
+@pytest.mark.parametrize(
+    ("words", "facts", "option"),
+    [
+        ("--preview", {"preview": True}, "--preview"),
+        ("--json", {"as_json": True}, "--json"),
+        ("--quiet", {"quiet": True}, "-q"),
+    ],
+)
+def test_an_option_that_would_do_nothing_in_a_line_fails_it(parts, words, facts, option):
+    lines = (
+        f"a.z:0 -o 1.png {words}",
+        json.dumps({"selections": "a.z:0", "output": "2.png", **facts}),
+        json.dumps({"selections": "a.z:0", "output": "3.png", **dict.fromkeys(facts, False)}),
+    )
+    done = parts("batch", listed(*lines))
+    assert done.code == 3 and statuses(done) == ["failed", "failed", "written"]
+    expected = f"{option} has no meaning in a line of a batch; leave it away"
+    assert [result.get("error") for result in results(done)] == [expected, expected, None]
+
+
+def test_a_line_may_carry_every_option_of_its_picture_and_its_models(parts):
+    Path("1.png").write_bytes(b"not by comet")
+    options = "--force --literal --no-metadata --one-model --fresh --device cpu -m pool"
+    done = parts("batch", listed(f"a.z -o 1.png --precision float32 --scale 2 {options}"))
+    assert done.code == 0 and statuses(done) == ["written"], done.err
+
+
 def test_when_every_line_is_bad_the_command_fails(parts):
     done = parts("batch", listed("gone.z -o 1.png", "gone.z -o 2.png"))
     assert done.code == 1 and "none of the 2" in done.err
@@ -409,7 +436,11 @@ def test_every_file_of_a_line_is_named(parts):
     done = parts("batch", listed(*lines), "-q")
     assert done.out.split() == ["s0.png", "s1.png", "1.png", "1.apng", "2.png"]
     found = results(parts("batch", "list.txt", "--resume"))
-    assert [line.get("paths") for line in found] == [["s0.png", "s1.png"], ["1.png", "1.apng"], None]
+    assert [line.get("paths") for line in found] == [
+        ["s0.png", "s1.png"],
+        ["1.png", "1.apng"],
+        None,
+    ]
 
 
 def test_enlarged_pictures_count_as_large_as_they_are(parts):
