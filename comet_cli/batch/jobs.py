@@ -119,14 +119,24 @@ class Planned:
     def __post_init__(self) -> None:
         """Remember the whole request, of which a part may be there already."""
         self.asked = self.job.request
+        self._taken: dict[str, Setting] = {}
 
     def result(self, status: str) -> Result:
         """Return what became of it."""
+        taken = [self._taken[path] for path in self.asked.paths if path in self._taken]
+        found: dict[str, Setting] = {}
+        if len(taken) == len(self.asked.paths):
+            found = {"steps_taken": taken[0] if len(taken) == 1 else ",".join(map(str, taken))}
         return Result(
             *(self.job.line, status, self.asked.output),
-            settings=self.recipe.settings,
+            settings={**self.recipe.settings, **found},
             files=self.asked.writes,
         )
+
+    def finish(self, path: str, finished: PictureRecipe) -> None:
+        """Remember what the recipe of a picture that is there tells, and no plan can."""
+        if "steps_taken" in finished.settings:
+            self._taken[path] = finished.settings["steps_taken"]
 
     def check_outputs(self) -> None:
         """Check, right before they are written, that the outputs may be."""
@@ -143,8 +153,13 @@ class Planned:
     def compose(self) -> None:
         """Render and write the composition by itself."""
         self.check_outputs()
-        write = write_animation if self.job.request.folders else write_composition
-        write(self.job.request, self.session, recipe=self.recipe)
+        request = self.job.request
+        if request.folders:
+            made = [write_animation(request, self.session, recipe=self.recipe)]
+        else:
+            made = write_composition(request, self.session, recipe=self.recipe)
+        for path, finished in zip(request.paths, made, strict=True):
+            self.finish(path, finished)
 
 
 class CachingSession(Session):
@@ -252,18 +267,23 @@ def keep_what_is_there(planned: Planned) -> bool:
     if not request.metadata:  # a PNG tells by its recipe
         return False
     if not request.files:
-        there = _holds(request.output, recipe)
-        there = there and (request.trace is None or _holds(request.trace, recipe, traced=True))
-        for path in request.writes if there else ():
+        found = _held(request.output, recipe)
+        traced = request.trace is None or _held(request.trace, recipe, traced=True) is not None
+        if found is None or not traced:
+            return False
+        planned.finish(request.output, found)
+        for path in request.writes:
             mark_kept(path)
-        return there
+        return True
     alike = {name: value for name, value in recipe.settings.items() if name != "seeds"}
     rest = []
     for path, seed in zip(request.files, request.seeds, strict=True):
-        if _holds(path, dataclasses.replace(recipe, settings={**alike, "seed": seed})):
-            mark_kept(path)
-        else:
+        found = _held(path, dataclasses.replace(recipe, settings={**alike, "seed": seed}))
+        if found is None:
             rest.append((path, seed))
+            continue
+        planned.finish(path, found)
+        mark_kept(path)
     if rest:
         files, seeds = zip(*rest, strict=True)
         left = dataclasses.replace(request, files=files, seeds=seeds)
@@ -271,8 +291,8 @@ def keep_what_is_there(planned: Planned) -> bool:
     return not rest
 
 
-def _holds(path: str, recipe: PictureRecipe, *, traced: bool = False) -> bool:
-    """Say whether a file is a whole PNG that was made by this recipe.
+def _held(path: str, recipe: PictureRecipe, *, traced: bool = False) -> PictureRecipe | None:
+    """Return the recipe in a file; None where it is no whole PNG that was made by ``recipe``.
 
     Args:
         path: the file; an animation that is no PNG carries no recipe.
@@ -280,15 +300,15 @@ def _holds(path: str, recipe: PictureRecipe, *, traced: bool = False) -> bool:
         traced: it is to be the descent, which carries the recipe of its picture.
     """
     if not os.path.isfile(path):
-        return False
+        return None
     try:
         data = read_input(path)
         found = read_recipe(data, f"'{show(path)}'")
     except CometError:
-        return False
+        return None
     settings = {n: v for n, v in found.settings.items() if n not in FOUND - {*recipe.settings}}
     if not is_same(dataclasses.replace(found, settings=settings), recipe):
-        return False
+        return None
     if is_animated(data) != traced and not is_animation(recipe):
-        return False
-    return data.endswith(END_OF_PNG) and is_unchanged(data)
+        return None
+    return found if data.endswith(END_OF_PNG) and is_unchanged(data) else None

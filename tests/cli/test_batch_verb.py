@@ -234,6 +234,22 @@ def test_resume_keeps_what_matches(parts):
     assert statuses(parts("batch", "list.txt")) == ["written"] * 3
 
 
+def test_a_batch_tells_the_steps_that_a_tolerance_left(parts):
+    common = ("--tolerance", "0.2", "--steps", "50")
+    pictures = "a.z:0 -o 1.png", "a.z --seeds 0-2 -o 2.png", "a.z --seeds 3-5 -o s{seed}.png"
+    lines = [" ".join((picture, *common)) for picture in pictures]
+    written = results(parts("batch", listed(*lines)))
+    alone = parts("compose", "a.z:0", "-o", "alone.png", "--json", *common).json["outputs"]
+    assert written[0]["steps_taken"] == alone[0]["steps_taken"] < 50
+    steps = [read_recipe(Path(f"s{n}.png").read_bytes()).settings["steps_taken"] for n in (3, 4, 5)]
+    assert written[2]["steps_taken"] == ",".join(map(str, steps))
+    os.remove("s4.png")
+    resumed = results(parts("batch", "list.txt", "--resume"))
+    assert [result["status"] for result in resumed] == ["kept", "kept", "written"]
+    told = [result["steps_taken"] for result in written]
+    assert [result["steps_taken"] for result in resumed] == told
+
+
 @pytest.mark.parametrize("ending", ["apng", "gif"])
 def test_resume_makes_the_trace_of_another_picture_again(parts, ending):
     lines = "a.z:0 -o 1.png --trace {}." + ending, "a.z:1 -o 2.png --trace {}." + ending
