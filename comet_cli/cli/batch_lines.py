@@ -20,7 +20,7 @@ from comet_cli.cli.compose import compose
 from comet_cli.cli.parser import adapt_parser
 from comet_cli.cli.streams import standard_name
 from comet_cli.cli.values import leave_values
-from comet_cli.errors import CometError, UsageError
+from comet_cli.errors import CometError, SelectionError, UsageError
 from comet_cli.formats.files import STANDARD, show
 from comet_cli.formats.strict_json import parse_json
 from comet_cli.inputs.compose_request import ComposeRequest, parse_request
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from comet_cli.batch.jobs import BadLine, Job
 
 _BACKSLASH = "\ufdd0"  # stands for one that is kept; Unicode has no such character
+# A star before the ending of a name, or for all of a folder: no weight, which is a number.
+_WILDCARD = re.compile(r"\*[^*%@:,]*\.[A-Za-z]|/\*$")
 SESSION = ("model", "device", "precision", "fresh", "one_model")
 LISTS = ("seeds",)  # options whose value is a list
 REQUEST = {field.name for field in dataclasses.fields(ComposeRequest)}
@@ -144,12 +146,19 @@ class LineParser:
 
     def _request(self, params: Mapping[str, Any]) -> ComposeRequest:
         settings = {name: value for name, value in params.items() if name in REQUEST}
-        request = parse_request(
-            params["selections"],
-            literal=params["literal"],
-            metadata=not params["no_metadata"],
-            **{**settings, "force": params["force"] or self._force},
-        )
+        try:
+            request = parse_request(
+                params["selections"],
+                literal=params["literal"],
+                metadata=not params["no_metadata"],
+                **{**settings, "force": params["force"] or self._force},
+            )
+        except SelectionError:
+            for text in filter(_WILDCARD.search, params["selections"]):
+                raise UsageError(
+                    f"a list knows no wildcards such as '{show(text)}'; name each file"
+                ) from None
+            raise
         if STANDARD in (*map(standard_name, request.writes), *request.reads):
             raise UsageError("'-' has no meaning in a line of a batch; give the name of a file")
         return request

@@ -200,6 +200,18 @@ def test_a_line_may_carry_every_option_of_its_picture_and_its_models(parts):
     assert done.code == 0 and statuses(done) == ["written"], done.err
 
 
+def test_wildcards_of_a_shell_are_no_weights(parts):
+    wild = ["z/*.z", "*.png", "z/*", "img*2.z:0"]
+    weights = ["a.z:0*x", "a.z:1*", "a.z:0*x%0.5%b.z:1", "a.z:0*x@b.png"]
+    lines = [f"b.z:0 '{text}' -o {n}.png" for n, text in enumerate([*wild, *weights])]
+    errors = [result["error"] for result in results(parts("batch", listed(*lines)))]
+    for text, error in zip(wild, errors, strict=False):
+        assert error == f"a list knows no wildcards such as '{text}'; name each file"
+    assert all("is not a number" in error for error in errors[len(wild) :])
+    os.rename("a.z", "a*.z")
+    assert statuses(parts("batch", listed("'a*.z' --literal -o 1.png"))) == ["written"]
+
+
 def test_when_every_line_is_bad_the_command_fails(parts):
     done = parts("batch", listed("gone.z -o 1.png", "gone.z -o 2.png"))
     assert done.code == 1 and "none of the 2" in done.err
