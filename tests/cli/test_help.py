@@ -13,7 +13,7 @@ from comet_cli.cli.app import VERBS, app, main
 CLI = Path(comet_cli.__file__).parent / "cli"
 SHARED = {
     *("__init__", "app", "batch_lines", "checks", "completion", "console", "help"),
-    *("models_text", "options", "progress", "shells", "streams", "terminal_preview"),
+    *("models_text", "parser", "options", "progress", "shells", "streams", "terminal_preview"),
     *("values", "verb", "warm_helper", "warm_link"),
 }
 
