@@ -91,11 +91,7 @@ def compose(
     from comet_cli.verbs.compose import write_composition
 
     with call.report.progress("descending", pieces=False) as progress:
-        recipes = write_composition(request, call.session(), progress=progress)
-    for path, recipe in zip(request.paths, recipes, strict=True):
-        call.report.wrote(path, **recipe.settings)
-    if trace is not None:
-        call.report.wrote(trace)
+        write_composition(request, call.session(), progress=progress, told=call.report.wrote)
     if preview:
         show_preview(list(request.paths), call.report)
 

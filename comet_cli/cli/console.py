@@ -70,7 +70,7 @@ class Report:
             with self._aside():
                 print_error(sentence)
 
-    def wrote(self, path: str | os.PathLike[str], **facts: Any) -> None:
+    def wrote(self, path: str | os.PathLike[str], /, **facts: Any) -> None:
         """Report a file that was written; its path goes to stdout."""
         self.document.setdefault("outputs", []).append({"path": os.fspath(path), **facts})
         if not self.as_json and os.fspath(path) != "-":

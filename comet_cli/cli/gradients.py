@@ -68,7 +68,7 @@ def gradients(
     from comet_cli.verbs.gradients import write_gradients
 
     with call.report.progress("gradients") as progress:
-        written = write_gradients(
+        write_gradients(
             selections,
             call.output,
             call.session(),
@@ -84,6 +84,5 @@ def gradients(
             metadata=not call.no_metadata,
             force=call.force,
             progress=progress,
+            told=call.report.wrote,
         )
-    for path in written:
-        call.report.wrote(path)

@@ -76,10 +76,10 @@ def recombine(
         also_writes={"--html": html},
         folders=[each],
     )
-    from comet_cli.verbs.recombine import cell_paths, write_recombination
+    from comet_cli.verbs.recombine import write_recombination
 
     with call.report.progress("rendering") as progress:
-        recipe = write_recombination(
+        write_recombination(
             selections,
             output,
             call.session(),
@@ -98,12 +98,7 @@ def recombine(
             metadata=not call.no_metadata,
             force=call.force,
             progress=progress,
+            told=call.report.wrote,
         )
-    if output is not None:
-        call.report.wrote(output, **recipe.settings)
-    if html is not None:
-        call.report.wrote(html, **recipe.settings)
-    for cell, path in [] if each is None else cell_paths(recipe, each):
-        call.report.wrote(path, selection=cell.selection)
     if preview:
         show_preview([output or ""], call.report)

@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 from comet_cli.errors import CometError, CometWarning, FileFormatError, UsageError
 
@@ -20,6 +21,17 @@ ACCESS_LIST = "system.posix_acl_access"
 # Folders of devices and of what is open: nothing is put beside a picture there.
 SYSTEM_FOLDERS = ("/dev", "/proc")
 _peeked: dict[str, bytes] = {}
+
+
+class Told(Protocol):
+    """What is called with each of several files as soon as it is written, and facts of it."""
+
+    def __call__(self, path: str | Path, /, **facts: Any) -> None:
+        """Take a file that was written."""
+
+
+def tell_nobody(path: str | Path, /, **facts: Any) -> None:
+    """Be the :class:`Told` of who does not ask."""
 
 
 def show(path: str | Path) -> str:
@@ -295,7 +307,7 @@ def write_output(path: str | Path, data: bytes | memoryview) -> None:
             raise CometError(f"standard output cannot be written: {error.strerror}") from None
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise CometError(
-                f"no space left for '{show(path)}' ({len(data)} bytes); nothing was written, "
+                f"no space left for '{show(path)}' ({len(data)} bytes), which was not written; "
                 "free some space and run the command again"
             ) from None
         raise CometError(f"'{show(path)}' cannot be written: {error.strerror}") from None

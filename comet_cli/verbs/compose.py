@@ -12,7 +12,14 @@ from comet_cli.drawing.animations import Trace, check_trace
 from comet_cli.drawing.scale import check_scale, scale_setting
 from comet_cli.energy.descent import Callback
 from comet_cli.errors import Interrupted, SelectionError, UsageError
-from comet_cli.formats.files import check_inputs, read_input, show, write_output
+from comet_cli.formats.files import (
+    Told,
+    check_inputs,
+    read_input,
+    show,
+    tell_nobody,
+    write_output,
+)
 from comet_cli.formats.frames import tell_first
 from comet_cli.formats.images import encode_png, load_image, to_bytes, write_png
 from comet_cli.formats.picture_recipe import (
@@ -44,6 +51,7 @@ def write_composition(
     *,
     recipe: PictureRecipe | None = None,
     progress: Progress | None = None,
+    told: Told = tell_nobody,
 ) -> list[PictureRecipe]:
     """Render a composition and write its pictures, each whole or not at all.
 
@@ -55,6 +63,7 @@ def write_composition(
         session: the models.
         recipe: from :func:`plan_composition`, where the request is planned already.
         progress: called with (done, total) steps.
+        told: called with each file as soon as it is written, and a picture's settings.
 
     Returns:
         The recipes of ``request.paths``.
@@ -69,7 +78,7 @@ def write_composition(
     steps = descent_settings(recipe)[1] or 1
     count = counting(progress, steps * len(request.every_seed))
     if request.files:
-        return _write_files(request, recipe, session, count)
+        return _write_files(request, recipe, session, count, told)
     frames = Trace() if request.trace is not None else None
     follow = _all_of([callback for callback in (frames, count) if callback is not None])
     if request.seeds:
@@ -78,8 +87,10 @@ def write_composition(
         ((_, pixels, recipe),) = finish_compositions(recipe, session, None, follow)
     embedded = recipe if request.metadata else None
     write_png(pixels, request.output, embedded)
+    told(request.output, **recipe.settings)
     if request.trace is not None and frames is not None:
         write_output(request.trace, frames.encode(request.trace, pixels, embedded))
+        told(request.trace)
     return [recipe]
 
 
@@ -92,7 +103,11 @@ def _all_of(callbacks: Sequence[Callback]) -> Callback | None:
 
 
 def _write_files(
-    request: ComposeRequest, recipe: PictureRecipe, session: Session, count: Callback | None
+    request: ComposeRequest,
+    recipe: PictureRecipe,
+    session: Session,
+    count: Callback | None,
+    told: Told,
 ) -> list[PictureRecipe]:
     recipes: list[PictureRecipe] = []
     drawn = finish_compositions(recipe, session, request.seeds, count)
@@ -100,6 +115,7 @@ def _write_files(
         for path, (_, pixels, finished) in zip(request.files, drawn, strict=True):
             write_png(pixels, path, finished if request.metadata else None)
             recipes.append(finished)
+            told(path, **finished.settings)
     except KeyboardInterrupt:
         rest = ",".join(map(str, request.seeds[len(recipes) :]))
         raise Interrupted(

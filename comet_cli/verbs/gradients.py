@@ -22,7 +22,7 @@ from comet_cli.energy.gradients import (
 )
 from comet_cli.energy.render import MAX_SEED
 from comet_cli.errors import FileFormatError, UsageError
-from comet_cli.formats.files import check_distinct, show, write_output
+from comet_cli.formats.files import Told, check_distinct, show, tell_nobody, write_output
 from comet_cli.formats.images import decode_png, encode_png, from_bytes, write_png
 from comet_cli.formats.overwriting import check_folder, check_outputs
 from comet_cli.formats.picture_recipe import PictureRecipe, RecipeRow, Setting
@@ -214,6 +214,7 @@ def write_gradients(
     metadata: bool = True,
     force: bool = False,
     progress: Progress | None = None,
+    told: Told = tell_nobody,
     **settings: Any,
 ) -> list[str]:
     """Write the sheet of gradient maps of images, and what else is asked for.
@@ -232,6 +233,7 @@ def write_gradients(
         metadata: write the recipe into the pictures.
         force: replace files that comet did not make.
         progress: called with (done, total) images.
+        told: called with each file as soon as it is written.
         settings: see :func:`comet_cli.verbs.gradients.plan_gradients`.
 
     Returns:
@@ -254,11 +256,14 @@ def write_gradients(
     attributions = attribute_rows(recipe, session, progress)
     numbers = b"" if npz is None else gradients_npz(recipe, attributions)
     write_png(draw_gradients(recipe, attributions), output, recipe if metadata else None)
+    told(output)
     if npz is not None:
         write_output(npz, numbers)
+        told(npz)
     for part in parts:
         pixels = draw_gradients(part.recipe, [attributions[part.row]])
         write_png(pixels, part.path, part.recipe if metadata else None)
+        told(part.path)
     return [output, *([] if npz is None else [npz]), *(str(part.path) for part in parts)]
 
 

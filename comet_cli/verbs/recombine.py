@@ -13,7 +13,7 @@ from comet_cli.drawing.mixing_page import Mixing, draw_mixing
 from comet_cli.drawing.scale import scale_setting
 from comet_cli.drawing.sheets import Sheet, draw_sheet
 from comet_cli.errors import UsageError
-from comet_cli.formats.files import check_distinct, show, write_output
+from comet_cli.formats.files import Told, check_distinct, show, tell_nobody, write_output
 from comet_cli.formats.images import decode_png, write_png
 from comet_cli.formats.overwriting import check_folder, check_outputs
 from comet_cli.formats.picture_recipe import PictureRecipe, RecipeRow, Setting
@@ -223,6 +223,7 @@ def write_recombination(
     metadata: bool = True,
     force: bool = False,
     progress: Progress | None = None,
+    told: Told = tell_nobody,
     **settings: Any,
 ) -> PictureRecipe:
     """Render and write the grid, and its single pictures if asked; each whole or not at all.
@@ -236,6 +237,8 @@ def write_recombination(
         metadata: write recipes into the pictures.
         force: replace files of that folder that comet did not make.
         progress: called with (done, total) renderings.
+        told: called with each file as soon as it is written; with the settings of the grid and of
+            the page, and the ``selection`` of a single picture.
         settings: see :func:`plan_recombination`.
 
     Returns:
@@ -256,8 +259,11 @@ def write_recombination(
     drawn = _render_cells(recipe, wanted, session, progress)
     if output is not None:
         write_png(draw_sheet(_sheet(recipe, grid, drawn)), output, recipe if metadata else None)
+        told(output, **recipe.settings)
     if table is not None and html is not None:
         write_output(html, _draw_page(table, drawn))
+        told(html, **recipe.settings)
     for cell, path in singles:
         write_png(drawn[cell.key], path, cell_recipe(recipe, cell, session) if metadata else None)
+        told(path, selection=cell.selection)
     return recipe

@@ -1,6 +1,7 @@
 """What is told when: checks before any work, paths and errors as they happen."""
 
 import builtins
+import errno
 import json
 import os
 import subprocess
@@ -79,6 +80,43 @@ def test_an_interrupt_names_what_was_encoded(pictures, one_at_a_time, monkeypatc
     assert "1 of 2 pictures were encoded" in done.err
     done = pictures("encode", "a.png", "b.png", "-m", "quad", "--json")
     assert done.code == 130 and [o["path"] for o in done.json["outputs"]] == ["a.z"]
+
+
+SEVERAL = {
+    "compose a.z --steps 1 --seeds 0-3 --init noise -o out/": "seed-2.png",
+    "compose a.z --steps 1 -o out/p.png --trace out/tr.gif": "tr.gif",
+    "recombine a.z b.z --steps 1 -o out/g.png --html out/page.html": "page.html",
+    "recombine a.z b.z --steps 1 -o out/g.png --each out --components 0": "b-0-3.png",
+    "gradients a.png -m quad -o out/g.png --npz out/g.npz": "g.npz",
+    "gradients a.png -m quad -o out/g.png --each out --masks out": "a-2.png",
+}
+
+
+@pytest.mark.parametrize("command", SEVERAL)
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_what_was_written_before_a_file_that_fails_is_told(
+    pictures, monkeypatch, command, interrupted
+):
+    pictures("encode", "a.png", "b.png", "-m", "quad")
+    Path("out").mkdir()
+    replace = os.replace
+
+    def full(source, target):
+        if Path(target).name == SEVERAL[command]:
+            raise KeyboardInterrupt if interrupted else OSError(errno.ENOSPC, "No space left")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    done = pictures(*command.split())
+    there = sorted(f"out/{name}" for name in os.listdir("out"))
+    assert there and sorted(done.out.splitlines()) == there
+    if interrupted:
+        assert done.code == 130 and "interrupted" in done.sentence
+    else:
+        assert done.code == 1 and f"no space left for 'out/{SEVERAL[command]}'" in done.sentence
+        assert "which was not written" in done.sentence and "nothing" not in done.sentence
+    done = pictures(*command.split(), "--json")
+    assert done.json["error"] and sorted(o["path"] for o in done.json["outputs"]) == there
 
 
 @pytest.mark.parametrize(
