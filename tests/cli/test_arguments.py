@@ -34,6 +34,45 @@ def test_names_that_look_like_selections_of_standard_input_stay_what_they_are(pi
     assert done.code == 2 and "\\x00" not in done.err and "\0" not in done.err
 
 
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        (["gallery", ""], "an argument"),
+        (["gallery", ".", "-o", ""], "-o"),
+        (["encode", "a.png", ""], "an argument"),
+        (["encode", "a.png", "-o", ""], "-o"),
+        (["compose", "a.z", "-o", ""], "-o"),
+        (["compose", "a.z", "-o", "x.png", "--trace="], "--trace"),
+        (["compose", "a.z", "-o", "x.png", "-m", ""], "-m"),
+        (["compose", "", "-o", "x.png"], "an argument"),
+        (["decompose", "a.png", "-o", ""], "-o"),
+        (["gradients", "a.png", "-o", ""], "-o"),
+        (["gradients", "a.png", "--each", ""], "--each"),
+        (["recombine", "a.png", "b.png", "--html", ""], "--html"),
+        (["replay", "x.png", "-o", ""], "-o"),
+        (["inspect", ""], "an argument"),
+        (["batch", ""], "an argument"),
+        (["train", "--data", "", "--preset", "objects"], "--data"),
+        (["data", "check", ""], "an argument"),
+        (["data", "make", "tetris", "--out", ""], "-o"),
+    ],
+)
+def test_an_empty_variable_of_the_shell_is_not_the_working_folder(pictures, command, name):
+    before = sorted(os.listdir())
+    done = pictures(*command)
+    assert done.code == 2 and f"{name} is empty; a shell variable" in done.sentence
+    assert sorted(os.listdir()) == before
+
+
+def test_an_empty_name_in_a_line_of_a_batch_is_its_own(pictures, monkeypatch):
+    monkeypatch.setenv("COMET_MODEL", "")  # as if it were not set
+    pictures("encode", "a.png")
+    Path("list.txt").write_text("a.z -o '' --steps 1\na.z -o x.png --steps 1\n")
+    done = pictures("batch", "list.txt")
+    assert done.code == 3 and "line 1: -o is empty" in done.err and Path("x.png").exists()
+    assert pictures("gallery", ".", "--title", "").code == 0
+
+
 LINES = "a.z -o one.png --steps 1\r\n\r\n# two\r\na.z -o 'two ☀.png' --steps 1\r\n"
 
 
