@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 from comet_cli.cli.console import check_stdout, check_terminal
 from comet_cli.errors import UsageError
-from comet_cli.formats.files import STANDARD, check_distinct, check_inputs, path_beside, show
+from comet_cli.formats.files import (
+    STANDARD,
+    check_distinct,
+    check_inputs,
+    is_file,
+    look,
+    path_beside,
+    show,
+)
 from comet_cli.formats.overwriting import check_folder, check_outputs
 
 if TYPE_CHECKING:
@@ -80,7 +88,7 @@ def check_picture_outputs(
         check_stdout(output, as_json)
         path = Path(output)
         is_png = output == "-" or path.suffix.lower() == ".png"
-        if not is_png and not animated and (path.is_file() or not path.exists()):
+        if not is_png and not animated and (is_file(path) or look(path) is None):
             raise UsageError(
                 f"pictures are written as PNG, and '{show(output)}' is no name for one; "
                 f"write -o '{show(path.with_suffix('.png'))}'"

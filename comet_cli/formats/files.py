@@ -121,12 +121,21 @@ def read_input(path: str | Path) -> bytes:
     return data
 
 
+def look(path: str | Path) -> os.stat_result | None:
+    """Return what stands at a path, links followed; None where nothing does.
+
+    Nothing is raised, where :mod:`pathlib` does: no file has a name that is too long.
+    """
+    try:
+        return os.stat(path)
+    except (OSError, ValueError):
+        return None
+
+
 def is_file(path: str | Path) -> bool:
     """Say whether a path leads to a file, which can be read again: no pipe, device or folder."""
-    try:
-        return str(path) != STANDARD and stat.S_ISREG(os.stat(path).st_mode)
-    except (OSError, ValueError):
-        return False
+    found = None if str(path) == STANDARD else look(path)
+    return found is not None and stat.S_ISREG(found.st_mode)
 
 
 def read_file(path: str | Path) -> bytes:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from comet_cli.errors import CometError, CometWarning, UsageError
-from comet_cli.formats.files import MAX_INPUT_BYTES, STANDARD, read_input, show
+from comet_cli.formats.files import MAX_INPUT_BYTES, STANDARD, look, read_input, show
 
 MAX_NAME_BYTES = 255
 _FOREIGN = "exists and was not made by comet"
@@ -103,18 +103,11 @@ def check_outputs(
         UsageError: a folder does not exist or cannot be written, the path is a folder or an input,
             or a file that comet did not make is there already.
     """
-    read = {_identity(_stat(source)) for source in inputs if source != STANDARD} - {None}
+    read = {_identity(look(source)) for source in inputs if source != STANDARD} - {None}
     folders: set[Path] = set()
     for path in paths:
         if str(path) != STANDARD:
             _check(Path(path), force, read, folders)
-
-
-def _stat(path: str | Path) -> os.stat_result | None:
-    try:
-        return os.stat(path)
-    except (OSError, ValueError):
-        return None
 
 
 def _identity(found: os.stat_result | None) -> tuple[int, int] | None:
@@ -126,9 +119,9 @@ def _check(path: Path, force: bool, read: Collection[object], folders: set[Path]
     if path.parent not in folders:
         check_folder(path.parent)
         folders.add(path.parent)
-    found = _stat(path)
+    found = look(path)
     if found is None:
-        if path.is_symlink():
+        if os.path.islink(path):
             _check_link(path)
         if len(os.fsencode(path.name)) > MAX_NAME_BYTES:
             raise UsageError(f"the output '{show(path)}' has a name of more than 255 bytes")
@@ -156,7 +149,7 @@ def check_new_folder(folder: str | Path) -> None:
     place = Path(os.path.abspath(folder))
     while not os.path.lexists(place) and place != place.parent:
         place = place.parent
-    if not place.is_dir():
+    if not os.path.isdir(place):
         raise UsageError(f"'{show(place)}' is no folder, so '{show(folder)}' cannot be one")
     if not os.access(place, os.W_OK | os.X_OK):
         raise UsageError(

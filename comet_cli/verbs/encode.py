@@ -15,6 +15,7 @@ from comet_cli.errors import CometError, FileFormatError, Interrupted, UsageErro
 from comet_cli.formats.components import ComponentSet, components_bytes, is_components
 from comet_cli.formats.files import (
     STANDARD,
+    is_file,
     make_folder,
     mark_kept,
     read_input,
@@ -225,7 +226,7 @@ def _finish(
 def _write(target: Path, components: ComponentSet, check: Callable[[], None]) -> None:
     """Write a ``.z``, unless that very file is there."""
     data = components_bytes(components)
-    there = str(target) != STANDARD and target.is_file() and target.stat().st_size == len(data)
+    there = str(target) != STANDARD and is_file(target) and target.stat().st_size == len(data)
     if not there or read_input(target) != data:
         check()  # the file may be another one than when all were checked
         write_output(target, data)

@@ -90,6 +90,28 @@ def test_a_name_that_no_file_can_have_is_one_sentence(pictures, command):
     assert set(Path.cwd().iterdir()) == before
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "encode a.png -m quad -o {}.z",
+        "compose a.z -o {}.png",
+        "compose a.z -o {}",
+        "compose a.z -o x.png --trace {}.gif",
+        "decompose a.png -m quad -o {}.png",
+        "gradients a.png -m quad -o x.png --npz {}.npz",
+        "recombine a.png b.png --html {}.html",
+        "gallery . -o {}.html",
+    ],
+)
+def test_the_name_of_an_output_that_is_too_long_is_wrong_usage(pictures, command):
+    assert pictures("encode", "a.png", "-m", "quad").code == 0
+    done = pictures(*command.format("a" * 300).split())
+    ending = "has a name of more than 255 bytes"
+    if command.endswith("{}"):  # its ending comes first
+        ending = f"write -o '{'a' * 300}.png'"
+    assert done.code == 2 and done.sentence.endswith(ending)
+
+
 def closed(monkeypatch, folder: str) -> None:
     """Make a folder one that cannot be looked into, for root too."""
     usual = {name: getattr(os, name) for name in ("stat", "lstat", "scandir")}
