@@ -65,6 +65,7 @@ def check_picture_outputs(
     folders: Sequence[str | None] = (),
     together: bool = True,
     animated: bool = False,
+    made_of: Sequence[str] = (),
 ) -> None:
     """Check the inputs and the outputs of a verb.
 
@@ -76,7 +77,8 @@ def check_picture_outputs(
         also_writes: further outputs, or None, by the options that name them.
         folders: that take further pictures, or None.
         together: see :func:`comet_cli.formats.files.check_inputs`.
-        animated: the outputs are animations, whose names are checked already.
+        animated: the outputs are, or may be, animations, whose names are checked already.
+        made_of: the input of each output, where each has one.
 
     Raises:
         UsageError: inputs that do not exist, an output that is not a name for a PNG, or that may
@@ -94,9 +96,10 @@ def check_picture_outputs(
                 f"write -o '{show(path.with_suffix('.png'))}'"
             )
     further = [(option, name) for option, name in (also_writes or {}).items() if name is not None]
-    every = [*(("-o" if len(outputs) == 1 else name, name) for name in outputs), *further]
+    named = made_of or (["-o"] if len(outputs) == 1 else outputs)
+    every = [*zip(named, outputs, strict=True), *further]
     check_outputs([name for _, name in every], force=force, inputs=reads)
     for folder in folders:
         if folder is not None:
             check_folder(folder)
-    check_distinct([(option, Path(name)) for option, name in every])
+    check_distinct([(maker, Path(name)) for maker, name in every])

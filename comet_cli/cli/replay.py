@@ -51,7 +51,13 @@ def replay(
         pictures = _without_replays(call, pictures)
     targets = [replayed_path(picture, output) for picture in pictures]
     check_picture_outputs(
-        targets, force=call.force, as_json=call.as_json, reads=pictures, together=False
+        targets,
+        force=call.force,
+        as_json=call.as_json,
+        reads=pictures,
+        together=False,
+        animated=output is None or output.lower().endswith(".apng"),
+        made_of=pictures,
     )
     for picture, target in zip(pictures, targets, strict=True):
         try:
@@ -104,6 +110,8 @@ def _replay(call: Call, model: str, picture: str, target: str, *, alone: bool) -
 def replayed_path(path: str, output: str | None) -> str:
     """Return where a replay goes: ``-o``, or ``out-replay.png`` beside ``out.png``.
 
+    An ``.apng`` stays one; beside what is neither goes a PNG.
+
     Raises:
         UsageError: standard input without an output.
     """
@@ -117,5 +125,6 @@ def replayed_path(path: str, output: str | None) -> str:
             "output: -o out.png"
         )
     root, ending = os.path.splitext(path)
-    stem = root if ending.lower() in (".png", ".apng") else path
-    return f"{stem}-replay.png"
+    if ending.lower() not in (".png", ".apng"):
+        root, ending = path, ".png"
+    return f"{root}-replay{ending.lower()}"

@@ -266,7 +266,8 @@ def check_distinct(outputs: Sequence[tuple[str, Path]]) -> None:
     """Check that no two inputs, or options, would write the same file.
 
     Args:
-        outputs: (input or option, output) pairs; ``-`` may take several.
+        outputs: (input or option, output) pairs; ``-`` may take several. What is made of no input
+            of its own stands for itself.
 
     Raises:
         UsageError: naming both inputs, or options.
@@ -278,9 +279,11 @@ def check_distinct(outputs: Sequence[tuple[str, Path]]) -> None:
             continue
         key = place_of(output, folders)
         if key in seen:
+            both = f"'{show(seen[key])}' and '{show(source)}'"
+            if seen[key] == source == str(output):
+                both = "two outputs"
             raise UsageError(
-                f"'{show(seen[key])}' and '{show(source)}' would both be written to "
-                f"'{show(output)}'; give each a name of its own"
+                f"{both} would both be written to '{show(output)}'; give each a name of its own"
             )
         seen[key] = source
 

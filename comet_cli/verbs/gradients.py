@@ -251,7 +251,7 @@ def write_gradients(
             rule = {"mask": "threshold", "threshold": float(threshold)}
         parts += _parts(recipe, Path(masks), "-mask", rule)
     sheet = [(name, Path(name)) for name in (output, npz) if name is not None]
-    check_distinct([*sheet, *((part.recipe.rows[0].name, part.path) for part in parts)])
+    check_distinct([*sheet, *((images[part.row].text, part.path) for part in parts)])
     check_outputs([part.path for part in parts], force=force, inputs=[s.path for s in images])
     attributions = attribute_rows(recipe, session, progress)
     numbers = b"" if npz is None else gradients_npz(recipe, attributions)

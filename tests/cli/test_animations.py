@@ -211,11 +211,15 @@ def test_an_animated_png_is_made_again_from_its_recipe(encoded):
     assert encoded("compose", "dance:0,1", "a.z:2@0,0,9,9", "-o", "new.apng", *options).code == 0
     done = encoded("replay", "new.apng")
     assert done.sentence == "comet: the replay has the same pixels"
-    assert done.out.strip() == "new-replay.png"
-    assert Path("new-replay.png").read_bytes() == Path("new.apng").read_bytes()
+    assert done.out.strip() == "new-replay.apng"
+    assert Path("new-replay.apng").read_bytes() == Path("new.apng").read_bytes()
     assert encoded("inspect", "new.apng").code == 0
     assert encoded("compose", "dance", "-o", "bare.apng", "--no-metadata").code == 0
     assert "holds no recipe" in encoded("replay", "bare.apng").sentence
+    Path("new.png").write_bytes(Path("new.apng").read_bytes())
+    done = encoded("replay", "new.apng", "new.png")
+    assert (done.code, done.out.split()) == (0, ["new-replay.apng", "new-replay.png"])
+    assert encoded("replay", "new.apng", "-o", "other.apng").code == 0
 
 
 @pytest.mark.parametrize("frames", ["0111", "0010", "0000"])
@@ -228,7 +232,7 @@ def test_frames_that_are_alike_are_made_again_too(encoded, frames):
     assert encoded("compose", "still", "-o", "new.apng", "--fps", 10).code == 0
     done = encoded("replay", "new.apng")
     assert done.sentence == "comet: the replay has the same pixels"
-    assert Path("new-replay.png").read_bytes() == Path("new.apng").read_bytes()
+    assert Path("new-replay.apng").read_bytes() == Path("new.apng").read_bytes()
 
 
 def test_score_tells_that_it_takes_the_first_frame(encoded):

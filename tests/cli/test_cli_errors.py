@@ -148,6 +148,10 @@ def reference(run) -> np.ndarray:
         ("compose a.z -o out.png --init gone.png", "there is no file 'gone.png'"),
         ("compose a.z -o out.png --trace t.avi", "trace 't.avi' must end in one of"),
         ("compose a.z -o out.png --trace ./out.png", "'-o' and '--trace' would both be written to"),
+        (
+            "replay a.png ./a.png",
+            "'a.png' and './a.png' would both be written to 'a-replay.png'",
+        ),
         ("compose a.z -o out.png --wat", "no such option: --wat"),
         ("compose a.z -o out.png -o other.png", "-o is given twice"),
         ("compose a.z -o out.png --output=other.png", "-o is given twice"),

@@ -103,5 +103,7 @@ def test_wrong_rules_and_colliding_files_are_found_before_any_work(pictures):
     os.mkdir("copy")
     Image.open("b.png").save("copy/a.png")
     done = pictures("gradients", "a.png", "copy/a.png", *args[2:], "--masks", "masks")
-    assert done.code == 2 and "would both be written to 'masks/a-0-mask.png'" in done.err
+    assert done.code == 2 and (
+        "'a.png' and 'copy/a.png' would both be written to 'masks/a-0-mask.png'" in done.err
+    )
     assert os.listdir("masks") == [] and not os.path.exists("maps.png")
