@@ -14,7 +14,10 @@ from comet_cli.inputs.selection import parse_selections
 @verb(*SHEET)
 def gradients(
     call: Call,
-    images: options.Selections,
+    images: Annotated[
+        list[str],
+        typer.Argument(metavar="IMAGE...", help="Pictures; - for stdin.", show_default=False),
+    ],
     output: options.OutputBeside = None,
     npz: Annotated[
         str | None,

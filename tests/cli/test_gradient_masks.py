@@ -87,6 +87,13 @@ def test_any_number_of_pictures_make_one_sheet(pictures):
     assert heights[12] - heights[1] == 11 * ((heights[12] - heights[1]) // 11) > 11 * 100
 
 
+def test_only_pictures_are_asked_for(pictures):
+    """Of components alone there is no picture to map."""
+    text = pictures("gradients", "--help").out
+    assert "IMAGE..." in text and "Pictures; - for stdin." in text
+    assert "SELECTION" not in text and "a.z" not in text
+
+
 def test_wrong_rules_and_colliding_files_are_found_before_any_work(pictures):
     os.mkdir("masks")
     args = ("gradients", "a.png", "-m", "quad", "-o", "maps.png")
