@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from comet_cli.formats.files import (
     show,
 )
 from comet_cli.formats.overwriting import check_folder, check_outputs
+from comet_cli.models.card import STARTS
 
 if TYPE_CHECKING:
     from comet_cli.inputs.selection import Selection
@@ -31,6 +33,21 @@ def check_page(path: str | None) -> None:
     """
     if path is not None and Path(path).suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"the page '{show(path)}' must end in .html; write '{show(path)}.html'")
+
+
+def check_start(path: str | None) -> None:
+    """Check that there is the picture that ``--init`` names, if it names one.
+
+    Raises:
+        UsageError: there is none, as of a word that is no start.
+    """
+    if path is None or path == STANDARD or os.path.lexists(path):
+        return
+    try:
+        check_inputs([path])
+    except UsageError as error:
+        words = " or ".join(", ".join(STARTS).rsplit(", ", 1))
+        raise UsageError(f"{error}; --init takes a picture, or {words}") from None
 
 
 def beside(inputs: Sequence[Selection], suffix: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from comet_cli.cli import options
-from comet_cli.cli.checks import check_picture_outputs
+from comet_cli.cli.checks import check_picture_outputs, check_start
 from comet_cli.cli.terminal_preview import check_preview, show_preview
 from comet_cli.cli.verb import DESCENT, PICTURE, Call, verb
 from comet_cli.errors import UsageError
@@ -77,6 +77,7 @@ def compose(
     )
     if request.folders:
         _check_animated(request, preview=preview)
+    check_start(request.start)
     check_picture_outputs(
         request.paths,
         force=call.force,

@@ -12,6 +12,7 @@ from typing import Any
 
 from comet_cli.errors import FileFormatError
 from comet_cli.formats.facts import from_facts
+from comet_cli.formats.files import show
 from comet_cli.models import architectures
 
 FORMAT = "comet-model"
@@ -247,7 +248,9 @@ class ModelCard:
         try:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
-            raise FileFormatError(f"{folder} holds no card.json, so it is no comet model") from None
+            raise FileFormatError(
+                f"'{show(folder)}' holds no card.json, so it is no comet model"
+            ) from None
         except (OSError, UnicodeDecodeError) as error:
             raise FileFormatError(f"{path} cannot be read: {error}") from None
         return cls.from_json(text, where=str(path))

@@ -117,12 +117,22 @@ def _write_files(
             recipes.append(finished)
             told(path, **finished.settings)
     except KeyboardInterrupt:
-        rest = ",".join(map(str, request.seeds[len(recipes) :]))
         raise Interrupted(
             f"interrupted; {len(recipes)} of {len(request.files)} pictures are written and kept, "
-            f"the others are made with --seeds {rest}"
+            f"the others are made with --seeds {_listed(request.seeds[len(recipes) :])}"
         ) from None
     return recipes
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    """Return seeds as ``--seeds`` takes them, neighbours as a range."""
+    runs: list[list[int]] = []
+    for seed in seeds:
+        if runs and seed == runs[-1][-1] + 1:
+            runs[-1].append(seed)
+        else:
+            runs.append([seed])
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def plan_composition(

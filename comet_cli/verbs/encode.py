@@ -131,9 +131,12 @@ def encode_files(
         if not several:
             raise
         done = sum(result.error is None for result in results)
+        again = "goes on with the others"
+        if session.fresh:
+            again = "encodes all again, for it says --fresh"
         raise Interrupted(
             f"interrupted; {done} of {max(len(results), sum(counts.values()))} pictures were "
-            "encoded and their files are kept, the same command goes on with the others"
+            f"encoded and their files are kept, the same command {again}"
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)

@@ -10,13 +10,15 @@ import numpy as np
 
 from comet_cli.errors import FileFormatError, UsageError
 from comet_cli.formats.components import ComponentSet, is_components, parse_components
-from comet_cli.formats.files import check_inputs, read_input, show
+from comet_cli.formats.files import check_inputs, read_input, show, walk
+from comet_cli.formats.foreign import ENDINGS
 from comet_cli.formats.picture_recipe import (
     PictureRecipe,
     RecipeRow,
     read_recipe,
     recipe_text,
 )
+from comet_cli.formats.places import holds
 
 
 def inspect_file(path: str) -> dict[str, Any]:
@@ -57,8 +59,22 @@ def _inspect_model(path: str) -> dict[str, Any]:
 
     from comet_cli.models.card import ModelCard
 
+    if not holds(Path(path), "card.json"):
+        raise FileFormatError(_no_model(path))
     card = json.loads(ModelCard.read(Path(path)).to_json())
     return {"kind": "model", "path": path, **card}
+
+
+def _no_model(path: str) -> str:
+    """Return the sentence for another folder: what it holds, and how that is looked at."""
+    _, _, names = next(walk(path))
+    sentence = f"'{show(path)}' holds no card.json, so it is no comet model"
+    for kind, endings in ((".z", (".z",)), ("picture", ENDINGS)):
+        found = sorted(name for name in names if name.lower().endswith(endings))
+        if found:
+            first = show(os.path.join(path, found[0]))
+            return f"{sentence}; it holds {len(found)} {kind} files: name them, as '{first}'"
+    return sentence
 
 
 def _inspect_components(path: str, components: ComponentSet) -> dict[str, Any]:

@@ -146,6 +146,10 @@ def reference(run) -> np.ndarray:
         ("compose a.z -o out.png --step-size nan", "--step-size is nan, expected a positive"),
         ("compose a.z -o out.png --size 100000", "--size is 100000, expected 8 to 4096"),
         ("compose a.z -o out.png --init gone.png", "there is no file 'gone.png'"),
+        (
+            "compose a.z -o out.png --init white",
+            "there is no file 'white'; --init takes a picture, or noise, grey or black",
+        ),
         ("compose a.z -o out.png --trace t.avi", "trace 't.avi' must end in one of"),
         ("compose a.z -o out.png --trace ./out.png", "'-o' and '--trace' would both be written to"),
         (

@@ -314,6 +314,16 @@ def test_score_is_the_energy(pictures):
     assert len(pictures("score", "b.png", "a.z:1,3").out.splitlines()) == 2
 
 
+def test_inspect_of_a_folder_that_is_no_model_says_what_it_holds(pictures):
+    os.mkdir("frames")
+    done = pictures("inspect", "frames")
+    assert done.sentence == "comet: 'frames' holds no card.json, so it is no comet model"
+    pictures("encode", "a.png", "b.png", "-m", "quad", "-o", "frames")
+    sentence = "no comet model; it holds 2 .z files: name them, as 'frames/a.z'"
+    assert pictures("inspect", "frames").sentence.endswith(sentence)
+    assert "2 picture files" in pictures("inspect", ".").sentence
+
+
 def test_inspect_says_what_a_file_holds(pictures, models):
     pictures("encode", "a.png", "-m", "quad")
     pictures("compose", "a.z:1*0.5", "-o", "out.png")

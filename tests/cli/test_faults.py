@@ -165,12 +165,15 @@ def test_an_interrupt_between_seeds_keeps_pictures_and_names_the_rest(encoded, m
     command = ["compose", "a.z:0,1", "--steps", "1", "--init", "noise", "-o", "{seed}.png"]
     with monkeypatch.context() as patch:
         patch.setattr(module, "write_png", interrupted)
-        done = encoded(*command, "--seeds", "3-7")
-    assert done.code == 130 and "2 of 5 pictures are written and kept" in done.sentence
+        done = encoded(*command, "--seeds", "3-7,1")
+    assert done.code == 130 and "2 of 6 pictures are written and kept" in done.sentence
     rest = done.sentence.split()[-1]
+    assert rest == "5-7,1"
     kept = Path("4.png").read_bytes()
     assert encoded(*command, "--seeds", rest).code == 0
-    assert {path.name for path in Path().glob("[0-9].png")} == {f"{n}.png" for n in range(3, 8)}
+    assert {path.name for path in Path().glob("[0-9].png")} == {
+        f"{n}.png" for n in (1, 3, 4, 5, 6, 7)
+    }
     assert encoded("compose", *command[1:-2], "--seed", "4", "-o", "alone.png").code == 0
     assert Path("alone.png").read_bytes() == kept == Path("4.png").read_bytes()
 

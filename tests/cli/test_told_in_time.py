@@ -78,6 +78,9 @@ def test_an_interrupt_names_what_was_encoded(pictures, one_at_a_time, monkeypatc
     done = pictures("encode", "a.png", "b.png", "-m", "quad")
     assert done.code == 130 and done.out == "a.z\n"
     assert "1 of 2 pictures were encoded" in done.err
+    assert done.sentence.endswith("the same command goes on with the others")
+    done = pictures("encode", "a.png", "b.png", "-m", "quad", "--fresh")
+    assert done.sentence.endswith("the same command encodes all again, for it says --fresh")
     done = pictures("encode", "a.png", "b.png", "-m", "quad", "--json")
     assert done.code == 130 and [o["path"] for o in done.json["outputs"]] == ["a.z"]
 
