@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from comet_cli.batch.lists import Line, check_length
-from comet_cli.cli.checks import check_picture_outputs
+from comet_cli.cli.checks import check_picture_outputs, check_start
 from comet_cli.cli.compose import compose
 from comet_cli.cli.parser import adapt_parser
 from comet_cli.cli.streams import standard_name
@@ -132,6 +132,7 @@ class LineParser:
             request, output = draft.request, draft.request.output
             if request.folders:
                 check_animation(output)
+            check_start(request.start)
             check_picture_outputs(
                 request.paths,
                 force=request.force,

@@ -1,4 +1,4 @@
-"""The parser of command lines: Typer's, but it takes ``-:0,2``, and no option twice."""
+"""The parser of command lines: Typer's, but it takes ``-:0,2``, and no output twice."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from typing import Any, TypeVar
 from comet_cli.errors import UsageError
 
 Command = TypeVar("Command", bound=Any)
+# Options that name what is written.
+OUTPUTS = ("output", "out", "trace", "each", "masks", "npz", "html")
 
 
 def adapt_parser(command: Command) -> Command:
     """Let a command, and those in it, parse as comet does; return it.
 
-    ``-:0,2`` is an argument: no option is called so. An option that takes one value is refused
-    where it is given twice: of two values one would be forgotten.
+    ``-:0,2`` is an argument: no option is called so. An output that is named twice is refused: one
+    of the two would not be written. Of other options the last counts, as usual, so that a script
+    can overrule what an alias says.
     """
     for inner in getattr(command, "commands", {}).values():
         adapt_parser(inner)
@@ -47,7 +50,7 @@ def adapt_parser(command: Command) -> Command:
 
 
 def check_once(order: Sequence[Any]) -> None:
-    """Check that no option that takes one value is given twice.
+    """Check that no output is named twice.
 
     Args:
         order: the parameters, as often as they were given.
@@ -56,12 +59,6 @@ def check_once(order: Sequence[Any]) -> None:
         UsageError: one is.
     """
     for parameter, times in Counter(order).items():
-        if times > 1 and _takes_one_value(parameter):
+        if times > 1 and parameter.name in OUTPUTS:
             name = min(parameter.opts, key=len)
-            raise UsageError(f"{name} is given twice, and takes one value; leave one of them away")
-
-
-def _takes_one_value(parameter: Any) -> bool:
-    several = getattr(parameter, "multiple", False) or getattr(parameter, "count", False)
-    flag = getattr(parameter, "is_flag", False)
-    return parameter.param_type_name == "option" and not several and not flag
+            raise UsageError(f"{name} is given twice, and names one output; leave one of them away")

@@ -159,9 +159,7 @@ def reference(run) -> np.ndarray:
         ("compose a.z -o out.png --wat", "no such option: --wat"),
         ("compose a.z -o out.png -o other.png", "-o is given twice"),
         ("compose a.z -o out.png --output=other.png", "-o is given twice"),
-        ("compose a.z --seed 1 -o out.png --seed 1", "--seed is given twice"),
-        ("encode a.png -m quad -mpool", "-m is given twice"),
-        ("models pull hf:a/b --name a --name b", "--name is given twice"),
+        ("compose a.z -o out.png --trace a.gif --trace b.gif", "--trace is given twice"),
         ("compose ./-:0 -o out.png", "there is no file './-'"),
         ("decompose a.z -o out.png --init pink", "--init is 'pink', expected one of"),
         (
