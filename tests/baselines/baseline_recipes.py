@@ -47,11 +47,12 @@ def squares(count: int, *, still: bool = False) -> np.ndarray:
 
 def labelled(folder: Path) -> Path:
     """Write a data set of such pictures, with masks and two factors; return it."""
-    for split, count in (("train", 12), ("test", 24)):
+    every = squares(36)  # none of both splits
+    for split, images in (("train", every[24:]), ("test", every[:24])):
         (folder / split).mkdir(parents=True)
         (folder / "masks" / f"{split}set").mkdir(parents=True)
         entries = []
-        for n, image in enumerate(squares(count)):
+        for n, image in enumerate(images):
             mask = (image.max(-1) > 40).astype(np.uint8)
             sample = Sample(image, mask, {"factors": {"half": n % 2, "third": n % 3}})
             entries.append(write_sample(folder, split, n, 0, sample))

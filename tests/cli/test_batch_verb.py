@@ -157,7 +157,7 @@ def test_a_value_given_twice_fails_its_line(parts):
     errors = [result.get("error", "") for result in results(done)]
     assert errors[0] == "'output' is a list, expected one value"
     assert errors[1] == errors[2] == "'seed' is a list, expected one value"
-    assert errors[3].startswith("--seeds is ''")
+    assert errors[3].startswith("--seeds is empty")
     assert errors[4].startswith("-o is given twice") and errors[5] == errors[4]
     assert [path.name for path in Path().glob("*.png")].count("good.png") == 1
     assert not [path for path in Path().glob("[0-9].png")]
