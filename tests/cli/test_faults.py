@@ -180,7 +180,7 @@ def test_an_interrupt_between_seeds_keeps_pictures_and_names_the_rest(encoded, m
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT for another process")
 def test_ctrl_c_in_a_batch_ends_with_130_and_the_rerun_completes(encoded, models):
-    lines = [f"a.z:0,{n % 3} -o {n:03}.png --seed {n} --steps 400" for n in range(800)]
+    lines = [f"a.z:0,{n % 3} -o {n:03}.png --seed {n} --init noise --steps 400" for n in range(800)]
     Path("list.txt").write_text("\n".join(lines))
     process = subprocess.Popen(
         [sys.executable, "-m", "comet_cli", "batch", "list.txt", "--batch-size", "1"],

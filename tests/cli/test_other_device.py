@@ -33,7 +33,11 @@ PICTURES = {
     "maps": "gradients ../a.png -m quad",
     "pooled-maps": "gradients ../a.png -m pool",
 }
-TRAINED = {"tiny": "", "pooled": 'energy = "pooled-64"', "global": 'encoder = "global"'}
+TRAINED = {
+    "tiny": "",
+    "pooled": 'energy = "pooled-64"',
+    "global": 'encoder = "global"\nattention = "lstm"',
+}
 MIXED = """
 import torch
 import pretended_gpu
@@ -89,10 +93,9 @@ def recipes(train):
     return train
 
 
-def changed(recipe: str, line: str) -> str:
-    key = line.split(" = ")[0]
-    lines = [line if key and old.startswith(f"{key} = ") else old for old in recipe.splitlines()]
-    return "\n".join(lines)
+def changed(recipe: str, settings: str) -> str:
+    new = {line.split(" = ")[0]: line for line in settings.splitlines()}
+    return "\n".join(new.get(old.split(" = ")[0], old) for old in recipe.splitlines())
 
 
 def test_every_verb_computes_there_what_it_computes_here(recipes, pictures):
