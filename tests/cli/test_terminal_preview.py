@@ -135,7 +135,8 @@ def test_standard_output_cannot_be_shown(pictures):
         assert (done.code, done.out) == (2, "") and "give -o a file name" in done.sentence
 
 
-def test_a_line_of_a_batch_shows_nothing_and_is_rendered_with_the_others(pictures):
-    Path("list").write_text("a.png -o out.png --preview\n")
+def test_a_line_of_a_batch_cannot_show_its_picture(pictures):
+    Path("list").write_text("a.png -o out.png --preview\na.png -o good.png\n")
     done = pictures("batch", "list", "-m", "quad")
-    assert (done.code, done.err) == (0, "comet: 1 written, 0 kept, 0 failed\n")
+    assert done.code == 3 and "line 1: --preview has no meaning in a line" in done.err
+    assert not Path("out.png").exists() and Path("good.png").exists()

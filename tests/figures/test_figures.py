@@ -354,7 +354,10 @@ def test_labels_are_the_cards_own(home, examples, monkeypatch):
 def test_ground_and_light_are_what_objects_have_in_common(home):
     cards = {name: ModelCard.read(home / "models" / name) for name in MODELS}
     assert [common(cards[n]) for n in ("clevr", "tetris", "faces")] == [1, 0, 0]
-    assert common(cards["tetris"].replace(ground=True, attention="colouring")) == 1
+    assert (
+        common(cards["tetris"].replace(encoder="recurrent", ground=True, attention="colouring"))
+        == 1
+    )
 
 
 def test_examples_of_a_stem_are_not_those_of_a_longer_one(tmp_path):
