@@ -3,7 +3,8 @@
     python benchmarks/count_objects.py clevr --data datasets/clevr-3-8-unseen
 
 Of a model whose encoder colours; the true numbers are of the instance masks of the data set. Prints
-the share of pictures with the right number, and what was found for each true number.
+the share of pictures with the right number, and what was found for each true number. With --gain
+0.85 the pictures are darker.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--split", default="test")
+    parser.add_argument("--gain", type=float, default=1.0, help="times the pictures")
     asked = parser.parse_args()
     model = comet_model.load(asked.model)
     if not model.card.colours:
@@ -37,7 +39,8 @@ def main() -> None:
     pairs: Counter[tuple[int, int]] = Counter()
     for picture, mask in zip(as_pictures(data.images).split(1), data.masks, strict=True):
         with torch.no_grad():
-            found = int(model.find(picture.to(model.device)).present.sum()) - 1
+            picture = (asked.gain * picture).clamp(0, 1).to(model.device)
+            found = int(model.find(picture).present.sum()) - 1
         pairs[len(np.unique(mask[mask > 0])), found] += 1
     total = sum(pairs.values())
     right = sum(count for (true, found), count in pairs.items() if true == found)
