@@ -28,7 +28,9 @@ def recipe(labelled, quadratic_toml):
     """Return a function of what is set beside `swaps` to a recipe of one iteration."""
 
     def make(**data):
-        data = {"train": str(labelled), "swaps": str(labelled), "swap_factors": ["tone"]} | data
+        data = {"train": str(labelled), "swaps": str(labelled), **data}
+        if data["swaps"]:
+            data = {"swap_factors": ["tone"], **data}
         return parse_recipe(quadratic_toml(data=data, train={"iterations": 1}))
 
     return make

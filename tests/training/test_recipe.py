@@ -25,7 +25,7 @@ def test_there_are_shipped_recipes():
 
 
 def test_a_recipe_starts_from_one_of_the_same_networks():
-    starting = [read_recipe(path) for path in RECIPES]
+    starting = [read_recipe(path) for path in (*RECIPES, *STARTS)]
     starting = [recipe for recipe in starting if recipe.train.start_from.endswith(".toml")]
     assert {ROOT / recipe.train.start_from for recipe in starting} == set(STARTS)
     texts = "name description intended_use limits dataset licence".split()

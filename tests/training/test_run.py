@@ -218,7 +218,8 @@ def test_fine_tuning_for_larger_pictures_keeps_every_level_there_was(quadratic):
 
 @pytest.mark.parametrize(("old", "new"), [(24, 32), (64, 40)])
 def test_a_map_of_another_size_is_read_as_the_former_one_was(quadratic, old, new):
-    facts = {"encoder": "global", "spatial": True, "labels": [], "ground": False}
+    facts = {"encoder": "global", "attention": "lstm", "spatial": True, "labels": []}
+    facts["ground"] = False
     models = [CometModel(quadratic(model={**facts, "image_size": s}).card) for s in (old, new)]
     found = grown(*(model.state_dict() for model in models))
     assert found is not None
