@@ -1,4 +1,4 @@
-"""The shell scripts of the examples, in bash and in zsh; nightly-batch.sh is in test_batch_verb."""
+"""The shell scripts of the examples, in bash and in zsh; nightly-batch.sh: test_batch_resume."""
 
 import os
 import shutil

@@ -155,3 +155,11 @@ def train(comet):
     before = torch.get_num_threads()
     yield comet
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def parts(pictures):
+    """Components of two pictures and of both models; return the runner."""
+    assert pictures("encode", "a.png", "b.png", "-m", "pool").code == 0
+    assert pictures("encode", "a.png", "-m", "quad", "-o", "q.z").code == 0
+    return pictures

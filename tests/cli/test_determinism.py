@@ -16,14 +16,6 @@ SETTINGS = ["--size", "96", "--seed", "5", "--init", "noise", "--steps", "6"]
 
 
 @pytest.fixture
-def parts(pictures):
-    """Components of two pictures and of both models; return the runner."""
-    assert pictures("encode", "a.png", "b.png", "-m", "pool").code == 0
-    assert pictures("encode", "a.png", "-m", "quad", "-o", "q.z").code == 0
-    return pictures
-
-
-@pytest.fixture
 def threads():
     """Return a function that sets how many threads compute."""
     before = torch.get_num_threads()

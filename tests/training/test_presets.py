@@ -15,6 +15,13 @@ from comet_cli.training.run import train_recipe
 from comet_cli.training.starting import start_weights, with_components
 
 WISHES = Wishes("mine", "pictures")
+GLOBAL = {
+    "encoder": "global",
+    "attention": "lstm",
+    "spatial": True,
+    "ground": False,
+    "labels": [],
+}
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -68,15 +75,7 @@ def test_without_muon_the_preset_takes_adam(monkeypatch):
 
 
 def small_global(quadratic):
-    facts = {
-        "encoder": "global",
-        "attention": "lstm",
-        "spatial": True,
-        "ground": False,
-        "labels": [],
-        "components": 3,
-    }
-    return quadratic(model=facts)
+    return quadratic(model={**GLOBAL, "components": 3})
 
 
 def test_fine_tuning_keeps_the_networks_and_may_change_their_number(quadratic):
@@ -137,14 +136,7 @@ def test_components_come_and_go_when_fine_tuning(tmp_path, quadratic, components
     train = {"start_from": str(tmp_path / "old"), **({"keep": keep} if keep else {})}
     new = parse_recipe(
         quadratic(
-            model={
-                "encoder": "global",
-                "attention": "lstm",
-                "spatial": True,
-                "ground": False,
-                "labels": [],
-            }
-            | {"components": components},
+            model={**GLOBAL, "components": components},
             train=train,
         ).text
     )
@@ -160,14 +152,7 @@ def test_a_component_to_keep_that_is_not_there_is_named(tmp_path, quadratic):
     old = small_global(quadratic)
     comet_model.save(CometModel(old.card), tmp_path / "old", card=old.card, overwrite=True)
     new = quadratic(
-        model={
-            "encoder": "global",
-            "attention": "lstm",
-            "spatial": True,
-            "ground": False,
-            "labels": [],
-        }
-        | {"components": 2},
+        model={**GLOBAL, "components": 2},
         train={"start_from": str(tmp_path / "old"), "keep": [0, 7]},
     )
     with pytest.raises(CometError, match="keep names component 7, but start_from has 0 to 2"):
