@@ -157,11 +157,11 @@ def write_metadata(folder: Path, split: str, entries: list[dict[str, Any]]) -> N
     write_output(folder / split / "metadata.jsonl", lines.encode())
 
 
-def read_metadata(folder: Path, split: str) -> list[dict[str, Any]] | None:
-    """The entries of a split's metadata.jsonl, or None if it has none.
+def read_metadata(folder: Path, split: str = "") -> list[dict[str, Any]] | None:
+    """The entries of metadata.jsonl in a split, or in a folder without, or None if it has none.
 
     Raises:
-        FileFormatError: a line that is not a JSON object with a `file_name`.
+        FileFormatError: a line that is not a JSON object with a `file_name` in the folder.
     """
     file = folder / split / "metadata.jsonl"
     if not file.is_file():
@@ -171,11 +171,12 @@ def read_metadata(folder: Path, split: str) -> list[dict[str, Any]] | None:
     for number, line in enumerate(lines, start=1):
         try:
             entry = json.loads(line)
-            entry["file_name"]
+            if Path(entry["file_name"]).is_absolute():
+                raise ValueError
         except (ValueError, TypeError, KeyError) as error:
             raise FileFormatError(
-                f"line {number} of '{show(file)}' is not a JSON object with a file_name; "
-                "make the data set again, or mend the line"
+                f"line {number} of '{show(file)}' is not a JSON object with a file_name in that "
+                "folder; make the data set again, or mend the line"
             ) from error
         entries.append(entry)
     return entries
@@ -344,8 +345,10 @@ def fit_mask(mask: Image.Image, size: int, crop: int | None = None) -> np.ndarra
 def list_pictures(folder: Path, split: str | None) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The pictures of a folder in order, each with its metadata.
 
+    That of plain pictures is in a metadata.jsonl beside them, if there is one.
+
     Raises:
-        CometError: there is no such folder or split.
+        CometError: there is no such folder or split, or a metadata.jsonl that cannot be read.
     """
     if not folder.is_dir():
         raise MissingInputError(f"there is no folder '{show(folder)}' to load pictures from")
@@ -363,8 +366,13 @@ def list_pictures(folder: Path, split: str | None) -> Iterator[tuple[Path, dict[
                 for file in find_pictures(folder / each):
                     yield file, {"file_name": file.name}
         return
-    for file in find_pictures(folder / split if split else folder):
-        yield file, {"file_name": file.relative_to(folder).as_posix()}
+    listed = {} if splits else {folder / e["file_name"]: e for e in read_metadata(folder) or []}
+    for entry in listed.values():
+        if entry.get("mask") and not (folder / entry["mask"]).is_file():
+            del entry["mask"]  # a split of a data set, asked for by its path, or a copy of it
+    pictures = find_pictures(folder / split if split else folder)
+    for file in sorted({*pictures, *listed}):
+        yield file, listed.get(file, {"file_name": file.relative_to(folder).as_posix()})
 
 
 def find_pictures(folder: Path) -> list[Path]:

@@ -107,7 +107,7 @@ def _files(path: Path, split: str | None) -> Iterable[Path]:
     if path.is_file():
         yield path
         return
-    for each in [split] if split else splits_in(path):
+    for each in [split] if split else splits_in(path) or [""]:
         if (path / each / "metadata.jsonl").is_file():
             yield path / each / "metadata.jsonl"
     for file, entry in list_pictures(path, split):

@@ -8,6 +8,7 @@ from PIL import Image
 from comet_cli.data import dataset_folder, make
 from comet_cli.data.dataset_folder import find_pictures, load_folder
 from comet_cli.data.make import make_dataset
+from comet_cli.data.mapped import map_pictures
 from comet_cli.errors import CometError, Interrupted, MissingInputError, UsageError
 from comet_cli.worlds.tetris import Tetris
 
@@ -241,3 +242,40 @@ def test_sample_sheets_of_a_training_are_no_pictures(tmp_path):
     found = [file.relative_to(tmp_path).as_posix() for file in find_pictures(tmp_path)]
     assert found == ["a/0.png", "cards/0.png"]
     assert len(find_pictures(tmp_path / "begun")) == 1, "asked for by its name"
+
+
+def test_labels_beside_plain_pictures_are_read(tmp_path):
+    for name in ("b.png", "a.png", "more/c.png", "more/d.png"):
+        plain(tmp_path, name, (4, 4))
+    lines = [
+        {"file_name": "more/c.png", "factors": {"tone": 1}},
+        {"file_name": "a.png", "factors": {"tone": 0}},
+        {"file_name": "gone.png", "factors": {"tone": 2}},
+    ]
+    labels = tmp_path / "metadata.jsonl"
+    labels.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.warns(UserWarning, match=r"1 of the files in .* skipped: gone.png"):
+        loaded = load_folder(tmp_path)
+    unlisted = [{"file_name": name} for name in ("b.png", "more/d.png")]
+    assert loaded.metadata == [lines[1], unlisted[0], lines[0], unlisted[1]]
+    with pytest.warns(UserWarning, match="gone.png"):
+        assert list(map_pictures(tmp_path).metadata) == loaded.metadata
+    labels.write_text(json.dumps({"file_name": "b.png", "factors": {"tone": 5}}) + "\n")
+    assert list(map_pictures(tmp_path).metadata)[1]["factors"] == {"tone": 5}
+
+
+def test_a_split_that_is_asked_for_by_its_path_has_its_labels(tetris):
+    whole, split = load_folder(tetris, "test"), load_folder(tetris / "test")
+    assert (split.images == whole.images).all() and split.masks is None
+    assert [each["objects"] for each in split.metadata] == [
+        each["objects"] for each in whole.metadata
+    ]
+
+
+@pytest.mark.parametrize("line", ['{"file_name": 3}', '{"file_name": "/a.png"}', '["a.png"]'])
+@pytest.mark.parametrize("place", [".", "train"])
+def test_a_line_without_a_file_of_the_folder_gets_a_sentence(tmp_path, place, line):
+    plain(tmp_path / place, "a.png", (4, 4))
+    (tmp_path / place / "metadata.jsonl").write_text(line + "\n")
+    with pytest.raises(CometError, match=r"line 1 of .* is not a JSON object with a file_name"):
+        load_folder(tmp_path)
