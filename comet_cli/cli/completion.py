@@ -40,6 +40,20 @@ def words(*choices: str) -> Callable[[str], list[str]]:
     return complete
 
 
+def complete_worlds(incomplete: str) -> list[str]:
+    """Return the data sets that can be made, and begin so."""
+    from comet_cli.worlds.catalogue import GENERATORS
+
+    return words(*GENERATORS)(incomplete)
+
+
+def complete_readers(incomplete: str) -> list[str]:
+    """Return the data sets that can be imported, and begin so."""
+    from comet_cli.data.readers.catalogue import READERS
+
+    return words(*READERS)(incomplete)
+
+
 def complete_selections(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return selections of the file being typed: ``a.z:`` gives ``a.z:0``, ``a.z:lighting`` ….
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from comet_cli.cli import options
+from comet_cli.cli.completion import complete_readers, complete_worlds
 from comet_cli.cli.console import check_stdout
 from comet_cli.cli.help import HelpGroup
 from comet_cli.cli.streams import standard_name
@@ -46,7 +47,10 @@ def list_(
 @verb(*REPORT)
 def make(
     call: Call,
-    name: Annotated[str, typer.Argument(help="A data set of `comet data list`.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="A data set of `comet data list`.", autocompletion=complete_worlds),
+    ],
     out: Annotated[Path, typer.Option("--out", "--output", "-o", help="Folder to make it in.")],
     count: Annotated[int, typer.Option(help="Pictures of the train split.")] = 10000,
     test_count: Annotated[int, typer.Option(help="Pictures of the test split.")] = 500,
@@ -103,7 +107,12 @@ def make(
 @verb(*REPORT)
 def import_(
     call: Call,
-    name: Annotated[str, typer.Argument(help="A reader of `comet data list --readers`.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A reader of `comet data list --readers`.", autocompletion=complete_readers
+        ),
+    ],
     source: Annotated[str, typer.Argument(help="The folder or file; with hf, a name on the Hub.")],
     out: Annotated[Path, typer.Option("--out", "--output", "-o", help="Folder to write.")],
     size: Annotated[int, typer.Option(help="Width and height in pixels.")] = 64,

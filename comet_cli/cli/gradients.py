@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from comet_cli.cli import options
+from comet_cli.cli.completion import words
 from comet_cli.cli.verb import SHEET, Call, verb
 from comet_cli.inputs.selection import parse_selections
 
@@ -48,6 +49,7 @@ def gradients(
         typer.Option(
             metavar="POINT",
             help="Take gradients at start (where a rendering begins) or image (the picture).",
+            autocompletion=words("start", "image"),
         ),
     ] = "start",
     map_kind: Annotated[
@@ -56,6 +58,7 @@ def gradients(
             "--map",
             metavar="KIND",
             help="How maps are drawn: signed (around grey), heat or overlay.",
+            autocompletion=words("signed", "heat", "overlay"),
         ),
     ] = "signed",
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from comet_cli.cli.completion import complete_models
 from comet_cli.cli.console import check_stdout
 from comet_cli.cli.help import HelpGroup
 from comet_cli.cli.models_text import describe, misfit_table, table
@@ -22,7 +23,12 @@ app = typer.Typer(
 )
 
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace a model of that name.")]
-Name = Annotated[str, typer.Argument(help="A model's name, its folder, or hf:org/name.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        help="A model's name, its folder, or hf:org/name.", autocompletion=complete_models
+    ),
+]
 
 
 @app.command("list")
@@ -185,7 +191,9 @@ def push(
 @verb("as_json")
 def verify(
     call: Call,
-    name: Annotated[str | None, typer.Argument(help="A model; default: all.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A model; default: all.", autocompletion=complete_models)
+    ] = None,
 ) -> None:
     """Check models' weights against the hashes in their cards.
 
@@ -217,7 +225,9 @@ def verify(
 @verb("as_json")
 def remove(
     call: Call,
-    name: Annotated[str, typer.Argument(help="A local model's name.")],
+    name: Annotated[
+        str, typer.Argument(help="A local model's name.", autocompletion=complete_models)
+    ],
     yes: Annotated[
         bool, typer.Option("--force", "-f", "--yes", "-y", help="Delete without being asked.")
     ] = False,

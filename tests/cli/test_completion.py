@@ -74,6 +74,10 @@ COMPONENTS = [*"012345", "hair", "light", "left hand"]
         ("comet encode -m ", ["pool", "quad"]),
         ("comet encode --model=q", ["--model=quad"]),
         ("comet compose l.z --solver m", ["momentum"]),
+        ("comet models show q", ["quad"]),
+        ("comet models verify ", ["pool", "quad"]),
+        ("comet data make clevr-l", ["clevr-lighting"]),
+        ("comet data import celeba", ["celeba-hq"]),
     ],
 )  # fmt: skip
 def test_models_and_components_are_offered(offered, line, expected):
