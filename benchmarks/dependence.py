@@ -1,4 +1,4 @@
-"""How much the components of a model say of each other: the distance correlation of their latents.
+"""How much components of a model say of each other: squared distance correlation of their latents.
 
 Usage: python benchmarks/dependence.py MODEL [MODEL...] --data FOLDER [--split test] [--count 500]
 

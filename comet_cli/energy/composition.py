@@ -52,7 +52,6 @@ class Group:
         size: R_i of the model, None for that of any canvas.
         region: (R,R), see :class:`Term`.
         names: what error messages call them; without names energies may be anything.
-        fixed: their curvature is the same for every x.
     """
 
     bound: BoundEnergy
@@ -60,7 +59,6 @@ class Group:
     size: int | None = None
     region: Tensor | None = None
     names: Sequence[str] = ()
-    fixed: bool = False
 
     def view(self, x: Tensor) -> Tensor:
         """Return the canvas as the model sees it, resized differentiably.
@@ -192,14 +190,16 @@ class Composition:
             return self._curvature
         total = x.new_zeros(shape)
         rest: float | Tensor = QUADRATIC_REST
+        constant = True
         for group in self._groups:
             diagonal = group.curvature(x)
             if diagonal is not None:
                 total = total + diagonal
+                constant = constant and group.bound.constant_curvature
             else:
                 rest = 1.0 if group.region is None else _raise_rest(rest, group.region)
         result = total + rest
-        if not result.requires_grad and all(group.fixed for group in self._groups):
+        if constant and not result.requires_grad:
             self._curvature = result
         return result
 
@@ -266,7 +266,6 @@ def _bind(members: Sequence[Term], canvas: int) -> Group:
         model.card.image_size,
         None if region is None else region.to(model.device, torch.float32),
         [t.name or f"{model.card.name}:{t.component}" for t in members],
-        fixed=not model.card.sees_image,
     )
 
 

@@ -36,6 +36,19 @@ def default_start(cards: Sequence[ModelCard], *, partial: bool = False) -> str:
     return "noise" if "noise" in starts else "grey"
 
 
+def start_of(terms: Sequence[Term]) -> str:
+    """Return where a rendering of terms starts unless told otherwise (:func:`default_start`).
+
+    A term with a region does not count as a component that is there: beyond its region it is not.
+    """
+    models = {id(t.model): t.model for t in terms}
+    partial = not all(
+        model.card.is_whole({t.component for t in terms if t.model is model and t.region is None})
+        for model in models.values()
+    )
+    return default_start([model.card for model in models.values()], partial=partial)
+
+
 def start_picture(batch: int, size: int, *, init: str, seed: int) -> Tensor:
     """Return x⁰ (B,3,R,R): ``noise`` U(0, 1) (section 3.2), mid-``grey`` or ``black``.
 
@@ -72,7 +85,7 @@ def render(
         step_size: multiplies every term's own λ.
         size: R of the canvas; default the largest of the models.
         init: ``noise``, ``grey``, ``black``, or a picture (B,3,R,R) to start from; default:
-            :func:`default_start`.
+            :func:`start_of`.
         callback: see :func:`comet_cli.energy.descent.descend`.
         solver: one of ``SOLVERS``; ``gd`` is the paper's.
         tolerance: see :func:`comet_cli.energy.descent.descend`.
@@ -86,7 +99,7 @@ def render(
     canvas = canvas_size(live) if size is None else size
     steps = max(t.model.card.render_steps for t in live) if num_steps is None else num_steps
     if init is None:
-        init = default_start([t.model.card for t in live])
+        init = start_of(live)
     if isinstance(init, str):
         x0 = start_picture(live[0].latents().shape[0], canvas, init=init, seed=seed)
     else:

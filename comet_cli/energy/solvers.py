@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 Update: TypeAlias = "Callable[[int, Tensor, Tensor], Tensor]"
@@ -21,7 +22,7 @@ ADAM_DECAYS = (0.9, 0.999)
 ADAM_EPSILON = 1e-8
 TEMPERATURE = 1e-4
 ANDERSON_MEMORY = 5
-ANDERSON_REST = 1e-8  # of the mean squared length of the differences
+ANDERSON_REST = 1e-8  # of the mean squared length of the differences, in float64
 # Keeps the noise of Langevin dynamics apart from the noise that the descent starts from.
 _LANGEVIN_STREAM = 0x6C616E676576696E
 
@@ -117,6 +118,13 @@ def langevin(start: Start, *, temperature: float = TEMPERATURE) -> Update:
     return update
 
 
+def exact_type(device: torch.device) -> torch.dtype:
+    """Return the most exact type of numbers that a device has: MPS has no float64."""
+    import torch
+
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
 def anderson(start: Start, *, memory: int = ANDERSON_MEMORY) -> Update:
     """Descend, and learn from the last steps where they lead: Anderson acceleration.
 
@@ -127,8 +135,7 @@ def anderson(start: Start, *, memory: int = ANDERSON_MEMORY) -> Update:
     """
     import torch
 
-    # MPS has no float64.
-    exact = torch.float32 if start.x0.device.type == "mps" else torch.float64
+    exact = exact_type(start.x0.device)
     before: list[Tensor] = []  # x and f of the step before, (B,3RR) each
     steps: list[Tensor] = []  # ΔX, each (B,3RR)
     changes: list[Tensor] = []  # ΔF
@@ -157,11 +164,14 @@ def anderson(start: Start, *, memory: int = ANDERSON_MEMORY) -> Update:
         column = project(changes[-1])
         above = torch.cat([products, column[:, :-1].mT], 1)
         products = torch.cat([above, column], 2)
-        rest = ANDERSON_REST * products.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]
+        about = torch.finfo(exact)
+        ridge = max(ANDERSON_REST, 10 * about.eps)
+        rest = ridge * products.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]
         # Where nothing changes any more, γ is 0.
-        tiny = torch.finfo(exact).tiny
+        tiny = about.tiny
         unit = torch.eye(len(changes), dtype=exact, device=x.device)
         parts, _ = torch.linalg.solve_ex(products + (rest + tiny) * unit, project(residual))
+        parts = torch.where(parts.isfinite().all(1, keepdim=True), parts, 0)
         for j, (step, change) in enumerate(zip(steps, changes, strict=True)):
             moved = moved - (parts[:, j].to(x) * (step + change)).view_as(x)
         return moved

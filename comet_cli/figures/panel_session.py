@@ -14,7 +14,7 @@ import torch
 from comet_cli.drawing.maps import signed_map
 from comet_cli.energy.composition import Term
 from comet_cli.energy.gradients import attribute
-from comet_cli.energy.render import default_start, render
+from comet_cli.energy.render import render
 from comet_cli.formats.files import base_name
 from comet_cli.formats.images import encode_png, from_bytes, to_bytes
 from comet_cli.inputs.session import Opened, Session, term_of
@@ -100,11 +100,8 @@ class PanelSession:
 
     def draw(self, terms: Sequence[Term]) -> np.ndarray:
         """Render a composition with the models' own settings: (R,R,3) uint8."""
-        cards = [t.model.card for t in terms]
-        fewer = len(terms) < max(card.components for card in cards)
-        start = default_start(cards, partial=fewer)
         with self._arithmetic():
-            return to_bytes(render(terms, seed=self._seed, init=start)[0])
+            return to_bytes(render(terms, seed=self._seed)[0])
 
     def maps(self, source: PanelInput) -> list[np.ndarray]:
         """Return −∇_x E_k of each component where a rendering begins: (R,R,3) uint8 each."""

@@ -102,8 +102,6 @@ class Session:
         if precision not in PRECISIONS:
             raise UsageError(f"unknown precision '{precision}'; use {', '.join(PRECISIONS)}")
         self.device = pick_device(device)
-        if self.device.type == "cuda":  # whose convolutions round float32 to 10 bits otherwise
-            torch.backends.cudnn.allow_tf32 = False
         self.precision = "float32" if precision == "auto" else precision
         self.fresh = fresh
         self.one_model = one_model

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 def pick_device(name: str = "auto") -> torch.device:
     """Return a device that exists here.
 
+    On CUDA float32 is float32 from then on, in the whole process: convolutions would round it to
+    10 bits otherwise.
+
     Args:
         name: ``auto`` (the first CUDA device, else Apple's, else the CPU), ``cpu``, ``cuda``,
             ``cuda:n`` or ``mps``.
@@ -21,6 +24,15 @@ def pick_device(name: str = "auto") -> torch.device:
     Raises:
         UsageError: another word, or a device that this machine or this torch does not have.
     """
+    import torch
+
+    device = _named(name)
+    if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False
+    return device
+
+
+def _named(name: str) -> torch.device:
     import torch
 
     has_mps = torch.backends.mps.is_available()

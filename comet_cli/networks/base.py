@@ -18,7 +18,13 @@ def as_it_is(held: Tensor) -> Tensor:
 
 
 class BoundEnergy(Protocol):
-    """The energies of J given components as a function of the picture alone."""
+    """The energies of J given components as a function of the picture alone.
+
+    Attributes:
+        constant_curvature: :meth:`curvature` is the same for every x, and need not be asked again.
+    """
+
+    constant_curvature: bool = False
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return (B,J) for x (B,3,R,R)."""

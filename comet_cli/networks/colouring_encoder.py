@@ -172,6 +172,7 @@ class ColouringEncoder(nn.Module):
         super().__init__()
         self.adapts = adapts
         self.objects = components - 1
+        self.image_size = image_size
         self.stride = max(1, round(image_size / GRID))
         width = 2 * filter_dim
         self.look = _Block(5, filter_dim)
@@ -213,7 +214,7 @@ class ColouringEncoder(nn.Module):
 
     def full_size(self, size: int) -> bool:
         """Whether pictures are as large as they will be: training may begin with small ones."""
-        return max(1, round(size / GRID)) == self.stride
+        return size >= self.image_size
 
     def see(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return what is seen in x (B,3,R,R).
@@ -307,7 +308,7 @@ class ColouringEncoder(nn.Module):
     def colour(self, x: Tensor, draw: Draw | None = None) -> Colouring:
         """Return what is found in x (B,3,R,R) in [0, 1]; ``draw`` as of :func:`break_stick`."""
         x = x.float()
-        if self.training or len(x) == 1:
+        if self.training or len(x) <= 1:
             light = None
             if self.adapts:
                 light = x.flatten(2).median(-1).values

@@ -21,6 +21,8 @@ LOG_PRECISION_LIMIT = 8.0
 class BoundQuadraticEnergy(BoundEnergy):
     """½ Σ_p m_p ‖x_p − f_p‖² for precisions and means that are fixed."""
 
+    constant_curvature = True
+
     def __init__(self, precision: Tensor, mean: Tensor) -> None:
         """Take precision m (B,J,1,R,R) and mean f (B,J,3,R,R)."""
         self.precision = precision

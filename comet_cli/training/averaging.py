@@ -11,11 +11,17 @@ from comet_cli.models.comet_model import CometModel
 def update_average(
     average: dict[str, Tensor], model: CometModel, decay: float, iteration: int
 ) -> None:
-    """Move the exponential moving average of the weights; young averages move faster."""
+    """Move the exponential moving average of the weights; young averages move faster.
+
+    Numbers that are not floating point, such as BatchNorm's count of batches, are the last ones.
+    """
     decay = min(decay, iteration / (iteration + 10))
     with torch.no_grad():
         for name, value in model.state_dict().items():
-            average[name].lerp_(value, 1 - decay)
+            if value.is_floating_point():
+                average[name].lerp_(value, 1 - decay)
+            else:
+                average[name].copy_(value)  # a count
 
 
 class averaged:

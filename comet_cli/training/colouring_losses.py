@@ -118,8 +118,8 @@ def depth_order_loss(height: Tensor, precision: Tensor) -> Tensor:
     """Return how far the nearer of two overlapping objects is not what is seen.
 
     A camera above a ground sees what is nearer lower in the picture. So each picture's objects are
-    laid over those of the next in the batch: where both pictures show one, the one whose centre is
-    lower has to be the surer. The loss is −log m / (m + m'), with m its precision and m' the
+    laid over those of the picture before it in the batch: where both show one, the one whose centre
+    is lower has to be the surer. The loss is −log m / (m + m'), with m its precision and m' the
     other's, a mean over all pixels, in which others count as 0.
 
     Args:
@@ -142,10 +142,10 @@ def cover_loss(precision: Tensor) -> Tensor:
 
     An object has to be surer than its own ground, which may be unsure behind it, because it sees
     the object's dark foot, say. On another ground it would then be pale there. So each picture's
-    objects are laid on the ground of the next in the batch. The loss is −log m / (m + m'), with m
-    the object's precision and m' the ground's, where objects show in their own picture, and in
-    all pixels around (``INSIDE``); a mean over all pixels, in which others count as 0. Outlines
-    are left as they are: at them it would make objects grow.
+    objects are laid on the ground of the picture before it in the batch. The loss is −log m / (m +
+    m'), with m the object's precision and m' the ground's, where objects show in their own picture,
+    and in all pixels around (``INSIDE``); a mean over all pixels, in which others count as 0.
+    Outlines are left as they are: at them it would make objects grow.
 
     Args:
         precision: m (B,K,1,R,R); component 0 is the ground.

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.distributed import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-from comet_cli.errors import CometError
+from comet_cli.errors import CometError, UsageError
 
 
 @contextmanager
@@ -63,12 +63,23 @@ def local_device(device: str) -> str:
     """Return this process's device: with ``auto`` or ``cuda`` the GPU of its local rank.
 
     Where a machine has fewer GPUs than processes, all of them there compute on the CPU.
+
+    Raises:
+        UsageError: one device for several processes.
     """
-    if "LOCAL_RANK" not in os.environ or device not in ("auto", "cuda"):
+    if "LOCAL_RANK" not in os.environ or device == "cpu":
         return device
     rank, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
     beside = int(os.environ.get("LOCAL_WORLD_SIZE", rank + 1))
-    return f"cuda:{rank}" if beside <= gpus else "cpu" if gpus else device
+    if device not in ("auto", "cuda"):
+        if beside > 1:
+            raise UsageError(
+                f"{beside} processes cannot train together on '{device}'; use --device auto"
+            )
+        return device
+    if beside <= gpus:
+        return f"cuda:{rank}"
+    return "cpu" if gpus or (device == "auto" and beside > 1) else device
 
 
 def size() -> int:

@@ -68,7 +68,7 @@ class Batch:
     @cached_property
     def precision(self) -> Tensor | None:
         """M (B,K,1,R,R); None where the energy has none, or one that x itself has a say in."""
-        return None if self.model.card.sees_image else self.bound.curvature(self.x)
+        return self.bound.curvature(self.x) if self.bound.constant_curvature else None
 
     def autocast(self) -> AbstractContextManager[None]:
         """Return the context that networks are computed in."""
@@ -92,12 +92,15 @@ PRECISION = Need(
     "the quadratic energy that does not see the image", lambda batch: batch.precision is not None
 )
 RECOMBINABLE = Need(
-    "the quadratic energy that is spatial or does not see the image",
+    "components in a fixed order (no colouring), and the quadratic energy that is spatial or does "
+    "not see the image",
     lambda batch: (
-        batch.model.card.energy == "quadratic"
+        batch.found is None
+        and batch.model.card.energy == "quadratic"
         and (batch.model.card.spatial or not batch.model.card.sees_image)
     ),
 )
+ORDERED = Need("components in a fixed order (no colouring)", lambda batch: batch.found is None)
 ATTENTION = Need(
     "colouring attention and the quadratic energy that does not see the image",
     lambda batch: batch.found is not None and batch.precision is not None,
@@ -175,7 +178,7 @@ LOSSES: dict[str, Loss] = {
     "perceptual": Loss(perceptual, warm_up="perceptual_warm_up", square_error=SQUARE_ERROR_WEIGHT),
     "gradient": Loss(lambda batch: gradient_loss(batch.output, batch.x)),
     "structure": Loss(lambda batch: structure_loss(batch.output, batch.x)),
-    "dependence": Loss(lambda batch: dependence_loss(batch.z), penalty=True),
+    "dependence": Loss(lambda batch: dependence_loss(batch.z), needs=ORDERED, penalty=True),
     "swap": Loss(swap, needs=RECOMBINABLE, penalty=True),
     "parsimony": on_precision(parsimony_loss),
     "purity": on_precision(purity_loss),

@@ -121,7 +121,9 @@ def shuffle_components(
 
 
 def dependence_loss(z: Tensor) -> Tensor:
-    """Return the mean distance correlation of two components' latents: 0 where independent.
+    """Return the mean squared distance correlation of two components' latents.
+
+    0 where they are independent.
 
     Components that say nothing of each other can be recombined at will: a combination that no
     picture showed is then no stranger than those that were seen. The bias-corrected form (Székely

@@ -27,7 +27,8 @@ def measured_figures(
             for kind in kinds:
                 if not stopping.asked:
                     figures |= kind()
-    except CometError as error:
-        warnings.warn(f"not all figures were measured: {error}", CometWarning, stacklevel=3)
-        return figures, str(error)
+    except (CometError, MemoryError, RuntimeError) as error:  # torch's are RuntimeErrors
+        reason = (str(error) or "out of memory").splitlines()[0]
+        warnings.warn(f"not all figures were measured: {reason}", CometWarning, stacklevel=3)
+        return figures, reason
     return ({} if stopping.asked else figures), ""

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from comet_cli.energy.composition import Term, canvas_size
-from comet_cli.energy.render import MAX_SEED, default_start
+from comet_cli.energy.composition import canvas_size
+from comet_cli.energy.render import MAX_SEED, start_of
 from comet_cli.energy.solvers import FAST_SOLVER, SOLVERS, fast_steps
 from comet_cli.errors import UsageError
 from comet_cli.formats.files import show
@@ -80,19 +80,6 @@ def chosen_solver(recipe: PictureRecipe) -> str:
     return recipe.choice("solver", tuple(SOLVERS)) if "solver" in recipe.settings else "gd"
 
 
-def start_of(terms: Sequence[Term]) -> str:
-    """Return where a rendering starts (see :func:`comet_cli.energy.render.default_start`).
-
-    A term with a region does not count as a component that is there: beyond its region it is not.
-    """
-    models = {id(t.model): t.model for t in terms}
-    partial = not all(
-        model.card.is_whole({t.component for t in terms if t.model is model and t.region is None})
-        for model in models.values()
-    )
-    return default_start([model.card for model in models.values()], partial=partial)
-
-
 def compose_recipe(
     models: Sequence[ModelReference],
     terms: Sequence[RecipeTerm],
@@ -116,7 +103,7 @@ def compose_recipe(
         steps: N; default the largest that the models' cards recommend.
         step_size: multiplies every model's own λ.
         size: R of the canvas; default the largest of the models.
-        init: where it starts; default :func:`start_of`.
+        init: where it starts; default :func:`comet_cli.energy.render.start_of`.
         picture: a PNG to start from instead, or b"".
         further: settings that are not the usual ones.
     """

@@ -58,6 +58,15 @@ def test_one_thread_or_two_give_the_same_picture(parts, threads, solver):
     assert distance(Path("1.png").read_bytes(), Path("2.png").read_bytes()) <= 1
 
 
+def test_quadratic_energies_give_the_same_bytes_with_any_number_of_threads(parts, threads):
+    found = []
+    for count in (1, 2):
+        threads(count)
+        arguments = ["compose", "q.z", "q.z:1@8,8,32,32", "--size", "128", "--steps", "6"]
+        found.append(made(parts(*arguments, "--force", "-o", "out.png")))
+    assert found[0] == found[1]
+
+
 def test_alone_or_in_a_batch_gives_the_same_picture(parts):
     lines = [
         *(f"a.z:{k} b.z:1*0.5 --size 96 --seed {k} --init noise" for k in range(3)),

@@ -57,6 +57,7 @@ class ToyModel:
             init=init,
             sees_image=False,
             energy="toy",
+            is_whole=lambda components: True,
         )
 
     def bind_each(self, z: Tensor, components) -> Bound:
@@ -420,6 +421,30 @@ def test_the_gradient_of_a_masked_term_is_its_gradient_times_the_mask() -> None:
         plain, masked = (gradient(compose([t], size=R), x) for t in terms)
         assert torch.allclose(masked, plain * region, atol=1e-6)
         assert torch.equal(compose(terms[:1], size=R)(x), compose(terms[1:], size=R)(x))
+
+
+def test_a_curvature_that_depends_on_the_picture_is_asked_for_each_picture() -> None:
+    """Of ¼ Σ (x − a)⁴ the Hessian's diagonal is 3 (x − a)²."""
+    model = ToyModel(quartic, lambda x, z: 3 * (x - z[:, 0, None, None, None])[:, :1].square())
+    energy = compose([term(model, 0.0)])
+    for value in (0.2, 0.9):
+        found = energy.curvature(torch.full((1, 3, R, R), value))
+        torch.testing.assert_close(found, torch.full((1, 1, R, R), QUADRATIC_REST + 3 * value**2))
+
+
+def test_a_curvature_that_is_constant_is_asked_for_once() -> None:
+    card = pooled(16).card.replace(energy="quadratic", positional=[True, True])
+    energy = compose([Term(CometModel(card).requires_grad_(False), torch.randn(1, 2))])
+    assert energy.curvature(torch.rand(1, 3, 16, 16)) is energy.curvature(torch.rand(1, 3, 16, 16))
+
+
+@pytest.mark.parametrize(("components", "start"), [([0, 1], "noise"), ([1], "grey")])
+def test_where_no_term_cares_a_rendering_starts_from_grey(components, start) -> None:
+    card = pooled(16).card.replace(energy="quadratic", positional=[True, True], init="noise")
+    model, seen = CometModel(card).requires_grad_(False), []
+    terms = [Term(model, torch.randn(1, 2), component=k) for k in components]
+    render(terms, num_steps=1, callback=lambda n, x: seen.append(x))
+    assert torch.equal(seen[0], start_picture(1, 16, init=start, seed=0))
 
 
 def test_the_preconditioner_is_masked_like_the_gradient() -> None:

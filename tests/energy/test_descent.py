@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from comet_cli.energy import solvers
 from comet_cli.energy.descent import Tolerance, descend, descent_step
 from comet_cli.energy.solvers import anderson, fast_steps, heavy_ball, langevin
 from comet_cli.errors import CometError, DivergenceError
@@ -230,6 +231,17 @@ def test_anderson_ends_at_a_quadratic_minimum_in_a_few_steps() -> None:
     # Where it has arrived it stays, whatever the differences of rounding say.
     later = descend(energy, x0, num_steps=60, solver="anderson")
     assert torch.allclose(later, minimum, atol=1e-9)
+
+
+@pytest.mark.parametrize("pictures", [1, 2])
+def test_anderson_stays_at_the_minimum_where_a_device_has_float32_alone(monkeypatch, pictures):
+    monkeypatch.setattr(solvers, "exact_type", lambda device: torch.float32)
+    minimum = torch.rand(pictures, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    x0 = torch.full_like(minimum, 0.5)
+    x0[1:] = minimum[1:]  # nothing is left to do in the second
+    curvatures = torch.linspace(0.2, 1.8, 192).view(1, 3, 8, 8)
+    x = descend(ellipse(curvatures, minimum), x0, num_steps=80, solver="anderson")
+    assert torch.allclose(x, minimum, atol=1e-5)
 
 
 def test_anderson_ends_where_the_clamp_holds_gradient_descent() -> None:

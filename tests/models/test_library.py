@@ -200,6 +200,16 @@ def test_an_unknown_device_is_wrong_usage(name: str) -> None:
         pick_device(name)
 
 
+def test_float32_is_float32_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    for name in ("auto", "cuda", "cuda:0"):
+        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+        assert pick_device(name).type == "cuda" and not torch.backends.cudnn.allow_tf32
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    assert pick_device("cpu").type == "cpu" and torch.backends.cudnn.allow_tf32
+
+
 def test_a_missing_device_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)

@@ -143,6 +143,16 @@ def test_any_size_gives_latents_of_finite_gradient(size):
     assert all(p.grad.isfinite().all() for p in encoder.parameters() if p.grad is not None)
 
 
+def test_pictures_of_half_the_size_are_not_full_size():
+    for size in (16, 32, 40, 64, 96):
+        encoder = ColouringEncoder(8, 3, 4, size)
+        assert encoder.full_size(size) and not encoder.full_size(size // 2)
+
+
+def test_no_pictures_give_no_latents(encoder):
+    assert encoder(torch.zeros(0, 3, 16, 16)).shape == (0, 4, 6)
+
+
 def test_large_pictures_are_first_seen_as_their_small_ones():
     torch.manual_seed(0)
     encoder = ColouringEncoder(8, 4, 6, 64).eval()

@@ -24,6 +24,15 @@ def test_the_average_moves_by_its_decay_and_faster_while_it_is_young():
     assert average["weight"].item() == pytest.approx(0.9 * expected + 0.1 * -1.0)
 
 
+def test_counts_are_the_last_ones():
+    model = nn.BatchNorm1d(2)
+    average = {name: value.clone() for name, value in model.state_dict().items()}
+    model(torch.tensor([[0.0, 1.0], [2.0, 3.0]]))
+    update_average(average, model, 0.9, 1)
+    assert average["num_batches_tracked"] == 1
+    assert 0 < average["running_mean"][0] < model.running_mean[0]
+
+
 @pytest.mark.parametrize("decay", [0.0, 0.9])
 def test_the_result_is_the_average_which_without_decay_is_the_last_weights(
     tmp_path, images, quadratic, decay

@@ -45,8 +45,16 @@ def test_penalties_are_added_with_their_weights(images, spatial):
 def test_penalties_on_confidence_need_an_energy_that_has_one(images, quadratic, pooled, kind, name):
     recipe = pooled() if kind == "pooled" else quadratic(model={"sees_image": True})
     settings = TrainSettings(1, losses={name: 1e-3})
-    with pytest.raises(CometError, match="for the quadratic energy that .*not see the image"):
+    with pytest.raises(CometError, match="the quadratic energy that .*not see the image"):
         training_loss(CometModel(recipe.card), as_pictures(images[:2]), settings, 0)
+
+
+@pytest.mark.parametrize("name", ["swap", "dependence"])
+def test_objects_that_are_found_in_any_order_are_not_swapped_one_by_one(images, quadratic, name):
+    model = CometModel(quadratic(model={"attention": "colouring"}).card)
+    settings = TrainSettings(1, losses={name: 1e-3})
+    with pytest.raises(CometError, match=f"{name} is for components in a fixed order"):
+        training_loss(model, as_pictures(images[:4]), settings, 0)
 
 
 def test_dependence_is_added_with_its_weight(images, spatial):

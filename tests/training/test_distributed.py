@@ -186,6 +186,25 @@ def test_a_local_rank_has_its_own_gpu(monkeypatch):
         assert distributed.local_device("cuda") == "cpu"
 
 
+def test_without_gpus_several_processes_compute_on_the_cpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    assert distributed.local_device("auto") == "auto", "one process may take Apple's"
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert distributed.local_device("auto") == "cpu"
+    assert distributed.local_device("cuda") == "cuda", "which pick_device says is not there"
+
+
+@pytest.mark.parametrize("device", ["cuda:0", "mps"])
+def test_several_processes_do_not_share_one_device(monkeypatch, device):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    assert distributed.local_device(device) == device
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(CometError, match=f"2 processes cannot train together on '{device}'"):
+        distributed.local_device(device)
+
+
 def test_only_the_first_process_writes(tmp_path, recipe_path, monkeypatch):
     monkeypatch.setattr(distributed, "rank", lambda: 1)
     monkeypatch.setattr(run, "with_tensorboard", lambda *_: pytest.fail("a second writer"))

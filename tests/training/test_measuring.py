@@ -4,6 +4,7 @@ import os
 import signal
 
 import pytest
+import torch
 
 from comet_cli.data.dataset_folder import read_metadata, write_metadata
 from comet_cli.errors import CometError, CometWarning
@@ -69,16 +70,24 @@ def test_objects_without_masks_are_refused_before_anything_is_written(tmp_path, 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (CometError("the probe is ill"), "the probe is ill"),
+        (torch.OutOfMemoryError("CUDA out of memory.\nSee more"), "CUDA out of memory."),
+        (MemoryError(), "out of memory"),
+    ],
+)
 def test_a_figure_that_fails_costs_neither_the_model_nor_the_other_figures(
-    tmp_path, recipe, monkeypatch
+    tmp_path, recipe, monkeypatch, error, reason
 ):
     def fail(*_, **__):
-        raise CometError("the probe is ill")
+        raise error
 
     monkeypatch.setattr(run, "measure_swaps", fail)
-    with pytest.warns(CometWarning, match="not all figures were measured: the probe is ill"):
+    with pytest.warns(CometWarning, match=f"not all figures were measured: {reason}"):
         card, result = train_recipe(recipe(), tmp_path / "out", device="cpu")
-    assert result.finished and result.unmeasured == "the probe is ill"
+    assert result.finished and result.unmeasured == reason
     assert "reconstruction" in card.figures and "swaps" not in card.figures
     assert comet_model.load(tmp_path / "out", device="cpu").card == card
 
