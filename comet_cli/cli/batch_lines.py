@@ -127,6 +127,7 @@ class LineParser:
         output = None
         try:
             if draft is None:
+                output = _output_in(line)
                 output = str(self._parse(line).params["output"])
                 draft = self.read(line)
             request, output = draft.request, draft.request.output
@@ -191,7 +192,8 @@ class LineParser:
         for key, value in facts.items():
             parameter = known.get(key.replace("-", "_"))
             if parameter is None:
-                names = ", ".join(sorted(p.name for p in self._command.params))
+                meant = (p for p in self._command.params if p.name in MEANT)
+                names = ", ".join(sorted(max(p.opts, key=len).lstrip("-") for p in meant))
                 raise UsageError(f"'{show(key)}' is no option of compose; it has {names}")
             if parameter.param_type_name == "argument":
                 selections += _words(key, value)
@@ -205,6 +207,16 @@ class LineParser:
                     words = [_listing(key, parameter.name, words)]
                 options += [f"{max(parameter.opts, key=len)}={word}" for word in words]
         return [*options, "--", *selections]
+
+
+def _output_in(line: Line) -> str | None:
+    """Return the output that an object of JSON names, whatever else it says; None if none."""
+    try:
+        facts = parse_json(os.fsencode(line.text), "the line")
+    except (CometError, ValueError):
+        return None
+    named = [facts[key] for key in ("output", "o") if key in facts]
+    return named[0] if len(named) == 1 and isinstance(named[0], str) else None
 
 
 def _split(text: str) -> list[str]:

@@ -87,7 +87,9 @@ def disentanglement(
     from comet_cli.evaluation.autoencoder import component_titles
     from comet_cli.evaluation.latent_sheet import SHOWN, latent_sheet
     from comet_cli.evaluation.measure import load_pictures, measure_latents_on, rounded
-    from comet_cli.formats.images import write_png
+    from comet_cli.formats.files import write_output
+    from comet_cli.formats.images import encode_png
+    from comet_cli.formats.picture_recipe import mark_pixels
 
     loaded = load_any(model, device=call.device)
     names = factors.split(",") if factors else None
@@ -102,7 +104,8 @@ def disentanglement(
     titles = component_titles(loaded.card, len(next(iter(rows.values()))))
     if output is not None:
         shown = load_pictures(loaded, data, split, SHOWN).images
-        write_png(latent_sheet(loaded, shown, rows, titles), output)
+        sheet = latent_sheet(loaded, shown, rows, titles)
+        write_output(output, mark_pixels(encode_png(sheet), sheet))
     call.report.show(document, "\n".join([*_lines(found), *_reading_table(titles, rows)]))
 
 

@@ -299,7 +299,9 @@ def progress_line(line: dict[str, Any]) -> str:
     if "held_out_psnr" in line:
         told += f", held out {line['held_out_psnr']:.1f}"
     pace = f"{line['images_per_second']:g} images/s"
-    told = f"{told} dB  {pace}  {duration(line['seconds_left'])} left"
+    told += f" dB  {pace}"
+    if line["seconds_left"]:
+        told += f"  {duration(line['seconds_left'])} left"
     if line.get("largest"):  # the seed decides early who takes the background
         told += f"; component {line['largest']} has most of the pictures, not the background (0)"
     return told

@@ -8,6 +8,7 @@ from typing import Any
 from comet_cli.data import dataset_folder
 from comet_cli.errors import UsageError
 from comet_cli.formats.files import show
+from comet_cli.formats.overwriting import check_new_folder
 from comet_cli.worlds.generator import SPLITS
 
 
@@ -26,10 +27,12 @@ def claim_folder(
         The description of the part that is there; None if there is none.
 
     Raises:
-        UsageError: a file, a folder of other things, or a data set of other settings.
+        UsageError: a file, a folder that cannot be written or of other things, or a data set of
+            other settings.
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"'{show(folder)}' is a file; give a folder for the data set")
+    check_new_folder(folder)
     if force:
         if folder.is_dir():
             _clear(folder)

@@ -14,6 +14,8 @@ Energy = Callable[[Tensor], Tensor]
 Callback = Callable[[int, Tensor], None]
 Bounds = tuple[float, float] | None
 
+LOST = 0.5  # of what the energy had fallen: more is not lost on the way to a minimum
+
 
 class Tolerance:
     """Says when the energy has settled, for each picture of a batch by itself.
@@ -121,20 +123,26 @@ def descend(
 
     Raises:
         CometError: an unknown solver.
-        DivergenceError: the picture is no longer finite.
+        DivergenceError: the picture is no longer finite; or gradient descent, with or without
+            momentum, by longer steps than those of training, has lost what it had gained.
     """
     if isinstance(solver, str):
         if solver not in SOLVERS:
             raise CometError(f"a solver is one of {', '.join(SOLVERS)}, not '{solver}'")
         solver = SOLVERS[solver]
+    # Longer steps than those of training may leap over what they look for, from side to side.
+    watched = step_size > 1 and solver in (SOLVERS["gd"], SOLVERS["momentum"])
+    seen: list[Tensor] = []
     x = x0.detach()
     update = solver(Start(x, step_size, getattr(energy, "curvature", None), seed, bounds))
     if callback is not None:
         callback(0, x)
     for n in range(1, num_steps + 1):
         gradient, energies = preconditioned_gradient(
-            energy, x.detach().requires_grad_(True), valued=tolerance is not None
+            energy, x.detach().requires_grad_(True), valued=tolerance is not None or watched
         )
+        if watched and energies is not None:
+            seen.append(energies.detach())
         settled = None
         if tolerance is not None and energies is not None:
             settled = tolerance(n - 1, energies)
@@ -152,4 +160,12 @@ def descend(
         x = moved if settled is None else torch.where(settled[:, None, None, None], x, moved)
         if callback is not None:
             callback(n, x)
+    if seen:
+        with torch.no_grad():
+            last, lowest = energy(x), torch.stack(seen).amin(0)
+        if (last - lowest > LOST * (seen[0] - lowest)).any():
+            raise DivergenceError(
+                f"the descent leaves what it looks for: its energy was lower before the last of "
+                f"{num_steps} steps (step size {step_size:g}); use a smaller step size"
+            )
     return x

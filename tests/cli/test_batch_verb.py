@@ -186,6 +186,26 @@ def test_wildcards_of_a_shell_are_no_weights(parts):
     assert statuses(parts("batch", listed("'a*.z' --literal -o 1.png"))) == ["written"]
 
 
+@pytest.mark.parametrize(
+    "facts", [{"fast": "no"}, {"quiett": True}, {"seed": True}, {"steps": 10.5}, {"size": []}]
+)
+def test_a_json_line_that_cannot_be_read_still_says_which_output_failed(parts, facts):
+    line = json.dumps({"selections": "a.z", "output": "out.png", **facts})
+    Path("list.txt").write_text(f"{line}\n{{]\n")
+    done = parts("batch", "list.txt")
+    assert done.code == 1
+    assert [json.loads(r)["path"] for r in done.out.splitlines()] == ["out.png", None]
+
+
+def test_the_keys_that_a_line_is_told_of_are_those_it_may_have(parts):
+    Path("list.txt").write_text('{"selections": "a.z", "output": "o.png", "quiett": true}\n')
+    done = parts("batch", "list.txt")
+    names = done.err.split("'quiett' is no option of compose; it has ")[1].split("\n")[0]
+    names = set(names.strip().split(", "))
+    assert {"selections", "output", "step-size", "no-metadata"} <= names
+    assert not {"quiet", "json", "as_json", "preview"} & names
+
+
 def test_when_every_line_is_bad_the_command_fails(parts):
     done = parts("batch", listed("gone.z -o 1.png", "gone.z -o 2.png"))
     assert done.code == 1 and "none of the 2" in done.err

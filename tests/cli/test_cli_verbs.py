@@ -336,6 +336,7 @@ def test_inspect_says_what_a_file_holds(pictures, models):
     assert pictures("inspect", "a.png", "--json").json["recipe"] is None
     found = pictures("inspect", models / "models" / "pool", "--json").json
     assert found["kind"] == "model" and found["name"] == "pool"
+    assert "attention" not in pictures("inspect", models / "models" / "pool").out
     for name in ("a.z", "out.png", "a.png", str(models / "models" / "pool")):
         done = pictures("inspect", name)
         assert done.code == 0 and done.err == "" and len(done.out.splitlines()) >= 2

@@ -281,17 +281,19 @@ def test_disentanglement_of_a_model_that_colours_names_every_component(comet):
     assert Image.open("sheet.png").width > 5 * 96
 
 
-def test_disentanglement_draws_a_sheet_and_replaces_nothing_unasked(evaluate):
+def test_disentanglement_draws_a_sheet_and_replaces_its_own_alone(evaluate):
     make_set("many", {"test": 12})
     label_set("many", ("test",))
     arguments = ("disentanglement", "--data", "many")
     assert evaluate(*arguments, "-o", "sheet.png").code == 0
     before = Path("sheet.png").read_bytes()
     assert Image.open("sheet.png").width > 400
-    done = evaluate(*arguments, "-o", "sheet.png")
-    assert done.code == 2 and "was not made by comet" in done.sentence
-    assert evaluate(*arguments, "-o", "sheet.png", "--force").code == 0
+    assert evaluate(*arguments, "-o", "sheet.png").code == 0
     assert Path("sheet.png").read_bytes() == before
+    Image.new("RGB", (4, 4)).save("own.png")
+    done = evaluate(*arguments, "-o", "own.png")
+    assert done.code == 2 and "was not made by comet" in done.sentence
+    assert evaluate(*arguments, "-o", "own.png", "--force").code == 0
     assert evaluate(*arguments, "-o", "-").code == 2
     assert evaluate(*arguments, "-o", "sheet.jpg").code == 2
 

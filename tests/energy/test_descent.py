@@ -52,6 +52,20 @@ def test_every_step_is_clamped_but_the_returned_step_is_not() -> None:
     assert torch.allclose(unclamped, picture(0.5 + 2 * 8.5))
 
 
+@pytest.mark.parametrize("solver", ["gd", "momentum"])
+@pytest.mark.parametrize("others", [False, True], ids=["alone", "in a batch"])
+def test_steps_that_leap_over_the_minimum_are_an_error(solver: str, others: bool) -> None:
+    energy = ellipse(torch.tensor(1.0), torch.tensor(0.4))
+    x0 = torch.full((2 if others else 1, 3, 2, 2), 0.41)
+    if others:
+        x0[1] = 0.4  # it stays where it is
+    with pytest.raises(DivergenceError, match=r"its energy was lower .*\(step size 9\)"):
+        descend(energy, x0, step_size=9, num_steps=6, solver=solver)
+    for step_size in (1.0, 1.4):  # from side to side, but nearer each time
+        x = descend(energy, x0, step_size=step_size, num_steps=60, solver=solver)
+        assert torch.allclose(x, torch.full_like(x, 0.4), atol=1e-3)
+
+
 def test_no_step_returns_the_start() -> None:
     x0 = picture(0.25)
     assert torch.equal(descend(squares(1), x0, step_size=1, num_steps=0), x0)
