@@ -130,9 +130,10 @@ def export(
     if format_ != "official":
         raise UsageError(f"unknown format '{format_}'; expected official")
     check_stdout(output, call.as_json)
-    check_output(output, force=call.force)
-    model = comet_model.load(name, "cpu")
-    write_output(output, official_bytes(model))
+    data = official_bytes(comet_model.load(name, "cpu"))
+    again = Path(output).is_file() and Path(output).read_bytes() == data
+    check_output(output, force=call.force or again)
+    write_output(output, data)
     call.report.note(f"their format has no place for {LOST}")
     call.report.wrote(output)
 

@@ -170,6 +170,10 @@ def test_the_verb_writes_the_file(official: Path, tmp_path: Path) -> None:
     assert run("export", "theirs", "-o", os.fspath(out)).strip() == os.fspath(out)
     first, again = read_checkpoint(path), read_checkpoint(out)
     assert all(torch.equal(again.state[key], first.state[key]) for key in first.state)
+    run("export", "theirs", "-o", os.fspath(out))  # the same bytes once more
+    out.write_bytes(out.read_bytes() + b"mine")
+    with pytest.raises(UsageError, match="was not made by comet"):
+        run("export", "theirs", "-o", os.fspath(out))
     with pytest.raises(UsageError, match="unknown format 'onnx'; expected official"):
         run("export", "theirs", "-o", os.fspath(out), "--format", "onnx")
 
