@@ -14,7 +14,7 @@ from comet_cli.cli.help import HelpGroup
 from comet_cli.cli.streams import standard_name
 from comet_cli.cli.verb import REPORT, Call, verb
 from comet_cli.errors import CometError, UsageError
-from comet_cli.formats.files import STANDARD, show
+from comet_cli.formats.files import STANDARD
 
 app = typer.Typer(
     cls=HelpGroup, help="List, make, import, pack and check data sets.", no_args_is_help=True
@@ -180,12 +180,7 @@ def pack(
 
     out = standard_name(out)
     check_stdout(out, call.as_json)
-    check_output(out, force=call.force or is_pack(out), inputs=[str(folder)])
-    if os.path.isfile(out) and not (call.force or is_pack(out)):
-        raise UsageError(
-            f"'{show(out)}' is another file that comet made, and no pack; give --force to replace "
-            "it, or choose another name"
-        )
+    check_output(out, force=call.force, inputs=[str(folder)], is_ours=is_pack)
     with call.report.progress("packing") as progress:
         packed = pack_dataset(
             folder, out, size=size, split=split, lossless=lossless, progress=progress

@@ -131,8 +131,7 @@ def export(
         raise UsageError(f"unknown format '{format_}'; expected official")
     check_stdout(output, call.as_json)
     data = official_bytes(comet_model.load(name, "cpu"))
-    again = Path(output).is_file() and Path(output).read_bytes() == data
-    check_output(output, force=call.force or again)
+    check_output(output, force=call.force, is_ours=lambda path: path.read_bytes() == data)
     write_output(output, data)
     call.report.note(f"their format has no place for {LOST}")
     call.report.wrote(output)

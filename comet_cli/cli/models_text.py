@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from comet_cli.formats.files import show
+from comet_cli.models.card import without_effect
 
 if TYPE_CHECKING:
     from comet_cli.models.library import ModelEntry
@@ -83,8 +84,7 @@ def describe(facts: dict[str, Any]) -> str:
     """Return all facts of a model, a line each, then its components' names and its figures."""
     assumed = facts["defaults_from"]
     elsewhere = {*FIRST, "format", "version"} | ({"figures"} if facts["figures"] else set())
-    if facts["encoder"] != "recurrent":
-        elsewhere.add("attention")  # global components attend to nothing
+    elsewhere |= without_effect(facts)
     keys = [*FIRST, *sorted(set(facts) - elsewhere)]
     lines = [
         f"{key:<18}{_text(facts[key])}{DEFAULT if key in assumed else ''}"

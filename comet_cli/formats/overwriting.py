@@ -66,6 +66,8 @@ def may_write(path: Path, is_ours: Callable[[str], bool]) -> bool:
 
 def _problem(path: Path) -> str:
     """Return why a file is not replaced without being asked to."""
+    if made_by_comet(path):
+        return "is of another kind"
     from comet_cli.formats.components import is_components, parse_components
     from comet_cli.formats.picture_recipe import has_recipe
     from comet_cli.formats.seal import ARRAYS_SEAL, SEAL
@@ -84,13 +86,23 @@ def _problem(path: Path) -> str:
     return _CHANGED if mark else _FOREIGN
 
 
-def check_output(path: str | Path, *, force: bool = False, inputs: Iterable[str] = ()) -> None:
+def check_output(
+    path: str | Path,
+    *,
+    force: bool = False,
+    inputs: Iterable[str] = (),
+    is_ours: Callable[[Path], bool] = made_by_comet,
+) -> None:
     """Check that one output may be written; see :func:`check_outputs`."""
-    check_outputs([path], force=force, inputs=inputs)
+    check_outputs([path], force=force, inputs=inputs, is_ours=is_ours)
 
 
 def check_outputs(
-    paths: Iterable[str | Path], *, force: bool = False, inputs: Iterable[str] = ()
+    paths: Iterable[str | Path],
+    *,
+    force: bool = False,
+    inputs: Iterable[str] = (),
+    is_ours: Callable[[Path], bool] = made_by_comet,
 ) -> None:
     """Check that outputs may be written, before any work.
 
@@ -98,16 +110,17 @@ def check_outputs(
         paths: the destinations; ``-`` is standard output.
         force: replace files that comet did not make.
         inputs: what the command reads; never overwritten, not even with ``force``.
+        is_ours: says which files may be replaced: those that comet made, and of that kind.
 
     Raises:
         UsageError: a folder does not exist or cannot be written, the path is a folder or an input,
-            or a file that comet did not make is there already.
+            or a file that is not to be replaced is there already.
     """
     read = {_identity(look(source)) for source in inputs if source != STANDARD} - {None}
     folders: set[Path] = set()
     for path in paths:
         if str(path) != STANDARD:
-            _check(Path(path), force, read, folders)
+            _check(Path(path), force, read, folders, is_ours)
 
 
 def _identity(found: os.stat_result | None) -> tuple[int, int] | None:
@@ -115,7 +128,13 @@ def _identity(found: os.stat_result | None) -> tuple[int, int] | None:
     return None if found is None else (found.st_dev, found.st_ino)
 
 
-def _check(path: Path, force: bool, read: Collection[object], folders: set[Path]) -> None:
+def _check(
+    path: Path,
+    force: bool,
+    read: Collection[object],
+    folders: set[Path],
+    is_ours: Callable[[Path], bool],
+) -> None:
     if path.parent not in folders:
         check_folder(path.parent)
         folders.add(path.parent)
@@ -133,7 +152,7 @@ def _check(path: Path, force: bool, read: Collection[object], folders: set[Path]
             f"the output '{show(path)}' is also an input, and inputs are never overwritten; "
             "choose another name"
         )
-    if stat.S_ISREG(found.st_mode) and not force and not made_by_comet(path):
+    if stat.S_ISREG(found.st_mode) and not force and not is_ours(path):
         raise UsageError(
             f"'{show(path)}' {_problem(path)}; give --force to replace it, or choose another name"
         )

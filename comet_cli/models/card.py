@@ -36,6 +36,11 @@ def _is_start(facts: Mapping[str, Any]) -> bool:
     )
 
 
+def without_effect(facts: Mapping[str, Any]) -> set[str]:
+    """Return which facts of a card do nothing: global components attend to nothing."""
+    return set() if facts["encoder"] == "recurrent" else {"attention"}
+
+
 @dataclass(frozen=True)
 class ModelCard:
     """Facts of one model (``weights/<name>/card.json``).

@@ -186,9 +186,9 @@ def _describe_picture(facts: dict[str, Any]) -> list[str]:
 
 
 def _describe_model(facts: dict[str, Any]) -> list[str]:
-    hidden = {"kind", "path", "format", "version", "name"}
-    if facts["encoder"] != "recurrent":
-        hidden.add("attention")  # global components attend to nothing
+    from comet_cli.models.card import without_effect
+
+    hidden = {"kind", "path", "format", "version", "name"} | without_effect(facts)
     pairs: list[tuple[str, object]] = [("model", facts["name"])]
     for name, value in sorted(facts.items()):
         if name not in hidden and value not in ("", [], {}):

@@ -180,7 +180,7 @@ def reference(run) -> np.ndarray:
         ("inspect gone.z", "there is no file 'gone.z'"),
         ("replay gone.png", "there is no file 'gone.png'"),
         ("replay -", "needs an output"),
-        ("data pack . -o a.z", "'a.z' is another file that comet made, and no pack; give --force"),
+        ("data pack . -o a.z", "'a.z' is of another kind; give --force"),
         ("score gone.png a.z", "there is no file 'gone.png'"),
         ("nonsense", "no such command 'nonsense'"),
     ],

@@ -3,121 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from toy_models import R, ToyModel, gradient, pooled, quadratic_model, quartic, square, term
 
 from comet_cli.energy.composition import QUADRATIC_REST, Term, compose
 from comet_cli.energy.descent import descend
 from comet_cli.energy.render import render, start_picture
 from comet_cli.energy.solvers import SOLVERS
 from comet_cli.errors import CometError, DivergenceError
-from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
-from comet_cli.networks.base import BoundEnergy
-
-R = 4
-
-
-class Bound(BoundEnergy):
-    """A bound energy from two functions of (x, z)."""
-
-    def __init__(self, model: ToyModel, z: Tensor) -> None:
-        self._model, self._z = model, z
-
-    def __call__(self, x: Tensor) -> Tensor:
-        energies = [self._model.one(x, self._z[:, j]) for j in range(self._z.shape[1])]
-        return torch.stack(energies, 1)
-
-    def curvature(self, x: Tensor) -> Tensor | None:
-        if self._model.precision is None:
-            return None
-        maps = [self._model.precision(x, self._z[:, j]) for j in range(self._z.shape[1])]
-        return torch.stack(maps, 1)
-
-
-class ToyModel:
-    """What a composition needs of a model, around any energy one(x, z) of (B,3,R,R) and (B,D)."""
-
-    device = torch.device("cpu")
-
-    def __init__(
-        self, one, precision=None, *, name="toy", size=R, step_size=1.0, init="noise", steps=50
-    ) -> None:
-        self.one, self.precision = one, precision
-        self.card = SimpleNamespace(
-            name=name,
-            weights_sha256=name,
-            image_size=size,
-            render_step_size=step_size,
-            render_steps=steps,
-            init=init,
-            sees_image=False,
-            energy="toy",
-            is_whole=lambda components: True,
-        )
-
-    def bind_each(self, z: Tensor, components) -> Bound:
-        return Bound(self, z)
-
-
-def square(x: Tensor, z: Tensor) -> Tensor:
-    """E(x, a) = (x − a)² in every pixel."""
-    return (x - z[:, 0, None, None, None]).square().sum((1, 2, 3))
-
-
-def quartic(x: Tensor, z: Tensor) -> Tensor:
-    """¼ (x − a)⁴ in every pixel: convex and not quadratic."""
-    return 0.25 * (x - z[:, 0, None, None, None]).pow(4).sum((1, 2, 3))
-
-
-def weighted_square(x: Tensor, z: Tensor) -> Tensor:
-    """½ m (x − f)² in every pixel, z = (f, m)."""
-    f, m = z[:, 0, None, None, None], z[:, 1, None, None, None]
-    return 0.5 * (m * (x - f).square()).sum((1, 2, 3))
-
-
-def weighted_confidence(x: Tensor, z: Tensor) -> Tensor:
-    return z[:, 1, None, None, None].expand(-1, 1, *x.shape[-2:])
-
-
-def quadratic_model(**settings) -> ToyModel:
-    return ToyModel(weighted_square, weighted_confidence, **{"name": "quadratic", **settings})
-
-
-def term(model: ToyModel, *z: float, **settings) -> Term:
-    return Term(model, torch.tensor(z), **settings)  # type: ignore[arg-type]
-
-
-def pooled(size: int, energy: str = "pooled-64", **settings) -> CometModel:
-    """A tiny pooled network with random weights."""
-    card = ModelCard(
-        name=f"pooled-{size}",
-        encoder="global",
-        energy=energy,
-        filter_dim=4,
-        components=2,
-        latent_dim=2,
-        image_size=size,
-        positional=[False] * 2,
-        **{
-            "step_size": 10.0,
-            "num_steps": 2,
-            "render_step_size": 10.0,
-            "render_steps": 2,
-            **settings,
-        },
-    )
-    torch.manual_seed(size)
-    return CometModel(card).requires_grad_(False)
-
-
-def gradient(energy, x: Tensor) -> Tensor:
-    x = x.clone().requires_grad_(True)
-    return torch.autograd.grad(energy(x).sum(), x)[0]
 
 
 @pytest.mark.parametrize(
@@ -337,92 +235,6 @@ def test_nothing_to_compose_and_unequal_batches_are_errors() -> None:
         compose([term(toy, 1.0), Term(toy, torch.zeros(2, 1))])  # type: ignore[arg-type]
 
 
-def test_noise_is_uniform_seeded_and_independent_of_the_batch() -> None:
-    one = start_picture(1, 32, init="noise", seed=3)
-    many = start_picture(5, 32, init="noise", seed=3)
-    assert torch.equal(many, one.expand(5, -1, -1, -1))
-    assert not torch.equal(one, start_picture(1, 32, init="noise", seed=4))
-    assert 0 <= one.min() and one.max() < 1
-    assert float(one.mean()) == pytest.approx(0.5, abs=0.02)
-    assert float(one.var()) == pytest.approx(1 / 12, abs=0.005)
-
-
-def test_noise_leaves_the_global_random_state_alone() -> None:
-    torch.manual_seed(0)
-    wanted = torch.rand(3)
-    torch.manual_seed(0)
-    start_picture(2, 8, init="noise", seed=9)
-    assert torch.equal(torch.rand(3), wanted)
-
-
-def test_a_picture_rendered_in_a_batch_is_the_picture_rendered_alone() -> None:
-    model = pooled(16)
-    z = torch.randn(3, 2)
-    together = render([Term(model, z)], num_steps=2)
-    for b in range(3):
-        assert torch.allclose(together[b], render([Term(model, z[b])], num_steps=2)[0], atol=1e-5)
-
-
-def test_grey_is_the_start_only_if_all_cards_ask_for_it() -> None:
-    grey = quadratic_model(init="grey")
-    noise = ToyModel(square, name="noise")
-    starts = []
-    for terms in ([term(grey, 0.1, 1.0)], [term(grey, 0.1, 1.0), term(noise, 0.5)]):
-        render(terms, num_steps=1, callback=lambda n, x: starts.append(x) if n == 0 else None)
-    assert torch.equal(starts[0], torch.full((1, 3, R, R), 0.5))
-    assert torch.equal(starts[1], start_picture(1, R, init="noise", seed=0))
-    with pytest.raises(CometError, match="'noise', 'grey' or 'black'"):
-        render([term(grey, 0.1, 1.0)], init="white")
-
-
-def test_a_given_picture_is_the_start() -> None:
-    x0 = torch.rand(1, 3, R, R)
-    x = render([term(ToyModel(square), 0.5)], init=x0, num_steps=1, step_size=0.25)
-    assert torch.allclose(x, x0 + 0.5 * (0.5 - x0))
-
-
-def left_half() -> Tensor:
-    region = torch.zeros(R, R)
-    region[:, : R // 2] = 1
-    return region
-
-
-def test_outside_its_region_a_term_is_absent_and_inside_it_is_there() -> None:
-    model = quadratic_model()
-    ground, patch = term(model, 0.2, 8.0), term(model, 0.8, 24.0)
-    masked = term(model, 0.8, 24.0, region=left_half())
-    settings = {"num_steps": 3, "seed": 4}
-    x = render([ground, masked], **settings)
-    without, everywhere = render([ground], **settings), render([ground, patch], **settings)
-    half = R // 2
-    assert torch.equal(x[..., half:], without[..., half:])
-    assert torch.allclose(x[..., :half], everywhere[..., :half])
-    assert float((x - without)[..., :half].abs().min()) > 0.1
-
-
-def test_outside_the_region_of_a_term_that_is_not_quadratic_the_step_stays_what_it_was() -> None:
-    """Its ρ = 1 slows the quadratic terms down where it acts, and nowhere else."""
-    ground = term(quadratic_model(), 0.2, 0.5)
-    masked = term(ToyModel(quartic, name="quartic"), 0.9, region=left_half())
-    x = render([ground, masked], num_steps=1, seed=4)
-    without = render([ground], num_steps=1, seed=4)
-    assert torch.equal(x[..., R // 2 :], without[..., R // 2 :])
-    energy = compose([ground, masked])
-    rest = energy.curvature(x)[0, 0] - 0.5
-    assert torch.allclose(rest, torch.where(left_half() > 0, 1.0, QUADRATIC_REST))
-
-
-def test_the_gradient_of_a_masked_term_is_its_gradient_times_the_mask() -> None:
-    region = torch.rand(R, R)
-    for size in (R, 2 * R):  # seen as it is, and through a resize
-        model = ToyModel(quartic, size=size)
-        terms = [term(model, 0.3), term(model, 0.3, region=region)]
-        x = torch.rand(1, 3, R, R)
-        plain, masked = (gradient(compose([t], size=R), x) for t in terms)
-        assert torch.allclose(masked, plain * region, atol=1e-6)
-        assert torch.equal(compose(terms[:1], size=R)(x), compose(terms[1:], size=R)(x))
-
-
 def test_a_curvature_that_depends_on_the_picture_is_asked_for_each_picture() -> None:
     """Of ¼ Σ (x − a)⁴ the Hessian's diagonal is 3 (x − a)²."""
     model = ToyModel(quartic, lambda x, z: 3 * (x - z[:, 0, None, None, None])[:, :1].square())
@@ -436,46 +248,6 @@ def test_a_curvature_that_is_constant_is_asked_for_once() -> None:
     card = pooled(16).card.replace(energy="quadratic", positional=[True, True])
     energy = compose([Term(CometModel(card).requires_grad_(False), torch.randn(1, 2))])
     assert energy.curvature(torch.rand(1, 3, 16, 16)) is energy.curvature(torch.rand(1, 3, 16, 16))
-
-
-@pytest.mark.parametrize(("components", "start"), [([0, 1], "noise"), ([1], "grey")])
-def test_where_no_term_cares_a_rendering_starts_from_grey(components, start) -> None:
-    card = pooled(16).card.replace(energy="quadratic", positional=[True, True], init="noise")
-    model, seen = CometModel(card).requires_grad_(False), []
-    terms = [Term(model, torch.randn(1, 2), component=k) for k in components]
-    render(terms, num_steps=1, callback=lambda n, x: seen.append(x))
-    assert torch.equal(seen[0], start_picture(1, 16, init=start, seed=0))
-
-
-def test_the_preconditioner_is_masked_like_the_gradient() -> None:
-    model = quadratic_model()
-    region = torch.rand(R, R)
-    x = torch.rand(1, 3, R, R)
-    curvature = compose([term(model, 0.2, 8.0, region=region)]).curvature(x)
-    assert torch.allclose(curvature[0, 0], 8.0 * region + QUADRATIC_REST)
-
-
-def test_permuting_masked_terms_gives_identical_bytes() -> None:
-    model = pooled(8)
-    z = torch.randn(3, 2, generator=torch.Generator().manual_seed(1))
-    regions = [None, torch.ones(8, 8).triu(), torch.ones(8, 8).tril()]
-    terms = [Term(model, z[0], 1.0, 0, "", r) for r in regions]
-    terms += [Term(model, z[k], 1.0, k % 2, "", regions[1]) for k in (1, 2)]
-    first, *others = (render(list(order), num_steps=2) for order in itertools.permutations(terms))
-    assert all(torch.equal(first, other) for other in others)
-
-
-def test_a_region_everywhere_is_no_region() -> None:
-    model = pooled(8)
-    z = torch.tensor([0.5, -1.0])
-    plain = render([Term(model, z, component=0)], num_steps=3)
-    masked = render([Term(model, z, component=0, region=torch.ones(8, 8))], num_steps=3)
-    assert torch.equal(plain, masked)
-
-
-def test_a_region_of_another_size_is_an_error() -> None:
-    with pytest.raises(CometError, match=r"region of a is \(2, 2\), expected \(4, 4\)"):
-        compose([term(ToyModel(square), 0.5, name="a", region=torch.ones(2, 2))])
 
 
 def test_solvers_have_names_and_gradient_descent_is_the_default() -> None:
