@@ -15,6 +15,7 @@ Callback = Callable[[int, Tensor], None]
 Bounds = tuple[float, float] | None
 
 LOST = 0.5  # of what the energy had fallen: more is not lost on the way to a minimum
+ROUNDING = 1e-3  # of an energy, and a pixel's distance from its minimum: less is none
 
 
 class Tolerance:
@@ -163,7 +164,8 @@ def descend(
     if seen:
         with torch.no_grad():
             last, lowest = energy(x), torch.stack(seen).amin(0)
-        if (last - lowest > LOST * (seen[0] - lowest)).any():
+        none = ROUNDING * lowest.abs() + ROUNDING**2 * x[0].numel()
+        if (last - lowest > LOST * (seen[0] - lowest) + none).any():
             raise DivergenceError(
                 f"the descent leaves what it looks for: its energy was lower before the last of "
                 f"{num_steps} steps (step size {step_size:g}); use a smaller step size"

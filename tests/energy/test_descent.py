@@ -61,6 +61,8 @@ def test_steps_that_leap_over_the_minimum_are_an_error(solver: str, others: bool
         x0[1] = 0.4  # it stays where it is
     with pytest.raises(DivergenceError, match=r"its energy was lower .*\(step size 9\)"):
         descend(energy, x0, step_size=9, num_steps=6, solver=solver)
+    arrived = torch.full((1, 3, 8, 8), 0.4) + 1e-5  # as near as one can tell: it stays there
+    descend(energy, arrived, step_size=3.1, num_steps=6, solver=solver)
     for step_size in (1.0, 1.4):  # from side to side, but nearer each time
         x = descend(energy, x0, step_size=step_size, num_steps=60, solver=solver)
         assert torch.allclose(x, torch.full_like(x, 0.4), atol=1e-3)
