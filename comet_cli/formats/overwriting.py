@@ -66,8 +66,6 @@ def may_write(path: Path, is_ours: Callable[[str], bool]) -> bool:
 
 def _problem(path: Path) -> str:
     """Return why a file is not replaced without being asked to."""
-    if made_by_comet(path):
-        return "is of another kind"
     from comet_cli.formats.components import is_components, parse_components
     from comet_cli.formats.picture_recipe import has_recipe
     from comet_cli.formats.seal import ARRAYS_SEAL, SEAL
@@ -153,8 +151,10 @@ def _check(
             "choose another name"
         )
     if stat.S_ISREG(found.st_mode) and not force and not is_ours(path):
+        of_another_kind = is_ours is not made_by_comet and made_by_comet(path)
+        problem = "is of another kind" if of_another_kind else _problem(path)
         raise UsageError(
-            f"'{show(path)}' {_problem(path)}; give --force to replace it, or choose another name"
+            f"'{show(path)}' {problem}; give --force to replace it, or choose another name"
         )
 
 
