@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from comet_cli.errors import CometError
-from comet_cli.formats.files import mark_kept, read_input, show
-from comet_cli.formats.images import is_unchanged, write_png
+from comet_cli.formats.files import mark_kept, read_input, show, write_output
+from comet_cli.formats.images import encode_png, is_unchanged
 from comet_cli.formats.overwriting import check_output
 from comet_cli.formats.picture_recipe import (
     PictureRecipe,
@@ -144,11 +144,14 @@ class Planned:
         for path in request.writes:
             check_output(path, force=request.force, inputs=request.reads)
 
-    def write(self, pixels: np.ndarray) -> None:
-        """Write the picture, whole or not at all."""
+    def png(self, pixels: np.ndarray) -> bytes:
+        """Return the picture's file."""
+        return encode_png(pixels, self.recipe if self.job.request.metadata else None)
+
+    def write(self, png: bytes) -> None:
+        """Write the picture's file, whole or not at all."""
         self.check_outputs()
-        request = self.job.request
-        write_png(pixels, request.output, self.recipe if request.metadata else None)
+        write_output(self.job.request.output, png)
 
     def compose(self) -> None:
         """Render and write the composition by itself."""

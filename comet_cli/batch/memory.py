@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Hashable
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ MOST = {"cpu": 16, "mps": 32, "cuda": 128}
 SPARE = 4
 PHRASES = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
 UNKNOWN = 2 << 30
+MOST_KINDS = 1000  # whose need of memory is remembered
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -91,17 +93,28 @@ class BatchSize:
         """
         self._asked = most
         self._load: int | None = None  # terms · pixels that fitted after a batch that did not
+        self._needs: dict[Hashable, int] = {}
 
     def most(self, device: torch.device) -> int:
         """Return how many at once there can be, of the smallest compositions."""
         return self._asked or MOST.get(device.type, MOST["cpu"])
 
-    def choose(self, recipe: PictureRecipe, session: Session) -> int:
-        """Return how many pictures like this fit, at least one."""
+    def choose(self, recipe: PictureRecipe, session: Session, kind: Hashable) -> int:
+        """Return how many pictures like this fit, at least one.
+
+        Args:
+            recipe: of one of them.
+            session: the models.
+            kind: equal for pictures that need as much memory.
+        """
         count = self.most(session.device)
         if self._asked is None:
             try:
-                fitting = free_memory(session.device) // max(1, picture_bytes(recipe, session))
+                if kind not in self._needs:
+                    while len(self._needs) >= MOST_KINDS:
+                        del self._needs[next(iter(self._needs))]
+                    self._needs[kind] = max(1, picture_bytes(recipe, session))
+                fitting = free_memory(session.device) // self._needs[kind]
             except (CometError, RuntimeError, MemoryError):  # alone it says better what is wrong
                 return 1
             count = min(count, fitting)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 
@@ -49,16 +49,17 @@ def run_jobs(
     """
     sessions = sessions or Sessions()
     renderer = renderer or Renderer()
-    # One thread, so that of a batch the first are written whatever ends the run.
-    writer = ThreadPoolExecutor(1)
-    window = _Window(sessions, renderer, resume, writer)
+    # One thread writes, so that of a batch the first are written whatever ends the run; another
+    # compresses the next.
+    encoder, writer = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+    window = _Window(sessions, renderer, resume, encoder, writer)
     told: deque[Future[Result]] = deque()
     try:
         for job in jobs:
             window.take(job)
             if window.is_full():
                 yield from _as_written(window, told)
-                window = _Window(sessions, renderer, resume, writer)
+                window = _Window(sessions, renderer, resume, encoder, writer)
         yield from _as_written(window, told)
         yield from (result.result() for result in told)
     except KeyboardInterrupt:
@@ -66,6 +67,7 @@ def run_jobs(
         raise
     finally:
         writer.shutdown(cancel_futures=True)
+        encoder.shutdown(cancel_futures=True)
 
 
 def _as_written(window: _Window, told: deque[Future[Result]]) -> Iterator[Result]:
@@ -81,10 +83,15 @@ class _Window:
     """Some lines that follow each other."""
 
     def __init__(
-        self, sessions: Sessions, renderer: Renderer, resume: bool, writer: Executor
+        self,
+        sessions: Sessions,
+        renderer: Renderer,
+        resume: bool,
+        encoder: Executor,
+        writer: Executor,
     ) -> None:
         self._sessions, self._renderer, self._resume = sessions, renderer, resume
-        self._writer = writer
+        self._encoder, self._writer = encoder, writer
         self._results: list[Future[Result] | None] = []
         self._planned: dict[int, Planned] = {}
         self._bytes = 0
@@ -128,16 +135,16 @@ class _Window:
 
     def _batches(self) -> Iterator[list[int]]:
         """Yield positions that are rendered together, in the order of their first lines."""
-        kinds: dict[object, list[int]] = {}
+        kinds: dict[Hashable, list[int]] = {}
         for at, planned in self._planned.items():
             kinds.setdefault(("alone", at) if planned.kind is None else planned.kind, []).append(at)
-        for members in kinds.values():
+        for kind, members in kinds.items():
             if all(self._results[at] is not None for at in members):
                 continue
             recipe, session = self._planned[members[0]].recipe, self._planned[members[0]].session
             count = 1
             if len(members) > 1:
-                count = self._renderer.size.choose(recipe, session)
+                count = self._renderer.size.choose(recipe, session, kind)
             loose: list[int] = []
             for start in range(0, len(members), count):
                 batch = members[start : start + count]
@@ -159,7 +166,8 @@ class _Window:
         outcomes = self._renderer.render(members)
         for at, planned, outcome in zip(batch, members, outcomes, strict=True):
             if self._results[at] is None:
-                write = partial(_write, planned, outcome)
+                png = self._encoder.submit(_encode, planned, outcome)
+                write = partial(_write, planned, png)
                 self._results[at] = self._writer.submit(_settle, planned, write)
 
 
@@ -184,7 +192,11 @@ def _failure(job: Job, error: Exception) -> Result:
     return Result(job.line, "failed", job.request.output, error)
 
 
-def _write(planned: Planned, outcome: Outcome) -> None:
+def _encode(planned: Planned, outcome: Outcome) -> bytes:
     if isinstance(outcome, Exception):
         raise outcome
-    planned.write(outcome)
+    return planned.png(outcome)
+
+
+def _write(planned: Planned, png: Future[bytes]) -> None:
+    planned.write(png.result())

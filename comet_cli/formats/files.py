@@ -62,10 +62,10 @@ def check_inputs(paths: Iterable[str], *, together: bool = True) -> None:
             standard += 1
         elif not together and os.path.lexists(path):
             continue
-        elif os.path.isdir(path):
-            raise UsageError(f"'{show(path)}' is a folder, expected a file; name the files in it")
-        elif not os.path.exists(path):
+        elif (found := look(path)) is None:
             raise _missing(path)
+        elif stat.S_ISDIR(found.st_mode):
+            raise UsageError(f"'{show(path)}' is a folder, expected a file; name the files in it")
     if standard > 1:
         raise UsageError("standard input ('-') can be read once only; save it to a file first")
 
@@ -274,9 +274,8 @@ def check_distinct(outputs: Sequence[tuple[str, Path]]) -> None:
     """
     seen: dict[str, str] = {}
     folders: Folders = {}
-    for source, output in outputs:
-        if str(output) == STANDARD:
-            continue
+    named = [(source, output) for source, output in outputs if str(output) != STANDARD]
+    for source, output in named if len(named) > 1 else ():
         key = place_of(output, folders)
         if key in seen:
             both = f"'{show(seen[key])}' and '{show(source)}'"

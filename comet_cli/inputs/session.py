@@ -107,8 +107,8 @@ class Session:
         self.one_model = one_model
         self.note: Note = note or (lambda sentence: None)
         self._requested = model
-        self._folders: dict[str, Path] = {}
-        self._models: dict[str, CometModel] = {}
+        self._named: dict[str, CometModel] = {}
+        self._models: dict[str, CometModel] = {}  # by the hash of their weights
         self._series: CometModel | None = None
         self._chosen: dict[str, str] = {}  # what auto took, by picture
         self._told: set[str] = set()
@@ -131,14 +131,15 @@ class Session:
 
     def load(self, name: str) -> CometModel:
         """Return the model of a name, folder or ``hf:org/name``, found and loaded once."""
-        if name not in self._folders:
-            self._folders[name] = library.find(name)
-        sha256 = ModelCard.read(self._folders[name]).weights_sha256
-        if sha256 not in self._models:
-            self._models[sha256] = comet_model.load(self._folders[name], str(self.device))
-            if not name.startswith(HUB_PREFIX):  # whose cache is found by the name
-                known_folders.remember(self._folders[name], sha256)
-        return self._models[sha256]
+        if name not in self._named:
+            folder = library.find(name)
+            sha256 = ModelCard.read(folder).weights_sha256
+            if sha256 not in self._models:
+                self._models[sha256] = comet_model.load(folder, str(self.device))
+                if not name.startswith(HUB_PREFIX):  # whose cache is found by the name
+                    known_folders.remember(folder, sha256)
+            self._named[name] = self._models[sha256]
+        return self._named[name]
 
     def requested(self) -> CometModel | None:
         """Return the model given with ``-m`` or chosen for all, None for ``auto``."""

@@ -23,6 +23,7 @@ ABSENT = 2e-3  # part of a picture; what has more than others in no more than th
 FIRST_BACKGROUND = -2.0
 Draw = Callable[[Tensor], Tensor]  # what looks like a tensor -> U(0, 1) of its shape
 LEAST = 1e-4  # of a component in a pixel, of what is left there: logarithms stay finite
+FARTHEST = -20.0  # exponent of what is less than that by far
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,10 @@ def affinity(embedding: Tensor, seed: Tensor, scale: Tensor) -> Tensor:
         left = torch.cat([2 / scale * seed, -half, -torch.ones_like(half)], -1)
         whole = embedding.square().sum(-1, keepdim=True) / scale
         right = torch.cat([embedding, torch.ones_like(whole), whole], -1)
-        # A distance that rounds to less than 0 is clamped with all that are near.
-        return (left @ right.transpose(1, 2)).exp_().clamp_(LEAST, 1 - LEAST)
+        # A distance that rounds to less than 0 is clamped with all that are near, and one so large
+        # that its exponential underflows, which is slow, with all that are far.
+        power = (left @ right.transpose(1, 2)).clamp_min_(FARTHEST)
+        return power.exp_().clamp_(LEAST, 1 - LEAST)
     squares = seed.square().sum(-1)[:, :, None] + embedding.square().sum(-1)[:, None]
     product = 2 * seed @ embedding.transpose(1, 2)
     return torch.exp(-(squares - product).clamp_min(0) / scale).clamp(LEAST, 1 - LEAST)
@@ -316,7 +319,7 @@ class ColouringEncoder(nn.Module):
                 x = (x * gain[:, :, None, None]).clamp_max(2)
             attention, features = self.attend(x, draw)
             z = self.describe(x, attention, features, light)
-            largest = attention.detach().argmax(1, keepdim=True)
+            largest = attention.detach().max(1, keepdim=True).indices
             winner = torch.zeros_like(attention).scatter_(1, largest, 1.0)
             return Colouring(z, attention, attention.mean((2, 3)), winner.mean((2, 3)))
         # One by one: convolutions of a batch round in other ways than those of one picture.

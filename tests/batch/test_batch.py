@@ -371,8 +371,22 @@ def test_the_number_at_once_follows_the_memory_there_is(work, monkeypatch):
     assert need > 3 * 16 * 16 * 4
     for free, expected in ((0, 1), (need, 1), (5 * need, 4), (10_000 * need, 16)):
         monkeypatch.setattr(memory, "free_memory", lambda device, free=free: free)
-        assert BatchSize().choose(plan.recipe, plan.session) == expected
-    assert BatchSize(5).choose(plan.recipe, plan.session) == 5
+        assert BatchSize().choose(plan.recipe, plan.session, plan.kind) == expected
+    assert BatchSize(5).choose(plan.recipe, plan.session, plan.kind) == 5
+
+
+def test_what_a_kind_of_picture_needs_is_measured_once(work, monkeypatch):
+    from comet_cli.batch import memory
+
+    plan, measured = plan_job(job(0), Sessions()), []
+    monkeypatch.setattr(memory, "picture_bytes", lambda *_: measured.append(1) or 1)
+    monkeypatch.setattr(memory, "MOST_KINDS", 2)
+    size = BatchSize()
+    for kind in "aababcbc":
+        size.choose(plan.recipe, plan.session, kind)
+    assert len(measured) == 3
+    size.choose(plan.recipe, plan.session, "a")  # which was forgotten for "c"
+    assert len(measured) == 4
 
 
 def test_what_did_not_fit_limits_larger_pictures_more():
