@@ -8,6 +8,7 @@ import typer
 
 from comet_cli.cli import options
 from comet_cli.cli.checks import check_picture_outputs, check_start
+from comet_cli.cli.completion import words
 from comet_cli.cli.terminal_preview import check_preview, show_preview
 from comet_cli.cli.verb import DESCENT, PICTURE, Call, verb
 from comet_cli.errors import UsageError
@@ -29,6 +30,7 @@ def compose(
             metavar="IMAGE",
             help="Start from this picture, or from noise, grey or black.",
             show_default="the models' own",
+            autocompletion=words("noise", "grey", "black"),
         ),
     ] = None,
     fps: Annotated[

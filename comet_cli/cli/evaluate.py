@@ -10,7 +10,7 @@ import typer
 
 from comet_cli.cli.checks import check_picture_outputs
 from comet_cli.cli.help import HelpGroup
-from comet_cli.cli.verb import Call, verb
+from comet_cli.cli.verb import REPORT, Call, verb
 from comet_cli.errors import UsageError
 from comet_cli.formats.files import STANDARD
 
@@ -34,7 +34,7 @@ Factors = Annotated[
 
 
 @app.command()
-@verb("device", "as_json")
+@verb("device", *REPORT)
 def reconstruction(
     call: Call, model: ModelName, data: Data, split: Split = "test", count: Count = None
 ) -> None:
@@ -46,7 +46,7 @@ def reconstruction(
 
 
 @app.command()
-@verb("device", "as_json")
+@verb("device", *REPORT)
 def segmentation(
     call: Call, model: ModelName, data: Data, split: Split = "test", count: Count = None
 ) -> None:
@@ -58,7 +58,7 @@ def segmentation(
 
 
 @app.command()
-@verb("device", "force", "as_json")
+@verb("device", "force", *REPORT)
 def disentanglement(
     call: Call,
     model: ModelName,
@@ -147,7 +147,7 @@ def _lines(figures: dict[str, Any]) -> list[str]:
 
 
 @app.command()
-@verb("device", "as_json")
+@verb("device", *REPORT)
 def swaps(
     call: Call,
     model: ModelName,
@@ -284,4 +284,4 @@ def _comparison(name: str, about: str) -> Callable[..., None]:
 
 
 for _name, _about in COMPARISONS.items():
-    app.command(_name)(verb("device", "quiet", "as_json")(_comparison(_name, _about)))
+    app.command(_name)(verb("device", *REPORT)(_comparison(_name, _about)))

@@ -7,13 +7,21 @@ from typing import Annotated
 import typer
 
 from comet_cli.cli.checks import check_picture_outputs
+from comet_cli.cli.completion import words
 from comet_cli.cli.verb import REPORT, Call, verb
+
+NUMBERS = ("1", "3", "4", "5", "6", "7", "8", "9", "10")  # of the paper's figures with pictures
 
 
 @verb("output", "seed", "device", "precision", "no_metadata", "force", *REPORT)
 def figure(
     call: Call,
-    number: Annotated[int, typer.Argument(metavar="1|3|4|5|6|7|8|9|10", show_default=False)],
+    number: Annotated[
+        int,
+        typer.Argument(
+            metavar="|".join(NUMBERS), show_default=False, autocompletion=words(*NUMBERS)
+        ),
+    ],
     examples: Annotated[
         str | None,
         typer.Option(

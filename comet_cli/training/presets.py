@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from comet_cli.errors import UsageError
-from comet_cli.models.card import ModelCard
+from comet_cli.models.card import ModelCard, without_effect
 from comet_cli.training.checkpoint import Begun
 from comet_cli.training.loss_table import ATTENTION, LOSSES, PRECISION
 from comet_cli.version import __version__
@@ -162,7 +162,8 @@ def tuning_recipe(card: ModelCard, start_from: str, wishes: Wishes) -> str:
         *("filter_dim", "components", "latent_dim", "image_size", "step_size", "num_steps"),
         *("render_step_size", "render_steps", "init"),
     )
-    facts = _wished({name: getattr(card, name) for name in names}, wishes)
+    said = [field.name for field in dataclasses.fields(card) if not _goes_unsaid(card, field)]
+    facts = _wished({name: getattr(card, name) for name in names if name in said}, wishes)
     same = facts["components"] == card.components
     if len(set(card.positional)) > 1:
         kept = list(wishes.keep) or range(min(card.components, facts["components"]))
@@ -182,6 +183,12 @@ def tuning_recipe(card: ModelCard, start_from: str, wishes: Wishes) -> str:
         facts,
         train,
     )
+
+
+def _goes_unsaid(card: ModelCard, field: dataclasses.Field[Any]) -> bool:
+    """Whether a fact of a card does nothing, or is what it is where a recipe is silent."""
+    value = getattr(card, field.name)
+    return value == field.default or field.name in without_effect(dataclasses.asdict(card))
 
 
 def _losses(card: ModelCard, base: Preset) -> dict[str, float]:

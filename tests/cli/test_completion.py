@@ -76,6 +76,8 @@ COMPONENTS = [*"012345", "hair", "light", "left hand"]
         ("comet compose l.z --solver m", ["momentum"]),
         ("comet models show q", ["quad"]),
         ("comet models verify ", ["pool", "quad"]),
+        ("comet figure 1", ["1", "10"]),
+        ("comet compose l.z:0 --init n", ["noise"]),
         ("comet data make clevr-l", ["clevr-lighting"]),
         ("comet data import celeba", ["celeba-hq"]),
     ],

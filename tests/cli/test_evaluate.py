@@ -77,6 +77,14 @@ def test_figures_are_printed_and_with_json_one_document(evaluate, kind, names):
     assert rows == {name: str(value) for name, value in expected.items()}
 
 
+def test_quiet_prints_the_figures_alone(evaluate, monkeypatch):
+    monkeypatch.setattr(progress, "STATUS_SECONDS", 0)
+    args = ("reconstruction", "--data", "squares")
+    assert "measuring" in evaluate(*args).err
+    done = evaluate(*args, "-q")
+    assert (done.code, done.err) == (0, "") and "psnr" in done.out
+
+
 def test_the_split_and_the_count_are_those_asked_for(evaluate):
     found = evaluate("reconstruction", "--data", "squares", "--split", "train", "--json").json
     assert found["count"] == 5 and found["psnr"] == figures("reconstruction", "train")["psnr"]

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from comet_cli.cli.app import main
+from comet_cli.cli.figure import NUMBERS
 from comet_cli.drawing.layout import beside, blank, framed, stack, text, upright
 from comet_cli.energy.render import render
 from comet_cli.errors import UsageError
@@ -158,6 +159,10 @@ def made(comet, examples):
         return decode_png(Path("figure.png").read_bytes()), sources
 
     return make
+
+
+def test_the_command_line_knows_every_figure():
+    assert [str(number) for number in FIGURES] == [*NUMBERS]
 
 
 @pytest.mark.parametrize("number", FIGURES)

@@ -181,7 +181,22 @@ def test_the_estimate_comes_before_training_and_counts_what_is_left(tmp_path, da
 def test_every_shipped_model_can_be_gone_on_with(name):
     """By the losses of the recipe that `comet train --from` writes, all of them in force."""
     card = dataclasses.replace(comet_model.load(name, device="cpu").card, filter_dim=8)
-    recipe = parse_recipe(tuning_recipe(card, name, WISHES))
+    text = tuning_recipe(card, name, WISHES)
+    recipe = parse_recipe(text)
+    kept = (
+        "encoder",
+        "energy",
+        "redraws",
+        "glimpses",
+        "spatial",
+        "responds",
+        "mean_margin",
+        "init",
+    )
+    for fact in kept:
+        assert getattr(recipe.card, fact) == getattr(card, fact)
+    for fact in ("attention", "redraws", "glimpses"):
+        assert (f"\n{fact} =" in text) <= card.colours
     torch.manual_seed(0)
     model = CometModel(recipe.card)
     x = torch.rand(4, 3, card.image_size, card.image_size)
