@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from comet_cli.cli.app import main
 from comet_cli.formats.images import decode_png, write_png
 from comet_cli.formats.picture_recipe import has_recipe, read_recipe
 from comet_cli.models.library import list_models
@@ -63,6 +64,13 @@ def test_a_sweep_changes_the_weight_of_one_component(script):
     others = {("clevr", k): 1.0 for k in (0, 1, 3, 4)}
     assert weights("my out/weight--0.5.png") == {**others, ("clevr", 2): -0.5}
     assert weights("my out/weight-1.png") == {**others, ("clevr", 2): 1.0}
+    picture = str(EXAMPLES / "clevr-a.png")
+    args = ["compose", "-m", "clevr", f"{picture}:0,1,3,4", f"{picture}:2*-0.5", "-o", "direct.png"]
+    assert main([*args, "-q"]) == 0
+    direct, swept = (
+        decode_png(Path(path).read_bytes()) for path in ("direct.png", "my out/weight--0.5.png")
+    )
+    assert np.array_equal(direct, swept)
 
 
 def test_the_matrix_holds_each_picture_with_each(script):

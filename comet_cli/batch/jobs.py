@@ -242,6 +242,8 @@ def _kind(recipe: PictureRecipe, job: Job) -> tuple[Any, ...] | None:
         return None  # Langevin dynamics draws from each picture's own seed as it goes
     if job.request.trace is not None:
         return None
+    if len({(t.model, t.component, t.z.tobytes()) for t in rows[0].terms}) < len(rows[0].terms):
+        return None  # copies of a term are one term, which others may have no copies of
     terms = sorted((recipe.models[t.model].sha256, t.component, t.weight) for t in rows[0].terms)
     settings = sorted((n, str(v)) for n, v in recipe.settings.items() if n != "seed")
     return (job.model, job.device, job.precision, tuple(terms), tuple(settings))

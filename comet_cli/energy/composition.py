@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 import torch
@@ -49,7 +49,7 @@ class Group:
     Attributes:
         bound: J components.
         scales: (J,) w λ s; None for 1 each.
-        size: R_i of the model, None for that of any canvas.
+        size: R_i that the canvas is resized to for them; None where it is seen as it is.
         region: (R,R), see :class:`Term`.
         names: what error messages call them; without names energies may be anything.
     """
@@ -138,8 +138,10 @@ class Composition:
 
     λ_i is the step size that the card of the term's model gives for rendering (the trained one,
     unless the card says otherwise), so one pooled model alone, descended with step size 1, is
-    equation 2 of the paper. s_i = (R / R_i)² makes up for the resize: the
-    canvas then moves, seen at the model's own size, as fast as the model was trained to move.
+    equation 2 of the paper. A quadratic energy is resized to the canvas
+    (:meth:`.BoundEnergy.resized`), and s_i is 1. For another the canvas is resized, and
+    s_i = (R / R_i)² makes up for that: the canvas then moves, seen at the model's own size, as fast
+    as the model was trained to move.
     """
 
     def __init__(self, groups: Sequence[Group]) -> None:
@@ -224,8 +226,8 @@ def _bytes(held: Tensor | None) -> bytes:
 def compose(terms: Sequence[Term], *, size: int | None = None) -> Composition:
     """Sum terms into one energy function (section 3.1: Σ_k E(x; z_k)).
 
-    Terms are put in a canonical order first, so permuting the arguments changes no bit. Terms of
-    weight 0 are left out.
+    Terms are put in a canonical order first, so permuting the arguments changes no bit. The weights
+    of copies of one term are added up. Terms of weight 0 are left out.
 
     Args:
         terms: any number of terms, of any number of models; their latents share a batch size.
@@ -234,7 +236,7 @@ def compose(terms: Sequence[Term], *, size: int | None = None) -> Composition:
     Raises:
         CometError: no term, or latents of different batch sizes.
     """
-    live = sorted((t for t in terms if t.weight != 0), key=_canonical_key)
+    live = sorted(_without_copies(terms), key=_canonical_key)
     if not live:
         raise CometError("nothing to compose: every term has weight 0, or there is no term")
     batches = {t.latents().shape[0] for t in live}
@@ -248,22 +250,42 @@ def compose(terms: Sequence[Term], *, size: int | None = None) -> Composition:
                 f"the region of {term.name or 'a term'} is {tuple(term.region.shape)}, expected "
                 f"({canvas}, {canvas})"
             )
-        # Copies of one model are one model; a model that was never saved has no hash.
-        key = term.model.card.weights_sha256 or id(term.model)
-        alike.setdefault((key, _bytes(term.region)), []).append(term)
+        alike.setdefault((_identity(term.model), _bytes(term.region)), []).append(term)
     with one_thread(decodes_lightly([members[0].model for members in alike.values()], canvas)):
         return Composition([_bind(members, canvas) for members in alike.values()])
 
 
+def _without_copies(terms: Sequence[Term]) -> list[Term]:
+    """Return terms that are all different, and of a weight: P would count copies by themselves."""
+    found: dict[tuple[str | int, bytes, int | None, bytes], Term] = {}
+    for term in terms:
+        key = (
+            *(_identity(term.model), _bytes(term.latents())),
+            *(term.component, _bytes(term.region)),
+        )
+        weight = term.weight + found[key].weight if key in found else term.weight
+        found[key] = replace(term, weight=weight)
+    return [term for term in found.values() if term.weight != 0]
+
+
+def _identity(model: CometModel) -> str | int:
+    """Return what copies of one model have in common; one that was never saved has no hash."""
+    return model.card.weights_sha256 or id(model)
+
+
 def _bind(members: Sequence[Term], canvas: int) -> Group:
     """Return terms of one model and region, bound together, for a canvas of that size."""
-    model, region = members[0].model, members[0].region
-    unit = model.card.render_step_size * (canvas / model.card.image_size) ** 2
+    model, region, size = members[0].model, members[0].region, members[0].model.card.image_size
     z = torch.stack([t.latents() for t in members], 1).to(model.device)
+    bound = model.bind_each(z, [t.component for t in members])
+    resized = bound
+    if canvas != size:
+        resized = bound.resized(resize_matrix(size, canvas, model.device)) or bound
+    unit = model.card.render_step_size * ((canvas / size) ** 2 if resized is bound else 1)
     return Group(
-        model.bind_each(z, [t.component for t in members]),
+        resized,
         torch.tensor([t.weight * unit for t in members], device=model.device),
-        model.card.image_size,
+        size if resized is bound else None,
         None if region is None else region.to(model.device, torch.float32),
         [t.name or f"{model.card.name}:{t.component}" for t in members],
     )

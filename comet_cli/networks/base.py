@@ -50,6 +50,14 @@ class BoundEnergy(Protocol):
         """
         return None
 
+    def resized(self, lines: Tensor) -> BoundEnergy | None:
+        """Return the energy of a canvas of another size (S,S); None where only the canvas resizes.
+
+        Args:
+            lines: (S,R), what resizes a line of R pixels.
+        """
+        return None
+
     def parts(self) -> tuple[Tensor, ...] | None:
         """Return the tensors (B,J,…) that its class makes it of; None where z does not say all."""
         return None

@@ -61,6 +61,21 @@ class BoundQuadraticEnergy(BoundEnergy):
         """Return what it was made of."""
         return self.precision, self.mean
 
+    def resized(self, lines: Tensor) -> BoundQuadraticEnergy:
+        """Return the energy of a canvas of another size (S,S), without a resize of the canvas.
+
+        The logarithm of m is resized, as shares of components are functions of it. The other parts
+        are weighted by m as they are resized: what a component says where it does not care is no
+        part of its outline.
+
+        Args:
+            lines: (S,R), what resizes a line of R pixels; no number is below 0.
+        """
+        precision, *others = self.parts()
+        total = lines @ precision @ lines.T
+        others = [lines @ (precision * part) @ lines.T / total for part in others]
+        return type(self)((lines @ precision.log() @ lines.T).exp(), *others)
+
     def mean_pictures(self, x: Tensor) -> Tensor:
         """Return f (B,J,3,R,R), as it is beside x (B,3,R,R)."""
         return self.mean

@@ -52,9 +52,23 @@ class BoundCoarseImageEnergy(BoundEnergy):
     needs no gradient of the network, and is as stable as that of a fixed quadratic energy.
     """
 
-    def __init__(self, network: SpatialQuadraticEnergy, z: Tensor, *, low: bool) -> None:
-        """Fix latents z (B,J,D); ``low``: the network computes in bfloat16."""
-        self._network, self._z, self._low = network, z, low
+    def __init__(
+        self,
+        network: SpatialQuadraticEnergy,
+        z: Tensor,
+        *,
+        low: bool,
+        lines: Tensor | None = None,
+    ) -> None:
+        """Fix latents.
+
+        Args:
+            network: what decodes them.
+            z: (B,J,D).
+            low: the network computes in bfloat16.
+            lines: (S,R), see :meth:`resized`; None for pictures of the network's own size.
+        """
+        self._network, self._z, self._low, self._lines = network, z, low, lines
         self._last: tuple[Tensor, bool, BoundQuadraticEnergy] | None = None
 
     def recombine(
@@ -62,7 +76,11 @@ class BoundCoarseImageEnergy(BoundEnergy):
     ) -> BoundCoarseImageEnergy:
         """See :meth:`comet_cli.networks.base.BoundEnergy.recombine`; the picture has a say."""
         z = gather(self._z)[rows, columns]
-        return BoundCoarseImageEnergy(self._network, z, low=self._low)
+        return BoundCoarseImageEnergy(self._network, z, low=self._low, lines=self._lines)
+
+    def resized(self, lines: Tensor) -> BoundCoarseImageEnergy:
+        """See :meth:`.BoundQuadraticEnergy.resized`; x̄ is as small whatever the canvas."""
+        return BoundCoarseImageEnergy(self._network, self._z, low=self._low, lines=lines)
 
     def at(self, x: Tensor) -> BoundQuadraticEnergy:
         """Return what a step from x (B,3,R,R) descends on: precision and mean for that x.
@@ -73,7 +91,8 @@ class BoundCoarseImageEnergy(BoundEnergy):
         if self._last is None or self._last[1] != graph or not torch.equal(self._last[0], seen):
             with autocast(x.device, self._low):
                 precision, mean = self._network(self._z, seen)
-            self._last = (seen, graph, BoundQuadraticEnergy(precision, mean))
+            bound = BoundQuadraticEnergy(precision, mean)
+            self._last = (seen, graph, bound if self._lines is None else bound.resized(self._lines))
         return self._last[2]
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from comet_cli.energy.render import render, start_picture
 from comet_cli.energy.solvers import SOLVERS
 from comet_cli.errors import CometError, DivergenceError
 from comet_cli.models.comet_model import CometModel
+from comet_cli.networks.quadratic_energy import BoundQuadraticEnergy
 
 
 @pytest.mark.parametrize(
@@ -137,6 +139,24 @@ def test_weight_two_is_the_term_twice() -> None:
     assert torch.allclose(twice(x), doubled(x), rtol=1e-5)
 
 
+def test_copies_of_a_term_are_one_term_with_the_sum_of_their_weights() -> None:
+    model, other = quadratic_model(), quadratic_model(name="other")
+    a, b = term(model, 0.2, 9.0), term(other, 0.8, 9.0)
+    half = torch.zeros(R, R)
+    half[:2] = 1
+    for weights in ((1.0, -0.75), (0.5, 0.5, -0.5)):
+        copies = [replace(a, weight=w) for w in weights]
+        one = replace(a, weight=sum(weights))
+        wanted = render([one, b], num_steps=2, init="grey")
+        assert torch.equal(render([*copies, b], num_steps=2, init="grey"), wanted)
+        elsewhere = [one, b, replace(b, region=half)]
+        assert not torch.equal(render(elsewhere, num_steps=2, init="grey"), wanted)
+    gone = [a, replace(a, weight=-1.0)]
+    assert torch.equal(render([*gone, b], num_steps=2), render([b], num_steps=2))
+    with pytest.raises(CometError, match="nothing to compose"):
+        compose(gone)
+
+
 def test_gradient_of_a_composition_is_the_sum_of_its_terms_gradients() -> None:
     small, large = pooled(16), pooled(24)
     z = torch.randn(3, 2)
@@ -178,6 +198,28 @@ def test_a_quadratic_term_on_a_larger_canvas_is_rendered_to_its_proposal() -> No
     assert x.shape == (1, 3, 6, 6)
     seen = F.interpolate(x, (R, R), mode="bilinear", antialias=True)
     assert torch.allclose(seen, torch.full_like(seen, 0.25), atol=1e-3)
+
+
+class Drawn(ToyModel):
+    """A model of one object, or of its ground: m and f are the latent's."""
+
+    def bind_each(self, z: Tensor, components) -> BoundQuadraticEnergy:
+        maps = z.unflatten(-1, (4, R, R))
+        return BoundQuadraticEnergy(maps[:, :, :1], maps[:, :, 1:])
+
+
+def test_an_outline_on_another_canvas_has_no_rim() -> None:
+    model, there = Drawn(square), torch.zeros(R, R)
+    there[1:3, 1:3] = 1
+    ground = torch.stack([torch.ones(R, R), *[torch.full((R, R), 0.6)] * 3]).flatten()
+    # What the object says where it does not care must not show.
+    thing = torch.stack([0.01 + 100 * there, *[0.2 * there + 0.9 * (1 - there)] * 3]).flatten()
+    terms = [Term(model, ground), Term(model, thing)]
+    for size in (2, 7, 32):
+        x = render(terms, size=size, num_steps=20, init="grey")
+        assert x.min() > 0.2 - 1e-3 and x.max() < 0.6 + 5e-3
+    large = render(terms, size=32, num_steps=20, init="grey")
+    assert (large[..., 12:20, 12:20] < 0.21).all() and (large[..., :6, :] > 0.57).all()
 
 
 def test_where_inference_is_all_that_is_allowed_pictures_are_the_same() -> None:

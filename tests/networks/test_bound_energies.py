@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from comet_cli.energy.composition import resize_matrix
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 
@@ -78,3 +79,21 @@ def test_gradients_without_autograd_are_those_of_autograd(kind: str) -> None:
         torch.testing.assert_close(found, torch.stack(wanted, 1))
         total = sum(s * g for s, g in zip(scales, wanted, strict=True))
         torch.testing.assert_close(summed(x), total, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_on_a_canvas_of_another_size_means_stay_within_what_they_were(kind: str) -> None:
+    made = model(kind)
+    bound = made.bind(torch.randn(2, 3, 4))
+    same = bound.resized(torch.eye(16))
+    if kind.startswith("pooled") or kind == "quadratic, sees the image":
+        assert same is None
+        return
+    x = torch.full((2, 3, 16, 16), 0.5)
+    torch.testing.assert_close(same(x), bound(x))
+    for size in (8, 24):
+        canvas = torch.full((2, 3, size, size), 0.5)
+        other = bound.resized(resize_matrix(16, size, torch.device("cpu")))
+        mean, was = (each.at(y).mean_pictures(y) for each, y in ((other, canvas), (bound, x)))
+        assert mean.shape == (2, 3, 3, size, size)
+        assert mean.min() >= was.min() - 1e-5 and mean.max() <= was.max() + 1e-5
