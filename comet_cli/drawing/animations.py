@@ -76,18 +76,15 @@ class Trace:
             self.frames = self.frames[::2]
             self._stride *= 2
 
-    def encode(self, path: str, last: np.ndarray, recipe: PictureRecipe | None = None) -> bytes:
-        """Return the animation's file, in the format that the path's ending asks for.
+    def animation(self, last: np.ndarray) -> tuple[list[np.ndarray], list[int]]:
+        """Return the frames, enlarged, and how long each is shown, in milliseconds.
 
         Args:
-            path: where it will go.
             last: (R,R,3) uint8, the finished picture; held for longer.
-            recipe: embedded in an animated PNG.
         """
         frames = self.frames if np.array_equal(self.frames[-1], last) else [*self.frames, last]
-        enlarged = [enlarge(frame, SIDE) for frame in frames]
         times = [FRAME_MS] * (len(frames) - 1) + [LAST_MS]
-        return encode_animation(path, enlarged, times, recipe)
+        return [enlarge(frame, SIDE) for frame in frames], times
 
 
 def encode_animation(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from comet_cli.energy.composition import Composition, Term, canvas_size, compose
 from comet_cli.energy.descent import Callback, Tolerance, descend
+from comet_cli.energy.solvers import LEAST_STEPS
 from comet_cli.energy.threads import decodes_lightly, one_thread
 from comet_cli.errors import CometError
 from comet_cli.models.card import PLAIN_STARTS, ModelCard
@@ -63,6 +64,16 @@ def start_picture(batch: int, size: int, *, init: str, seed: int) -> Tensor:
     return noise.expand(batch, -1, -1, -1).clone()
 
 
+def recommended_steps(terms: Sequence[Term], solver: str = "gd") -> int:
+    """Return N where none is asked for: as many as a term's card recommends, and the solver needs.
+
+    Args:
+        terms: the terms.
+        solver: one of ``SOLVERS``.
+    """
+    return max(LEAST_STEPS.get(solver, 1), *(t.model.card.render_steps for t in terms))
+
+
 def render(
     terms: Sequence[Term],
     *,
@@ -81,7 +92,7 @@ def render(
     Args:
         terms: see :func:`compose`.
         seed: of the noise, and of Langevin dynamics.
-        num_steps: N; default the largest recommendation of the terms' cards.
+        num_steps: N; default :func:`recommended_steps`.
         step_size: multiplies every term's own λ.
         size: R of the canvas; default the largest of the models.
         init: ``noise``, ``grey``, ``black``, or a picture (B,3,R,R) to start from; default:
@@ -97,7 +108,7 @@ def render(
     energy = compose(terms, size=size) if energy is None else energy
     live = [t for t in terms if t.weight != 0]
     canvas = canvas_size(live) if size is None else size
-    steps = max(t.model.card.render_steps for t in live) if num_steps is None else num_steps
+    steps = recommended_steps(live, solver) if num_steps is None else num_steps
     if init is None:
         init = start_of(live)
     if isinstance(init, str):

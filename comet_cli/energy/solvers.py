@@ -187,6 +187,10 @@ SOLVERS: dict[str, Solver] = {
     "anderson": anderson,
 }
 
+# What a solver needs where more steps are not recommended: a pixel that moves by a tenth or so
+# whatever its gradient is near its minimum only after many.
+LEAST_STEPS = {"adam": 100}
+
 FAST_SOLVER = "anderson"
 LEAST_FAST = 8  # steps below which Anderson's have seen too little to make up for those left out
 

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 
-from comet_cli.drawing.animations import Trace, check_trace
+from comet_cli.drawing.animations import Trace, check_trace, encode_animation
 from comet_cli.drawing.scale import check_scale, scale_setting
 from comet_cli.energy.descent import Callback
 from comet_cli.errors import Interrupted, SelectionError, UsageError
@@ -33,7 +32,7 @@ from comet_cli.inputs.compose_request import ComposeRequest
 from comet_cli.inputs.modifiers import Argument, Region
 from comet_cli.inputs.opening import RecipeDraft, open_selections
 from comet_cli.inputs.session import Opened, Progress, Session
-from comet_cli.verbs.compose_drawing import counting, finish_compositions, finish_sheet
+from comet_cli.verbs.compose_drawing import all_of, counting, finish_compositions, finish_sheet
 from comet_cli.verbs.compose_recipe import (
     blend,
     check_settings,
@@ -80,7 +79,7 @@ def write_composition(
     if request.files:
         return _write_files(request, recipe, session, count, told)
     frames = Trace() if request.trace is not None else None
-    follow = _all_of([callback for callback in (frames, count) if callback is not None])
+    follow = all_of(frames, count)
     if request.seeds:
         pixels, recipe = finish_sheet(recipe, session, request.seeds, follow)
     else:
@@ -89,17 +88,10 @@ def write_composition(
     write_png(pixels, request.output, embedded)
     told(request.output, **recipe.settings)
     if request.trace is not None and frames is not None:
-        write_output(request.trace, frames.encode(request.trace, pixels, embedded))
+        animation = encode_animation(request.trace, *frames.animation(pixels), embedded)
+        write_output(request.trace, animation)
         told(request.trace)
     return [recipe]
-
-
-def _all_of(callbacks: Sequence[Callback]) -> Callback | None:
-    def follow(n: int, x: torch.Tensor) -> None:
-        for callback in callbacks:
-            callback(n, x)
-
-    return follow if callbacks else None
 
 
 def _write_files(

@@ -28,6 +28,17 @@ from comet_cli.verbs.compose_recipe import (
 )
 
 
+def all_of(*callbacks: Callback | None) -> Callback | None:
+    """Return a descent's callback that calls all that there are."""
+    called = [callback for callback in callbacks if callback is not None]
+
+    def follow(n: int, x: torch.Tensor) -> None:
+        for callback in called:
+            callback(n, x)
+
+    return follow if called else None
+
+
 def draw_composition(
     recipe: PictureRecipe, session: Session, callback: Callback | None = None
 ) -> np.ndarray:

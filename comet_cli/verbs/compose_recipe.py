@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from comet_cli.energy.composition import canvas_size
-from comet_cli.energy.render import MAX_SEED, start_of
+from comet_cli.energy.render import MAX_SEED, recommended_steps, start_of
 from comet_cli.energy.solvers import FAST_SOLVER, SOLVERS, fast_steps
 from comet_cli.errors import UsageError
 from comet_cli.formats.files import show
@@ -100,7 +100,7 @@ def compose_recipe(
         terms: the terms.
         session: the models themselves.
         seed: of the noise.
-        steps: N; default the largest that the models' cards recommend.
+        steps: N; default :func:`comet_cli.energy.render.recommended_steps`.
         step_size: multiplies every model's own λ.
         size: R of the canvas; default the largest of the models.
         init: where it starts; default :func:`comet_cli.energy.render.start_of`.
@@ -112,7 +112,7 @@ def compose_recipe(
     live = session.terms(PictureRecipe("compose", models, (row,)), row)
     settings: dict[str, Setting] = {
         "seed": seed,
-        "steps": steps or max(t.model.card.render_steps for t in live),
+        "steps": steps or recommended_steps(live, str((further or {}).get("solver", "gd"))),
         "step_size": float(step_size),
         "size": canvas_size(live) if size is None else size,
         "init": "picture" if picture else init or start_of(live),

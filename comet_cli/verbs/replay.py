@@ -9,15 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from comet_cli.drawing.animations import encode_animation
+from comet_cli.drawing.animations import Trace, encode_animation
+from comet_cli.energy.descent import Callback
 from comet_cli.formats.files import read_input, show
 from comet_cli.formats.frames import Frame, read_frames
 from comet_cli.formats.images import decode_png, encode_png, load_whole
 from comet_cli.formats.picture_recipe import ModelReference, PictureRecipe, read_recipe
+from comet_cli.formats.png_entries import is_animated
 from comet_cli.inputs.session import AUTO, PRECISIONS, Note, Progress, Session
 from comet_cli.models import known_folders, library
 from comet_cli.verbs.compose_animation import draw_frames, frame_times, is_animation
-from comet_cli.verbs.compose_drawing import counting, draw_composition
+from comet_cli.verbs.compose_drawing import all_of, counting, draw_composition
 from comet_cli.verbs.compose_recipe import descent_settings
 from comet_cli.verbs.decompose import draw_decomposition
 from comet_cli.verbs.gradients import attribute_rows, draw_gradients
@@ -37,6 +39,7 @@ class Replay:
         changes: what is not as it was when the recipe was written.
         frames: (H,W,3) uint8 each of an animation; in ``pixels`` and ``before`` they stand one
             below the other.
+        times: how long each is shown, in milliseconds.
     """
 
     recipe: PictureRecipe
@@ -44,13 +47,14 @@ class Replay:
     before: np.ndarray
     changes: tuple[str, ...]
     frames: tuple[np.ndarray, ...] = ()
+    times: tuple[int, ...] = ()
 
     def png(self, *, metadata: bool = True) -> bytes:
         """Return the PNG that was made again, an animated one where it was one."""
         recipe = self.recipe if metadata else None
         if not self.frames:
             return encode_png(self.pixels, recipe)
-        return encode_animation("replay.png", self.frames, frame_times(self.recipe), recipe)
+        return encode_animation("replay.png", self.frames, self.times, recipe)
 
     def figures(self) -> dict[str, int | float | None]:
         """Return ``difference``, ``mean_difference`` (units of 1/255) and ``pixels_differing``."""
@@ -84,13 +88,9 @@ class Replay:
 
 
 def draw(recipe: PictureRecipe, session: Session, progress: Progress | None = None) -> np.ndarray:
-    """Make the picture of a recipe, whatever its verb: (H,W,3) uint8.
-
-    Every verb that writes a picture makes it through here, so a replay takes the same path.
-    """
+    """Make the picture of a recipe, whatever its verb: (H,W,3) uint8."""
     if recipe.verb == "compose":
-        steps = descent_settings(recipe)[1] or 1
-        return draw_composition(recipe, session, counting(progress, steps))
+        return draw_composition(recipe, session, _counting(recipe, progress))
     if recipe.verb == "decompose":
         return draw_decomposition(recipe, session, progress)
     if recipe.verb == "gradients":
@@ -149,19 +149,43 @@ def replay_picture(
         settings={**recipe.settings, **session.environment()},
         versions={**recipe.versions, **versions},
     )
-    if is_animation(today):
-        frames = []
-        for one, _ in draw_frames(today, session):
-            frames.append(one)
-            if progress is not None:
-                progress(len(frames), len(today.rows))
-        before = np.concatenate(_every_frame(read_frames(data, where), frame_times(recipe)))
-        pixels = np.concatenate(frames)
-    else:
-        frames, pixels = [], draw(today, session, progress)
+    frames, times = _animate(today, session, progress, traced=is_animated(data))
+    if frames:
+        before = np.concatenate(_every_frame(read_frames(data, where), times))
+    pixels = np.concatenate(frames) if frames else draw(today, session, progress)
     same = np.array_equal(before, pixels)
     made = recipe if same else today
-    return Replay(made, pixels, before, tuple(changes), tuple(frames))
+    return Replay(made, pixels, before, tuple(changes), tuple(frames), tuple(times))
+
+
+def _animate(
+    recipe: PictureRecipe, session: Session, progress: Progress | None, *, traced: bool
+) -> tuple[list[np.ndarray], Sequence[int]]:
+    """Return frames and their times, in milliseconds; none of a picture that stands still.
+
+    Args:
+        recipe: of an animation, or of the picture that a descent leads to.
+        session: the models.
+        progress: called with (done, total).
+        traced: the file moves, so if its recipe is a picture's, it shows the descent.
+    """
+    if is_animation(recipe):
+        frames = []
+        for one, _ in draw_frames(recipe, session):
+            frames.append(one)
+            if progress is not None:
+                progress(len(frames), len(recipe.rows))
+        return frames, frame_times(recipe)
+    if not traced or recipe.verb != "compose":
+        return [], []
+    trace = Trace()
+    return trace.animation(
+        draw_composition(recipe, session, all_of(trace, _counting(recipe, progress)))
+    )
+
+
+def _counting(recipe: PictureRecipe, progress: Progress | None) -> Callback | None:
+    return counting(progress, descent_settings(recipe)[1] or 1)
 
 
 def _every_frame(frames: Iterable[Frame], times: Sequence[int]) -> list[np.ndarray]:

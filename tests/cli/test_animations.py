@@ -222,6 +222,16 @@ def test_an_animated_png_is_made_again_from_its_recipe(encoded):
     assert encoded("replay", "new.apng", "-o", "other.apng").code == 0
 
 
+@pytest.mark.parametrize("options", [["--steps", 4], ["--solver", "langevin", "--steps", 130]])
+def test_a_trace_is_made_again_whole(encoded, options):
+    made = encoded("compose", "a.z", *options, "--trace", "way.apng", "-o", "out.png")
+    assert made.code == 0
+    done = encoded("replay", "way.apng", "out.png")
+    assert (done.code, done.out.split()) == (0, ["way-replay.apng", "out-replay.png"])
+    assert done.err.count("the replay has the same pixels") == 2
+    assert Path("way-replay.apng").read_bytes() == Path("way.apng").read_bytes()
+
+
 @pytest.mark.parametrize("frames", ["0111", "0010", "0000"])
 def test_frames_that_are_alike_are_made_again_too(encoded, frames):
     """Pillow writes equal neighbours once, for a longer time."""

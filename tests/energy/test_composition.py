@@ -303,6 +303,14 @@ def test_solvers_have_names_and_gradient_descent_is_the_default() -> None:
         render(terms, solver="newton")
 
 
+def test_adam_takes_as_many_steps_as_it_needs() -> None:
+    terms = [term(quadratic_model(), 0.9, 9.0)]
+    settled = render(terms, init="grey", num_steps=500)
+    assert (render(terms, init="grey", solver="adam") - settled).abs().max() < 1 / 255
+    few = render(terms, init="grey", solver="adam", num_steps=5)
+    assert (few - settled).abs().max() > 0.05
+
+
 def test_an_energy_that_is_composed_already_gives_the_same_picture() -> None:
     terms = [term(quadratic_model(), 0.2, 8.0), term(ToyModel(quartic), 0.9)]
     energy = compose(terms)
