@@ -6,14 +6,15 @@ here=$(cd "$(dirname "$0")" && pwd)
 out=${1:-out/demo}
 mkdir -p "$out"
 
-# CLEVR: component 0 is the background and its light, components 1 to 4 are one object each.
+# CLEVR: component 0 is the background and its light, components 1 to 4 are one object each. The model learned from
+# 64 pixels; --size 256 draws sharper outlines.
 comet encode "$here"/clevr-a.png "$here"/clevr-b.png -m clevr -o "$out"
 a=$out/clevr-a.z
 b=$out/clevr-b.z
 comet decompose "$here"/clevr-a.png "$here"/clevr-b.png -m clevr -o "$out"/clevr-decompose.png
 comet gradients "$here"/clevr-a.png "$here"/clevr-b.png -m clevr --overlay -o "$out"/clevr-gradients.png
-comet compose "$a":0-2 "$b":3,4 -o "$out"/clevr-two-and-two.png
-comet compose "$a" "$b":1-4 -o "$out"/clevr-eight.png
+comet compose "$a":0-2 "$b":3,4 --size 256 -o "$out"/clevr-two-and-two.png
+comet compose "$a" "$b":1-4 --size 256 -o "$out"/clevr-eight.png
 comet compose "$a":1 -o "$out"/clevr-one.png
 comet recombine "$a" "$b" -o "$out"/clevr-swaps.png
 
@@ -47,15 +48,15 @@ comet recombine "$here"/drive-real-1.png "$here"/drive-virtual-1.png -m drive -o
 # CLEVR in strong light: the objects of one picture in the light of the other.
 comet encode "$here"/clevr-lighting-1.png "$here"/clevr-lighting-2.png -m clevr-lighting -o "$out"
 comet recombine "$out"/clevr-lighting-1.z "$out"/clevr-lighting-2.z -o "$out"/lighting-swaps.png
-comet compose "$out"/clevr-lighting-2.z:light "$out"/clevr-lighting-1.z:1-4 -o "$out"/relit.png
+comet compose "$out"/clevr-lighting-2.z:light "$out"/clevr-lighting-1.z:1-4 --size 256 -o "$out"/relit.png
 comet recombine "$here"/clevr-lighting-1.png "$here"/clevr-lighting-2.png -m clevr-lighting --components light -o "$out"/relight.png
-comet compose "$out"/clevr-lighting-1.z:light "$a":1,2 "$out"/clevr-lighting-1.z:3,4 -o "$out"/two-models.png
+comet compose "$out"/clevr-lighting-1.z:light "$a":1,2 "$out"/clevr-lighting-1.z:3,4 --size 256 -o "$out"/two-models.png
 
 # Two models in one picture: toys, a cube and a ball; a CLEVR scene with a piece of Tetris, which acts more
 # softly by its weight.
 comet encode "$here"/clevr-toy-2.png -m clevr-toy -o "$out"
-comet compose "$out"/clevr-toy-2.z "$a":1 "$b":4 -o "$out"/toys-and-solids.png
-comet compose "$a" "$out/tetris-a.z:1*0.05" -o "$out"/clevr-tetris.png
+comet compose "$out"/clevr-toy-2.z "$a":1 "$b":4 --size 256 -o "$out"/toys-and-solids.png
+comet compose "$a" "$out/tetris-a.z:1*0.05" --size 256 -o "$out"/clevr-tetris.png
 
 # A picture that comet made carries its recipe: make it again without any .z, byte for byte.
 comet replay "$out"/clevr-eight.png -o "$out"/clevr-eight-again.png
