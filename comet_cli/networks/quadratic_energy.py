@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -43,10 +43,15 @@ class BoundQuadraticEnergy(BoundEnergy):
 
     def summed(self, scales: Tensor) -> Callable[[Tensor], Tensor]:
         """Return x -> a ⊙ x − c, with a = Σ_j s_j m_j and c = Σ_j s_j m_j f_j computed once."""
-        slope, pull = self._sums(scales)
+        return self.gradient_of(*self.sums(scales))
+
+    @staticmethod
+    def gradient_of(*sums: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the gradient (:meth:`summed`) that sums make (:meth:`sums`)."""
+        slope, pull = sums
         return lambda x: slope * x - pull
 
-    def _sums(self, scales: Tensor) -> list[Tensor]:
+    def sums(self, scales: Tensor) -> list[Tensor]:
         """Return Σ_j s_j m_j (B,1,R,R), and Σ_j s_j m_j p_j (B,3,R,R) for the other parts p."""
         weighted = self.precision * scales[:, None, None, None]
         return [weighted.sum(1), *[(weighted * part).sum(1) for part in self.parts()[1:]]]
@@ -61,20 +66,9 @@ class BoundQuadraticEnergy(BoundEnergy):
         """Return what it was made of."""
         return self.precision, self.mean
 
-    def resized(self, lines: Tensor) -> BoundQuadraticEnergy:
-        """Return the energy of a canvas of another size (S,S), without a resize of the canvas.
-
-        The logarithm of m is resized, as shares of components are functions of it. The other parts
-        are weighted by m as they are resized: what a component says where it does not care is no
-        part of its outline.
-
-        Args:
-            lines: (S,R), what resizes a line of R pixels; no number is below 0.
-        """
-        precision, *others = self.parts()
-        total = lines @ precision @ lines.T
-        others = [lines @ (precision * part) @ lines.T / total for part in others]
-        return type(self)((lines @ precision.log() @ lines.T).exp(), *others)
+    def resized(self, lines: Tensor) -> BoundResizedEnergy:
+        """See :meth:`comet_cli.networks.base.BoundEnergy.resized`."""
+        return BoundResizedEnergy(self, lines)
 
     def mean_pictures(self, x: Tensor) -> Tensor:
         """Return f (B,J,3,R,R), as it is beside x (B,3,R,R)."""
@@ -101,9 +95,10 @@ class BoundLightEnergy(BoundQuadraticEnergy):
         residual = x.unsqueeze(1) - self.mean - self.response * light
         return 0.5 * (self.precision * residual.square()).sum((2, 3, 4))
 
-    def summed(self, scales: Tensor) -> Callable[[Tensor], Tensor]:
+    @staticmethod
+    def gradient_of(*sums: Tensor) -> Callable[[Tensor], Tensor]:
         """Return x -> a ⊙ x − c − d ⊙ (mean(x) − ½), with d = Σ_j s_j m_j g_j."""
-        slope, pull, answer = self._sums(scales)
+        slope, pull, answer = sums
         return lambda x: slope * x - pull - answer * (x.mean((2, 3), keepdim=True) - 0.5)
 
     def parts(self) -> tuple[Tensor, ...]:
@@ -114,6 +109,56 @@ class BoundLightEnergy(BoundQuadraticEnergy):
         """Return f + g ⊙ (mean(x) − ½) (B,J,3,R,R): the means in the light of x (B,3,R,R)."""
         light = x.detach().mean((2, 3), keepdim=True).unsqueeze(1) - 0.5
         return self.mean + self.response * light
+
+
+class BoundResizedEnergy(BoundEnergy):
+    """An energy of fixed precisions and means on a canvas of another size (S,S).
+
+    The logarithm of m is resized, as shares of components are functions of it. The other parts are
+    weighted by m as they are resized: what a component says where it does not care is no part of
+    its outline. One component is resized after the other, when it is needed: a large canvas holds
+    sums alone.
+    """
+
+    def __init__(self, bound: BoundQuadraticEnergy, lines: Tensor) -> None:
+        """Take the energy, and what resizes a line of its pixels: (S,R), no number below 0."""
+        self._bound, self._lines = bound, lines
+        self.constant_curvature = bound.constant_curvature
+
+    def _each(self) -> Iterator[BoundQuadraticEnergy]:
+        """Yield the energy of one component after the other."""
+        lines = self._lines
+        for j in range(self._bound.precision.shape[1]):
+            precision, *others = (part[:, j : j + 1] for part in self._bound.parts())
+            total = lines @ precision @ lines.T
+            weighted = [lines @ (precision * part) @ lines.T / total for part in others]
+            yield type(self._bound)((lines @ precision.log() @ lines.T).exp(), *weighted)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return energies (B,J) of x (B,3,S,S)."""
+        return torch.cat([one(x) for one in self._each()], 1)
+
+    def curvature(self, x: Tensor) -> Tensor:
+        """Return m (B,J,1,S,S)."""
+        return torch.cat([one.precision for one in self._each()], 1)
+
+    def gradients(self, x: Tensor) -> Tensor:
+        """Return ∇_x E_j (B,J,3,S,S)."""
+        return torch.cat([one.gradients(x) for one in self._each()], 1)
+
+    def summed(self, scales: Tensor) -> Callable[[Tensor], Tensor]:
+        """See :meth:`BoundQuadraticEnergy.summed`."""
+        totals: list[Tensor] = []
+        for one, scale in zip(self._each(), scales.split(1), strict=True):
+            sums = one.sums(scale)
+            totals = [a.add_(b) for a, b in zip(totals, sums, strict=True)] if totals else sums
+        return self._bound.gradient_of(*totals)
+
+    def recombine(
+        self, rows: Tensor, columns: Tensor, gather: Callable[[Tensor], Tensor] = as_it_is
+    ) -> BoundResizedEnergy:
+        """See :meth:`comet_cli.networks.base.BoundEnergy.recombine`."""
+        return BoundResizedEnergy(self._bound.recombine(rows, columns, gather), self._lines)
 
 
 class BoundSeeingEnergy(BoundEnergy):

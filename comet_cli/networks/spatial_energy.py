@@ -16,6 +16,7 @@ from comet_cli.networks.base import BoundEnergy, as_it_is
 from comet_cli.networks.layers import autocast, computes_low
 from comet_cli.networks.quadratic_energy import (
     BoundQuadraticEnergy,
+    BoundResizedEnergy,
     bound_energy,
     decoded,
     modulation_network,
@@ -69,7 +70,7 @@ class BoundCoarseImageEnergy(BoundEnergy):
             lines: (S,R), see :meth:`resized`; None for pictures of the network's own size.
         """
         self._network, self._z, self._low, self._lines = network, z, low, lines
-        self._last: tuple[Tensor, bool, BoundQuadraticEnergy] | None = None
+        self._last: tuple[Tensor, bool, BoundQuadraticEnergy | BoundResizedEnergy] | None = None
 
     def recombine(
         self, rows: Tensor, columns: Tensor, gather: Callable[[Tensor], Tensor] = as_it_is
@@ -79,10 +80,10 @@ class BoundCoarseImageEnergy(BoundEnergy):
         return BoundCoarseImageEnergy(self._network, z, low=self._low, lines=self._lines)
 
     def resized(self, lines: Tensor) -> BoundCoarseImageEnergy:
-        """See :meth:`.BoundQuadraticEnergy.resized`; x̄ is as small whatever the canvas."""
+        """See :meth:`.BoundEnergy.resized`; x̄ is as small whatever the canvas."""
         return BoundCoarseImageEnergy(self._network, self._z, low=self._low, lines=lines)
 
-    def at(self, x: Tensor) -> BoundQuadraticEnergy:
+    def at(self, x: Tensor) -> BoundQuadraticEnergy | BoundResizedEnergy:
         """Return what a step from x (B,3,R,R) descends on: precision and mean for that x.
 
         Energy and preconditioner of one step share it: it is computed once for one picture.
@@ -101,7 +102,7 @@ class BoundCoarseImageEnergy(BoundEnergy):
 
     def curvature(self, x: Tensor) -> Tensor:
         """Return m (B,J,1,R,R), the diagonal of the Hessian at a fixed x̄."""
-        return self.at(x).precision
+        return self.at(x).curvature(x)
 
     def gradients(self, x: Tensor) -> Tensor:
         """Return ∇_x E_j (B,J,3,R,R) at a fixed x̄."""

@@ -91,9 +91,19 @@ def test_on_a_canvas_of_another_size_means_stay_within_what_they_were(kind: str)
         return
     x = torch.full((2, 3, 16, 16), 0.5)
     torch.testing.assert_close(same(x), bound(x))
+    scales = torch.tensor([1.0, -0.5, 2.0])
     for size in (8, 24):
-        canvas = torch.full((2, 3, size, size), 0.5)
+        canvas = torch.rand(2, 3, size, size)
         other = bound.resized(resize_matrix(16, size, torch.device("cpu")))
-        mean, was = (each.at(y).mean_pictures(y) for each, y in ((other, canvas), (bound, x)))
-        assert mean.shape == (2, 3, 3, size, size)
-        assert mean.min() >= was.min() - 1e-5 and mean.max() <= was.max() + 1e-5
+        gradients, precision = other.gradients(canvas), other.curvature(canvas)
+        if kind != "spatial, sees the image":  # whose means are those of another coarse picture
+            was, mean = bound.mean_pictures(canvas), canvas[:, None] - gradients / precision
+            assert mean.min() >= was.min() - 1e-3 and mean.max() <= was.max() + 1e-3
+        summed = (gradients * scales[:, None, None, None]).sum(1)
+        torch.testing.assert_close(other.summed(scales)(canvas), summed, rtol=1e-4, atol=1e-3)
+        y = canvas.clone().requires_grad_(True)
+        (wanted,) = torch.autograd.grad((other(y) * scales).sum(), y)
+        torch.testing.assert_close(summed, wanted, rtol=1e-4, atol=1e-3)
+        rows = torch.tensor([[1, 0, 1]])
+        one = other.recombine(rows, torch.tensor([0, 1, 2]))(canvas[:1])
+        torch.testing.assert_close(one[0, 1], other(canvas[:1].expand(2, -1, -1, -1))[0, 1])
