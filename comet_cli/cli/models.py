@@ -55,8 +55,9 @@ def show(call: Call, name: Name) -> None:
     """Show a model's card, its figures and its components' names."""
     from comet_cli.models import library
 
-    facts = library.to_json(library.entry(library.find(name)))
-    call.report.show(facts, describe(facts))
+    found = library.entry(library.find(name))
+    facts = library.to_json(found)
+    call.report.show(facts, describe(facts, found.card))
 
 
 @app.command("import")

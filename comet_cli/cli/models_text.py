@@ -11,6 +11,7 @@ from comet_cli.formats.files import show
 from comet_cli.models.card import without_effect
 
 if TYPE_CHECKING:
+    from comet_cli.models.card import ModelCard
     from comet_cli.models.library import ModelEntry
     from comet_cli.official.importing import Misfit
 
@@ -80,8 +81,15 @@ def _data(dataset: str) -> str:
     return name if len(name) <= MOST_DATA else name[: MOST_DATA - 1] + "…"
 
 
-def describe(facts: dict[str, Any]) -> str:
-    """Return all facts of a model, a line each, then its components' names and its figures."""
+def describe(facts: dict[str, Any], card: ModelCard) -> str:
+    """Return all facts of a model, a line each, then its components' names and its figures.
+
+    Args:
+        facts: see :func:`comet_cli.models.library.to_json`.
+        card: the card that they are of.
+    """
+    if card.colours:  # K is a limit: a picture has as many as it has objects, and the ground
+        facts = {**facts, "components": f"up to {card.components}"}
     assumed = facts["defaults_from"]
     elsewhere = {*FIRST, "format", "version"} | ({"figures"} if facts["figures"] else set())
     elsewhere |= without_effect(facts)
@@ -91,7 +99,8 @@ def describe(facts: dict[str, Any]) -> str:
         for key in keys
         if facts[key] is not None
     ]
-    lines += [f"component {k:<8}{label}" for k, label in enumerate(facts["labels"])]
+    names = card.names_of(card.components)
+    lines += [f"component {k:<8}{name}" for k, name in enumerate(names)]
     return "\n".join([*lines, *figures_table(facts["figures"])])
 
 

@@ -1,6 +1,33 @@
-"""What ``comet models show`` prints of a card's figures."""
+"""What ``comet models show`` prints of a card."""
 
-from comet_cli.cli.models_text import figures_table
+import pytest
+
+from comet_cli.cli.models_text import describe, figures_table
+from comet_cli.models import library
+
+
+@pytest.mark.parametrize(
+    ("model", "first", "other"),
+    [
+        ("clevr", "background", "object"),
+        ("clevr-lighting", "light", "object"),
+        ("tetris", "black", "block"),
+    ],
+)
+def test_components_of_a_colouring_encoder_have_names_that_can_be_typed(model, first, other):
+    entry = library.entry(library.find(model))
+    lines = describe(library.to_json(entry), entry.card).splitlines()
+    count = entry.card.components
+    names = [first, *(f"{other}{k}" for k in range(1, count))]
+    shown = [line.split() for line in lines if line.startswith("component ")]
+    assert shown == [["component", str(k), name] for k, name in enumerate(names)]
+    assert f"components        up to {count}" in lines
+
+
+def test_of_any_other_encoder_all_components_are_there():
+    entry = library.entry(library.find("faces"))
+    lines = describe(library.to_json(entry), entry.card).splitlines()
+    assert f"components        {entry.card.components}" in lines
 
 
 def test_figures_are_aligned_lines_and_tables():
