@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from comet_cli.drawing.html import Markup, copied, draw_document, element
+from comet_cli.formats.recipe_facts import term_lines
 from comet_cli.version import __version__
 
 SMALL = 160  # pictures up to this size are enlarged with sharp pixels
@@ -139,15 +140,10 @@ def _facts(recipe: dict[str, Any]) -> list[Markup]:
     pairs += [("model", f"{m['name']} ({m['sha256'][:12]}…)") for m in recipe["models"]]
     for name, value in sorted({**recipe["settings"], **recipe["versions"]}.items()):
         pairs.append((name.replace("_", " "), "default" if value is None else str(value)))
-    terms = [
-        f"{row['name'] + ': ' if row['name'] else ''}{term['model']} {term['component']}"
-        f"{' (' + term['label'] + ')' if term['label'] else ''} × {term['weight']:g}"
-        for row in recipe["rows"]
-        for term in row["terms"]
-    ]
-    pairs += [("component", term) for term in terms[:MAX_TERMS]]
+    terms = term_lines(recipe)
+    pairs += [("term", term) for term in terms[:MAX_TERMS]]
     if len(terms) > MAX_TERMS:
-        pairs.append(("component", f"and {len(terms) - MAX_TERMS} more"))
+        pairs.append(("term", f"and {len(terms) - MAX_TERMS} more"))
     return [part for name, value in pairs for part in (element("dt", name), element("dd", value))]
 
 
@@ -193,7 +189,7 @@ class Exhibit:
         width: of the file's picture, in pixels.
         height: of the file's picture, in pixels.
         thumbnail: what is embedded of it; None where it cannot be read.
-        recipe: see :func:`comet_cli.verbs.inspect.recipe_facts`; None without a recipe.
+        recipe: see :func:`comet_cli.formats.recipe_facts.recipe_facts`; None without a recipe.
         sources: name and picture (None: the recipe holds none) of each input of a recipe.
         error: why the picture or its recipe cannot be read, or "".
     """

@@ -23,6 +23,7 @@ FORMAT = "comet-components"
 VERSION = 1
 MAX_HEADER_BYTES = 1 << 20
 MAX_COMPONENTS = 4096
+SHORT = 8  # hexadecimal digits of a hash that tells latents apart
 MAX_LATENT_DIM = 1 << 16
 MAX_SECONDS = 1e6
 _KEYS = {
@@ -206,6 +207,11 @@ def is_components(data: bytes) -> bool:
         and b'"__metadata__"' in data[: 8 + length]
         and FORMAT.encode() in (data[: 8 + length])
     )
+
+
+def latent_hash(z: np.ndarray) -> str:
+    """Return a short hash of one latent (D,): the same in a ``.z`` and in a picture's recipe."""
+    return hashlib.sha256(np.ascontiguousarray(z, "<f4").tobytes()).hexdigest()[:SHORT]
 
 
 def sealed_components(components: ComponentSet) -> ComponentSet:

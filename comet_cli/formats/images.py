@@ -38,6 +38,7 @@ FORMATS = (
     *("PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "DIB", "PPM"),
     *("AVIF", "JPEG2000", "TGA", "ICO"),
 )
+MAX_MASK = 4096  # the largest canvas
 MAX_PIXELS = 178_956_970  # Pillow's own limit: a gigabyte of float32 grey
 
 
@@ -230,6 +231,21 @@ def decode_png(data: bytes, where: str = "the picture") -> np.ndarray:
     if not data.startswith(SIGNATURE):
         raise FileFormatError(f"{where} is not a PNG")
     return np.array(load_whole(data, where))
+
+
+def decode_mask(mask: bytes, where: str = "the mask") -> np.ndarray:
+    """Return a recipe's mask, a PNG of where a term acts, as (R,R,3) uint8.
+
+    Raises:
+        FileFormatError: no PNG, not square, or larger than any canvas.
+    """
+    facts = image_facts(mask, where)
+    if max(int(facts["width"]), int(facts["height"])) > MAX_MASK:
+        raise FileFormatError(f"{where} is larger than {MAX_MASK} pixels")
+    pixels = decode_png(mask, where)
+    if pixels.shape[0] != pixels.shape[1]:
+        raise FileFormatError(f"{where} is not square")
+    return pixels
 
 
 def is_unchanged(png: bytes) -> bool:

@@ -27,7 +27,7 @@ from comet_cli.formats.components import (
 )
 from comet_cli.formats.files import base_name, peek_input, read_input, show
 from comet_cli.formats.frames import Frame, has_frames, look_through, tell_first
-from comet_cli.formats.images import decode_png, from_bytes, image_facts, load_image, to_bytes
+from comet_cli.formats.images import decode_mask, from_bytes, load_image, to_bytes
 from comet_cli.formats.picture_recipe import PictureRecipe, RecipeRow
 from comet_cli.inputs.auto_model import choose_model
 from comet_cli.inputs.reuse import matching_latents, path_beside
@@ -40,7 +40,6 @@ from comet_cli.models.hub_reference import PREFIX as HUB_PREFIX
 Note = Callable[[str], None]
 Progress = Callable[[int, int], None]
 AUTO = "auto"
-MAX_MASK = 4096  # the largest canvas
 PRECISIONS = ("auto", *ENCODED_IN)
 
 
@@ -373,7 +372,9 @@ class Session:
                     f"takes {model.card.latent_dim}"
                 )
             z = torch.from_numpy(np.array(t.z, np.float32)).to(model.device)
-            region = _region(t.mask, f"a mask in {where}") if t.mask else None
+            region = None
+            if t.mask:
+                region = torch.from_numpy(from_bytes(decode_mask(t.mask, f"a mask in {where}"))[0])
             name = t.label or str(t.component)
             terms.append(Term(model, z, t.weight, t.component, name, region))
         return terms
@@ -404,17 +405,6 @@ def _samples(
                 yield (file if prepare is None else prepare(file, where)), where
         if progress is not None:
             progress(n + 1, len(paths))
-
-
-def _region(mask: bytes, where: str) -> torch.Tensor:
-    """Return a recipe's mask as (R,R) in [0, 1]."""
-    facts = image_facts(mask, where)
-    if max(int(facts["width"]), int(facts["height"])) > MAX_MASK:
-        raise FileFormatError(f"{where} is larger than {MAX_MASK} pixels")
-    pixels = decode_png(mask, where)
-    if pixels.shape[0] != pixels.shape[1]:
-        raise FileFormatError(f"{where} is not square")
-    return torch.from_numpy(from_bytes(pixels)[0])
 
 
 def _check_fit(components: ComponentSet, model: CometModel, where: str) -> None:

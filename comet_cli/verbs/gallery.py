@@ -23,7 +23,7 @@ from comet_cli.formats.files import STANDARD, read_input, show, walk, write_outp
 from comet_cli.formats.images import image_facts, load_whole
 from comet_cli.formats.overwriting import check_output
 from comet_cli.formats.picture_recipe import PictureRecipe, read_recipe, recipe_text
-from comet_cli.verbs.inspect import recipe_facts
+from comet_cli.formats.recipe_facts import recipe_facts
 
 ENDINGS = (".png", ".apng", ".jpg", ".jpeg", ".webp", ".gif")
 SIDE = 768  # of the pictures embedded, at most
@@ -78,11 +78,10 @@ def exhibit(folder: Path, path: str, side: int = SIDE) -> Exhibit:
         if recipe_text(data, where) is None:
             return shown
         recipe = read_recipe(data, where)
+        facts = recipe_facts(recipe, where)
     except CometError as error:
         return Exhibit(path, shown.width, shown.height, picture, error=str(error))
-    return Exhibit(
-        path, shown.width, shown.height, picture, recipe_facts(recipe), _sources(recipe, where)
-    )
+    return Exhibit(path, shown.width, shown.height, picture, facts, _sources(recipe, where))
 
 
 def _sources(recipe: PictureRecipe, where: str) -> tuple[tuple[str, Thumbnail | None], ...]:

@@ -9,15 +9,10 @@ from typing import Any
 import numpy as np
 
 from comet_cli.errors import FileFormatError, UsageError
-from comet_cli.formats.components import ComponentSet, is_components, parse_components
+from comet_cli.formats.components import ComponentSet, is_components, latent_hash, parse_components
 from comet_cli.formats.files import check_inputs, read_input, show, walk
 from comet_cli.formats.foreign import ENDINGS
-from comet_cli.formats.picture_recipe import (
-    PictureRecipe,
-    RecipeRow,
-    read_recipe,
-    recipe_text,
-)
+from comet_cli.formats.picture_recipe import read_recipe, recipe_text
 from comet_cli.formats.places import holds
 
 
@@ -43,12 +38,13 @@ def inspect_file(path: str) -> dict[str, Any]:
     if is_components(data) or path.endswith(".z"):
         return _inspect_components(path, parse_components(data, where))
     from comet_cli.formats.images import image_facts
+    from comet_cli.formats.recipe_facts import recipe_facts
 
     found: dict[str, Any] = {"kind": "picture", "path": path, **image_facts(data, where)}
     found["recipe"] = None
     try:
         if recipe_text(data, where) is not None:
-            found["recipe"] = recipe_facts(read_recipe(data, where))
+            found["recipe"] = recipe_facts(read_recipe(data, where), where)
     except FileFormatError as error:  # or another program's text of that name
         found["recipe_error"] = str(error)
     return found
@@ -85,6 +81,7 @@ def _inspect_components(path: str, components: ComponentSet) -> dict[str, Any]:
             "norm": round(float(np.linalg.norm(z.astype(np.float64))), 6),
             "min": float(z.min()),
             "max": float(z.max()),
+            "latent_hash": latent_hash(z),
         }
         for k, z in enumerate(components.z)
     ]
@@ -94,34 +91,6 @@ def _inspect_components(path: str, components: ComponentSet) -> dict[str, Any]:
         **components.facts(),
         "latent_dim": components.z.shape[1],
         "components": rows,
-    }
-
-
-def recipe_facts(recipe: PictureRecipe) -> dict[str, Any]:
-    """Return a recipe as JSON values for people: latents by their size, pictures by theirs."""
-    return {
-        "verb": recipe.verb,
-        "models": [{"name": m.name, "sha256": m.sha256} for m in recipe.models],
-        "settings": dict(recipe.settings),
-        "versions": dict(recipe.versions),
-        "rows": [_row_facts(recipe, row) for row in recipe.rows],
-    }
-
-
-def _row_facts(recipe: PictureRecipe, row: RecipeRow) -> dict[str, Any]:
-    return {
-        "name": row.name,
-        "picture": bool(row.picture),
-        "terms": [
-            {
-                "model": recipe.models[t.model].name,
-                "component": t.component,
-                "label": t.label,
-                "weight": t.weight,
-                "latent_dim": len(t.z),
-            }
-            for t in row.terms
-        ],
     }
 
 
@@ -148,14 +117,17 @@ def _describe_components(facts: dict[str, Any]) -> list[str]:
         ]
     )
     width = max(len("label"), *(len(row["label"]) for row in facts["components"]))
-    lines += ["", f"{'':>4}  {'label':<{width}}  {'norm':>9}  {'min':>9}  {'max':>9}"]
+    lines += ["", f"{'':>4}  {'label':<{width}}  {'norm':>9}  {'min':>9}  {'max':>9}  z"]
     for row in facts["components"]:
         numbers = "  ".join(f"{row[name]:>9.4f}" for name in ("norm", "min", "max"))
-        lines.append(f"{row['component']:>4}  {row['label']:<{width}}  {numbers}")
+        place = f"{row['component']:>4}  {row['label']:<{width}}"
+        lines.append(f"{place}  {numbers}  {row['latent_hash']}")
     return lines
 
 
 def _describe_picture(facts: dict[str, Any]) -> list[str]:
+    from comet_cli.formats.recipe_facts import term_lines
+
     pairs: list[tuple[str, object]] = [
         ("picture", f"{facts['format']}, {facts['width']} × {facts['height']}, {facts['mode']}")
     ]
@@ -171,18 +143,7 @@ def _describe_picture(facts: dict[str, Any]) -> list[str]:
         pairs.append(("model", f"{model['name']} (sha256 {model['sha256'][:12]}…)"))
     for name, value in sorted(recipe["settings"].items()):
         pairs.append((name.replace("_", " "), "default" if value is None else value))
-    for row in recipe["rows"]:
-        for term in row["terms"]:
-            label = f" ({term['label']})" if term["label"] else ""
-            place = f"{row['name']}: " if row["name"] else ""
-            pairs.append(
-                (
-                    "term",
-                    f"{place}{term['model']} component {term['component']}{label} "
-                    f"× {term['weight']:g}",
-                )
-            )
-    return _table(pairs)
+    return _table([*pairs, *(("term", line) for line in term_lines(recipe))])
 
 
 def _describe_model(facts: dict[str, Any]) -> list[str]:

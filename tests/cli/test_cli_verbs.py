@@ -342,6 +342,39 @@ def test_inspect_says_what_a_file_holds(pictures, models):
         assert done.code == 0 and done.err == "" and len(done.out.splitlines()) >= 2
 
 
+def test_inspect_tells_latents_and_regions_apart(pictures):
+    assert pictures("encode", "a.png", "b.png", "-m", "quad").code == 0
+    hashes = {
+        name: [row["latent_hash"] for row in pictures("inspect", name, "--json").json["components"]]
+        for name in ("a.z", "b.z")
+    }
+    assert len({*hashes["a.z"], *hashes["b.z"]}) == 8
+    for line, told in zip(
+        pictures("inspect", "a.z").out.splitlines()[-4:], hashes["a.z"], strict=True
+    ):
+        assert line.split()[-1] == told
+    mask = np.zeros((24, 24), np.uint8)
+    mask[4:8, 2:5] = 255
+    mask[9, 10] = 90
+    Image.fromarray(mask).save("mask.png")
+
+    def term(selection):
+        assert pictures("compose", selection, "-o", "out.png", "--steps", "1", "-f").code == 0
+        (found,) = pictures("inspect", "out.png", "--json").json["recipe"]["rows"][0]["terms"]
+        (line,) = [x for x in pictures("inspect", "out.png").out.splitlines() if "term" in x]
+        return found["latent_hash"], found["region"], line.partition("× ")[2]
+
+    own = hashes["a.z"][1]
+    assert term("a.z:1") == (own, None, f"1, z {own}")
+    box = {"box": [8, 9, 10, 11], "mask_hash": None}
+    assert term("a.z:1@8,9,10,11") == (own, box, f"1, z {own}, only in 8,9,10,11")
+    _, region, line = term("a.z:1@mask.png")
+    assert region["box"] == [2, 4, 9, 6]
+    assert line == f"1, z {own}, only in mask {region['mask_hash']} in 2,4,9,6"
+    blended, _, line = term("a.z:1%0.25%b.z:1")
+    assert blended not in (own, hashes["b.z"][1]) and line == f"1, z {blended}"
+
+
 def test_doctor_finds_the_models(comet):
     found = comet("doctor", "--json").json
     assert [m["name"] for m in found["models"]] == ["pool", "quad"] and found["problems"] == []

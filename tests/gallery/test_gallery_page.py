@@ -25,7 +25,14 @@ from PIL import Image
 import comet_cli
 from comet_cli.errors import FileFormatError, UsageError
 from comet_cli.formats.images import encode_png
-from comet_cli.formats.picture_recipe import embed_recipe, has_recipe
+from comet_cli.formats.picture_recipe import (
+    ModelReference,
+    PictureRecipe,
+    RecipeRow,
+    RecipeTerm,
+    embed_recipe,
+    has_recipe,
+)
 from comet_cli.verbs.gallery import FEW, SIDE, list_pictures, thumbnail, write_gallery
 
 VOID = {"img", "input", "meta"}
@@ -120,6 +127,24 @@ def test_the_policy_allows_its_own_script_and_style_only(page):
     assert rules["default-src"] == "'none'" and rules["img-src"] == "data:"
 
 
+def test_terms_that_differ_in_latent_or_region_differ_on_the_page(tmp_path):
+    box = np.zeros((8, 8, 3), np.uint8)
+    box[2:4, 1:6] = 255
+    z = np.ones(4, np.float32)
+    for name, term in {
+        "a.png": RecipeTerm(0, z, 1.0, 1),
+        "b.png": RecipeTerm(0, 2 * z, 1.0, 1),
+        "c.png": RecipeTerm(0, z, 1.0, 1, "", encode_png(box)),
+        "d.png": RecipeTerm(0, z, 1.0, 1, "", b"no picture"),
+    }.items():
+        made = PictureRecipe("compose", (ModelReference("m", "a" * 64),), (RecipeRow("", (term,)),))
+        (tmp_path / name).write_bytes(encode_png(pixels(3), made))
+    found = read(write_gallery(str(tmp_path)).output)
+    terms = [text for text in found.texts("dd") if "component 1 × 1" in text]
+    assert len(set(terms)) == 3 and terms[2] == f"{terms[0]}, only in 1,2,5,2"
+    assert "a mask in 'd.png' is not an image" in found.texts("p", class_="error")[0]
+
+
 def test_links_lead_to_the_files_and_are_never_a_scheme(page):
     targets = [e[1]["href"] for e in read(page).all("a")]
     assert len(targets) == 8  # all but the broken one
@@ -143,8 +168,8 @@ def test_pictures_are_embedded_with_their_pixels(page):
 def test_recipes_and_sources_are_shown(page):
     found = read(page)
     facts = next(t for t in found.texts("article") if t.startswith("x-10.png"))
-    assert "seed10" in facts and "fine: fine 1 (fine) × 0.5" in facts
-    assert "other: fine 0 × -1" in facts
+    assert "seed10" in facts and "fine: fine component 1 (fine) × 0.5" in facts
+    assert "other: fine component 0 × -1" in facts
     card = next(t for t in found.texts("ul", class_="sources") if "fine" in t)
     assert card == "fineother"
 
