@@ -18,12 +18,11 @@ from comet_cli.figures.catalogue import FIGURES, Need, Panel
 from comet_cli.figures.panel_session import PanelSession
 from comet_cli.formats.files import show, write_output
 from comet_cli.formats.overwriting import check_output
-from comet_cli.formats.picture_recipe import mark_pixels
+from comet_cli.formats.picture_recipe import FIGURE_KEYWORD, mark_pixels
 from comet_cli.inputs.session import Progress
 from comet_cli.verbs.compose_recipe import check_settings
 from comet_cli.version import __version__
 
-TEXT_KEY = "comet-figure"
 MARGIN, BETWEEN = 24, 56
 
 
@@ -147,7 +146,7 @@ def encode_figure(number: int, made: Made, *, metadata: bool = True) -> bytes:
     entry = PngImagePlugin.PngInfo()
     if metadata:
         facts = {"figure": number, "models": made.models, "comet": __version__}
-        entry.add_text(TEXT_KEY, json.dumps(facts, sort_keys=True))
+        entry.add_text(FIGURE_KEYWORD.decode(), json.dumps(facts, sort_keys=True))
     buffer = io.BytesIO()
     Image.fromarray(made.pixels).save(buffer, "PNG", pnginfo=entry, optimize=True)
     return mark_pixels(buffer.getvalue(), made.pixels) if metadata else buffer.getvalue()

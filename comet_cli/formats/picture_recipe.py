@@ -27,6 +27,7 @@ FORMAT = "comet-recipe"
 VERSION = 1
 KEYWORD = b"comet"
 PIXELS_KEYWORD = b"comet-pixels"
+FIGURE_KEYWORD = b"comet-figure"
 ROUNDING = 1e-5  # of latents, in parts of their largest number
 MAX_WRITTEN_BYTES = 60 << 20  # Pillow reads at most 64 MiB of text
 VERBS = ("compose", "decompose", "gradients", "recombine")

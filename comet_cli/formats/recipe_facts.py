@@ -7,9 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from comet_cli.errors import FileFormatError
 from comet_cli.formats.components import SHORT, latent_hash
 from comet_cli.formats.images import decode_mask
-from comet_cli.formats.picture_recipe import PictureRecipe, RecipeRow, RecipeTerm, pixels_hash
+from comet_cli.formats.picture_recipe import (
+    FIGURE_KEYWORD,
+    PictureRecipe,
+    RecipeRow,
+    RecipeTerm,
+    pixels_hash,
+)
+from comet_cli.formats.png_entries import read_text
+from comet_cli.formats.strict_json import parse_json
 
 
 def recipe_facts(recipe: PictureRecipe, where: str = "the image") -> dict[str, Any]:
@@ -87,3 +96,28 @@ def _term_text(term: dict[str, Any]) -> str:
         return text
     mask = f"mask {region['mask_hash']} in " if region["mask_hash"] else ""
     return f"{text}, only in {mask}{','.join(map(str, region['box']))}"
+
+
+def figure_facts(png: bytes, where: str = "the image") -> dict[str, Any] | None:
+    """Return what a figure of the paper says of itself; None of any other picture.
+
+    Returns:
+        ``figure`` (its number), ``models`` (hash by name) and ``comet`` (the version).
+
+    Raises:
+        FileFormatError: the entry is broken.
+    """
+    text = read_text(png, FIGURE_KEYWORD, where)
+    if text is None:
+        return None
+    entry = f"the entry '{FIGURE_KEYWORD.decode()}' in {where}"
+    facts = parse_json(text, entry)
+    shapes = {"figure": int, "models": dict, "comet": str}
+    sound = (
+        isinstance(facts, dict)
+        and {key: type(value) for key, value in facts.items()} == shapes
+        and all(isinstance(sha256, str) for sha256 in facts["models"].values())
+    )
+    if not sound:
+        raise FileFormatError(f"{entry} is malformed")
+    return dict(facts)

@@ -19,8 +19,9 @@ from comet_cli.formats.places import holds
 def inspect_file(path: str) -> dict[str, Any]:
     """Return what a ``.z`` file, an image or a model folder holds, as JSON values.
 
-    ``kind`` says which: ``components``, ``picture`` (with ``recipe``, None where comet did not
-    write it, and then ``recipe_error`` where it is one that cannot be read) or ``model``.
+    ``kind`` says which: ``components``, ``picture`` or ``model``. Of a picture ``recipe`` is None
+    where there is none, and then ``recipe_error`` is there where it cannot be read; ``figure`` says
+    what a figure of the paper shows; ``sealed``, whether it is an animation as comet wrote it.
 
     Raises:
         UsageError: no such file.
@@ -37,12 +38,15 @@ def inspect_file(path: str) -> dict[str, Any]:
     where = f"'{show(path)}'"
     if is_components(data) or path.endswith(".z"):
         return _inspect_components(path, parse_components(data, where))
+    from comet_cli.formats.frames import count_frames
     from comet_cli.formats.images import image_facts
-    from comet_cli.formats.recipe_facts import recipe_facts
+    from comet_cli.formats.recipe_facts import figure_facts, recipe_facts
+    from comet_cli.formats.seal import is_sealed
 
     found: dict[str, Any] = {"kind": "picture", "path": path, **image_facts(data, where)}
-    found["recipe"] = None
+    found.update(frames=count_frames(data), sealed=is_sealed(data), recipe=None, figure=None)
     try:
+        found["figure"] = figure_facts(data, where)
         if recipe_text(data, where) is not None:
             found["recipe"] = recipe_facts(read_recipe(data, where), where)
     except FileFormatError as error:  # or another program's text of that name
@@ -128,22 +132,32 @@ def _describe_components(facts: dict[str, Any]) -> list[str]:
 def _describe_picture(facts: dict[str, Any]) -> list[str]:
     from comet_cli.formats.recipe_facts import term_lines
 
-    pairs: list[tuple[str, object]] = [
-        ("picture", f"{facts['format']}, {facts['width']} × {facts['height']}, {facts['mode']}")
-    ]
-    recipe = facts["recipe"]
+    parts = [facts["format"], f"{facts['width']} × {facts['height']}", facts["mode"]]
+    if facts["frames"] > 1:
+        parts.append(f"{facts['frames']} frames")
+    pairs: list[tuple[str, object]] = [("picture", ", ".join(parts))]
+    recipe, figure = facts["recipe"], facts["figure"]
     if "recipe_error" in facts:
         return _table([*pairs, ("recipe", f"none: {facts['recipe_error']}")])
-    if recipe is None:
-        return _table(
-            [*pairs, ("recipe", "none: not made by comet, or a figure, or without metadata")]
-        )
-    pairs.append(("made by", f"comet {recipe['verb']}, version {recipe['versions'].get('comet')}"))
-    for model in recipe["models"]:
-        pairs.append(("model", f"{model['name']} (sha256 {model['sha256'][:12]}…)"))
+    if recipe is not None:
+        pairs += _makers(recipe["verb"], recipe["versions"].get("comet"), recipe["models"])
+    elif figure is not None:
+        models = [{"name": name, "sha256": sha256} for name, sha256 in figure["models"].items()]
+        return _table([*pairs, *_makers(f"figure {figure['figure']}", figure["comet"], models)])
+    elif facts["sealed"]:
+        reason = f"an animation by comet; a {facts['format']} carries no recipe"
+        return _table([*pairs, ("recipe", f"none: {reason}")])
+    else:
+        return _table([*pairs, ("recipe", "none: not made by comet, or without metadata")])
     for name, value in sorted(recipe["settings"].items()):
         pairs.append((name.replace("_", " "), "default" if value is None else value))
     return _table([*pairs, *(("term", line) for line in term_lines(recipe))])
+
+
+def _makers(verb: str, version: str, models: list[dict[str, str]]) -> list[tuple[str, object]]:
+    """Return what made a picture, and with which models."""
+    shown = [("model", f"{m['name']} (sha256 {m['sha256'][:12]}…)") for m in models]
+    return [("made by", f"comet {verb}, version {version}"), *shown]
 
 
 def _describe_model(facts: dict[str, Any]) -> list[str]:

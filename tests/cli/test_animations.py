@@ -205,6 +205,20 @@ def test_a_gif_has_the_frames_and_is_comets_own(encoded):
     assert "was changed after comet made it" in encoded(*command).sentence
 
 
+@pytest.mark.parametrize("kind", ["gif", "webp"])
+def test_inspect_knows_an_animation_by_comet(encoded, kind):
+    name = f"new.{kind}"
+    assert encoded("compose", "dance", "-o", name).code == 0
+    facts = encoded("inspect", name, "--json").json
+    assert (facts["frames"], facts["sealed"], facts["recipe"]) == (4, True, None)
+    first, second = encoded("inspect", name).out.splitlines()
+    assert first.endswith(", 4 frames")
+    reason = f"an animation by comet; a {kind.upper()} carries no recipe"
+    assert second == f"recipe   none: {reason}"
+    Path(name).write_bytes(Path(name).read_bytes() + b"\0")
+    assert "not made by comet" in encoded("inspect", name).out
+
+
 def test_an_animated_png_is_made_again_from_its_recipe(encoded):
     picture(7).save("start.png")
     options = ["--init", "start.png", "--tolerance", 0.01, "--seed", 3]
@@ -213,7 +227,7 @@ def test_an_animated_png_is_made_again_from_its_recipe(encoded):
     assert done.sentence == "comet: the replay has the same pixels"
     assert done.out.strip() == "new-replay.apng"
     assert Path("new-replay.apng").read_bytes() == Path("new.apng").read_bytes()
-    assert encoded("inspect", "new.apng").code == 0
+    assert encoded("inspect", "new.apng").out.splitlines()[0].endswith(", 4 frames")
     assert encoded("compose", "dance", "-o", "bare.apng", "--no-metadata").code == 0
     assert "holds no recipe" in encoded("replay", "bare.apng").sentence
     Path("new.png").write_bytes(Path("new.apng").read_bytes())

@@ -16,14 +16,16 @@ from comet_cli.drawing.layout import beside, blank, framed, stack, text, upright
 from comet_cli.energy.render import render
 from comet_cli.errors import UsageError
 from comet_cli.figures.catalogue import FIGURES
-from comet_cli.figures.figure import TEXT_KEY, example_files, examples_folder
+from comet_cli.figures.figure import example_files, examples_folder
 from comet_cli.figures.panel_session import PanelInput, PanelSession
 from comet_cli.figures.panels import RESULT, SIDE, common
 from comet_cli.formats.components import ComponentSet, read_components, write_components
-from comet_cli.formats.images import decode_png, load_image, to_bytes
+from comet_cli.formats.images import decode_png, encode_png, load_image, to_bytes
+from comet_cli.formats.png_entries import add_text
 from comet_cli.models import comet_model, library
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
+from comet_cli.version import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 32
@@ -170,7 +172,7 @@ def test_every_figure_is_made_whole_and_says_of_which_models(comet, number):
     code, out, err = comet(str(number), "-o", "figure.png")
     assert (code, out, err) == (0, "figure.png\n", "")
     with Image.open("figure.png") as picture:
-        facts = json.loads(picture.info[TEXT_KEY])
+        facts = json.loads(picture.info["comet-figure"])
         pixels = np.asarray(picture)
     assert facts["figure"] == number
     needed = {need.model for panel in FIGURES[number].panels for need in panel.needs}
@@ -184,6 +186,18 @@ def test_the_same_figure_has_the_same_bytes_and_is_replaced_without_force(comet)
     first = Path("figure.png").read_bytes()
     assert comet("7", "-o", "figure.png")[0] == 0
     assert Path("figure.png").read_bytes() == first
+
+
+def test_inspect_says_which_figure_it_is(comet, capsys):
+    assert comet("6", "-o", "figure.png")[0] == 0
+    assert main(["inspect", "figure.png"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == f"made by  comet figure 6, version {__version__}"
+    assert [line.split()[:2] for line in lines[2:]] == [["model", "clevr"], ["model", "tetris"]]
+    broken = add_text(encode_png(np.zeros((4, 4, 3), np.uint8)), b"comet-figure", b"[6]")
+    Path("figure.png").write_bytes(broken)
+    assert main(["inspect", "figure.png"]) == 0
+    assert "the entry 'comet-figure' in 'figure.png' is malformed" in capsys.readouterr().out
 
 
 def test_files_of_others_are_replaced_with_force_only_and_inputs_never(comet, examples):
