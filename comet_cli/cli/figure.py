@@ -13,7 +13,7 @@ from comet_cli.cli.verb import REPORT, Call, verb
 NUMBERS = ("1", "3", "4", "5", "6", "7", "8", "9", "10")  # of the paper's figures with pictures
 
 
-@verb("output", "seed", "device", "precision", "no_metadata", "force", *REPORT)
+@verb("output", "device", "precision", "no_metadata", "force", *REPORT)
 def figure(
     call: Call,
     number: Annotated[
@@ -45,7 +45,6 @@ def figure(
             examples=examples,
             device=call.device,
             precision=call.precision,
-            seed=call.seed,
             metadata=not call.no_metadata,
             force=call.force,
             progress=progress,

@@ -20,7 +20,6 @@ from comet_cli.formats.files import show, write_output
 from comet_cli.formats.overwriting import check_output
 from comet_cli.formats.picture_recipe import FIGURE_KEYWORD, mark_pixels
 from comet_cli.inputs.session import Progress
-from comet_cli.verbs.compose_recipe import check_settings
 from comet_cli.version import __version__
 
 MARGIN, BETWEEN = 24, 56
@@ -159,7 +158,6 @@ def write_figure(
     examples: str | None = None,
     device: str = "auto",
     precision: str = "auto",
-    seed: int = 0,
     metadata: bool = True,
     force: bool = False,
     progress: Progress | None = None,
@@ -172,7 +170,6 @@ def write_figure(
         examples: folder of inputs; default that of the source checkout.
         device: see :class:`comet_cli.inputs.session.Session`.
         precision: likewise.
-        seed: of the noise.
         metadata: write into the picture what it shows.
         force: replace a file that comet did not make.
         progress: called with (done, total) panels.
@@ -182,12 +179,10 @@ def write_figure(
         CometError: no panel can be made.
     """
     check_number(number)
-    check_settings(seed=seed)
     folder = examples_folder(examples)
     inputs = [str(path) for path in folder.iterdir()]
     check_output(output, force=force, inputs=inputs)
-    made = make_figure(
-        number, folder, PanelSession(device=device, precision=precision, seed=seed), progress
-    )
+    session = PanelSession(device=device, precision=precision)
+    made = make_figure(number, folder, session, progress)
     write_output(output, encode_figure(number, made, metadata=metadata))
     return made

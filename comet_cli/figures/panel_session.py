@@ -47,12 +47,11 @@ class PanelInput:
 class PanelSession:
     """Opens, renders and maps for the panels of one figure."""
 
-    def __init__(self, *, device: str = "auto", precision: str = "auto", seed: int = 0) -> None:
+    def __init__(self, *, device: str = "auto", precision: str = "auto") -> None:
         """Open nothing yet; see :class:`comet_cli.inputs.session.Session`."""
         self._new_session = partial(Session, device=device, precision=precision)
         self._sessions: dict[str, Session] = {}
         self._arithmetic = self._new_session().arithmetic
-        self._seed = seed
         self.models: dict[str, str] = {}
 
     def _session_of(self, model: str) -> Session:
@@ -101,14 +100,14 @@ class PanelSession:
     def draw(self, terms: Sequence[Term]) -> np.ndarray:
         """Render a composition with the models' own settings: (R,R,3) uint8."""
         with self._arithmetic():
-            return to_bytes(render(terms, seed=self._seed)[0])
+            return to_bytes(render(terms)[0])
 
     def maps(self, source: PanelInput) -> list[np.ndarray]:
         """Return −∇_x E_k of each component where a rendering begins: (R,R,3) uint8 each."""
         z = torch.stack([t.z for t in source.terms])
         picture = torch.from_numpy(from_bytes(source.picture))
         with self._arithmetic():
-            found = attribute(source.model, z, picture=picture, seed=self._seed)
+            found = attribute(source.model, z, picture=picture)
         return [signed_map(-gradient) for gradient in found.gradients]
 
 

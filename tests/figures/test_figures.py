@@ -188,6 +188,12 @@ def test_the_same_figure_has_the_same_bytes_and_is_replaced_without_force(comet)
     assert Path("figure.png").read_bytes() == first
 
 
+def test_a_figure_takes_no_seed_because_nothing_in_it_is_drawn_at_random(comet):
+    code, out, err = comet("6", "-o", "figure.png", "--seed", "1")
+    assert (code, out) == (2, "") and "--seed" in err
+    assert not Path("figure.png").exists()
+
+
 def test_inspect_says_which_figure_it_is(comet, capsys):
     assert comet("6", "-o", "figure.png")[0] == 0
     assert main(["inspect", "figure.png"]) == 0
