@@ -116,6 +116,14 @@ def test_the_gallery_crosses_three_models(script):
             assert f"{ground}-{objects}.png" in page
 
 
+def test_the_replay_check_says_what_to_do_where_there_are_no_pictures(script):
+    said = script("replay-check.sh", code=2)
+    remedy = "run demo.sh first, or name a folder of PNGs"
+    assert said == f"there are no pictures in 'out/demo'; {remedy}\n"
+    Path("empty").mkdir()
+    assert script("replay-check.sh", "empty", code=2).startswith("there are no pictures in 'empty'")
+
+
 def test_the_replay_check_names_the_pictures_that_differ(script, monkeypatch):
     from comet_cli.cli.app import main
 
