@@ -41,9 +41,11 @@ def choose_model(
     environment: Mapping[str, str],
     fresh: bool = False,
 ) -> CometModel:
-    """Return the installed model that reconstructs a picture, or all of a series, best.
+    """Return the installed model that a picture, or all of a series, is most likely one of.
 
-    Of those that are offered, if any is: models made to compare with are for who names them.
+    The one that reconstructs it best; of those within a decibel of it, the one that does best
+    beside its own usual error (:func:`closest`). Of those that are offered, if any is: models made
+    to compare with are for who names them.
 
     Args:
         pictures: each one's file, and what messages call it.

@@ -88,7 +88,7 @@ class Session:
 
         Args:
             model: name or folder of the model that encodes pictures; ``auto`` for the one that
-                reconstructs each picture best.
+                each picture is most likely one of (:meth:`choose`).
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``.
             precision: ``auto`` (float32), ``float32`` or ``bfloat16`` (autocast).
             fresh: encode pictures whose ``.z`` is there already, and choose their model anew.
@@ -270,7 +270,9 @@ class Session:
         return finish
 
     def choose(self, pictures: Iterable[tuple[bytes, str]], what: str) -> CometModel:
-        """Return the installed model that reconstructs a picture, or all of a series, best.
+        """Return the installed model that a picture, or all of a series, is most likely one of.
+
+        See :func:`comet_cli.inputs.auto_model.choose_model`.
 
         Args:
             pictures: each one's file, and what messages call it.
@@ -292,7 +294,7 @@ class Session:
         progress: Progress | None = None,
         prepare: Callable[[bytes, str], bytes] | None = None,
     ) -> None:
-        """With ``one_model``, take from now on the model that reconstructs all pictures best.
+        """With ``one_model``, take from now on one model for all pictures (:meth:`choose`).
 
         Args:
             paths: the inputs; those that hold components choose nothing. Of a video or an animated
