@@ -17,6 +17,8 @@ from comet_cli.evaluation.latent_figures import DisentanglementFigures, measure_
 from comet_cli.evaluation.reconstruction import as_pictures, encode_all, evaluate_reconstruction
 from comet_cli.evaluation.segmentation import evaluate_segmentation
 
+DIGITS = 4
+MOST_DECIMALS = 10
 # What is measured on pictures alone, and what on pictures with instance masks.
 ON_PICTURES: dict[str, Callable[..., Any]] = {"reconstruction": evaluate_reconstruction}
 ON_MASKS: dict[str, Callable[..., Any]] = {"segmentation": evaluate_segmentation}
@@ -31,7 +33,7 @@ def measure(model: Measured, images: np.ndarray, masks: np.ndarray | None = None
         masks: (N,R,R) integer instance masks, 0 the background.
 
     Returns:
-        ``{"reconstruction": {...}, "segmentation": {...}}``, rounded to four decimals.
+        ``{"reconstruction": {...}, "segmentation": {...}}``, see :func:`rounded`.
     """
     found = {kind: rounded(figures(model, images)) for kind, figures in ON_PICTURES.items()}
     if masks is not None:
@@ -136,13 +138,20 @@ def split_taken(data: Path, split: str) -> str | None:
 
 
 def rounded(figures: Any) -> dict[str, Any]:
-    """Return a dataclass of figures as a dictionary, floats rounded to four decimals.
+    """Return a dataclass of figures as a dictionary, floats rounded.
 
-    A figure that nothing could be measured for (nan) is None, which JSON can hold.
+    To four decimals; of what is small, such as a mean square error, to four significant digits. A
+    figure that nothing could be measured for (nan) is None, which JSON can hold.
     """
     found = {}
     for name, value in dataclasses.asdict(figures).items():
         if isinstance(value, float):
-            value = round(value, 4) if math.isfinite(value) else None
+            value = _round(value) if math.isfinite(value) else None
         found[name] = value
     return found
+
+
+def _round(value: float) -> float:
+    """Return a number rounded; what rounding errors leave of nothing is 0."""
+    before = math.floor(math.log10(abs(value))) if value else 0
+    return round(value, min(max(DIGITS, DIGITS - 1 - before), MOST_DECIMALS))
