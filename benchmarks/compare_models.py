@@ -15,7 +15,7 @@ from comet_cli.models import comet_model
 FIGURES = [
     ("PSNR (dB)", "reconstruction", "psnr"),
     ("PSNR at 5x the steps (dB)", "reconstruction", "psnr_5n"),
-    ("foreground ARI", "segmentation", "ari_foreground"),
+    ("ARI, objects only", "segmentation", "ari_foreground"),
     ("ARI, all pixels", "segmentation", "ari"),
 ]
 

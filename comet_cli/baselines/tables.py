@@ -115,9 +115,9 @@ def _object_paper(trained: Trained) -> dict[str, Spread]:
 
 _SEGMENTS = (
     Figure("ari", "ARI"),
-    Figure("ari_foreground", "ARI, objects"),
+    Figure("ari_foreground", "ARI, objects only"),
     Figure("mean_covering", "covering"),
-    Figure("mean_covering_foreground", "covering, objects"),
+    Figure("mean_covering_foreground", "covering, objects only"),
 )
 TABLES = {
     "table1": Table(

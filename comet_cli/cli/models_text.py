@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 HEADLINES = (
     ("PSNR {:.1f} dB", "reconstruction", "psnr"),
-    ("foreground ARI {:.3f}", "segmentation", "ari_foreground"),
+    ("ARI, objects only {:.3f}", "segmentation", "ari_foreground"),
 )
 HEADING = ("NAME", "K", "D", "R", "ENCODER", "ENERGY", "DATA", "SIZE", "ORIGIN", "HASH", "FIGURES")
 MOST_DATA = 24  # characters
@@ -26,13 +26,13 @@ DEFAULT = "  (not in the checkpoint, so a default)"
 
 
 def headline(figures: dict[str, Any]) -> str:
-    """Return a card's first figures in one line: ``PSNR 31.2 dB, ARI 0.950``."""
+    """Return a card's first figures in one line: ``PSNR 31.2 dB; ARI, objects only 0.950``."""
     parts = []
     for words, group, key in HEADLINES:
         value = figures.get(group, {}).get(key) if isinstance(figures.get(group), dict) else None
         if isinstance(value, int | float):
             parts.append(words.format(value))
-    return ", ".join(parts) or "-"
+    return "; ".join(parts) or "-"
 
 
 def table(entries: Sequence[ModelEntry]) -> str:

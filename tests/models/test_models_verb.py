@@ -129,7 +129,7 @@ def test_a_name_that_is_taken_needs_force(official: Path, imported: Path) -> Non
 
 def test_headline_takes_what_was_measured() -> None:
     figures = {"reconstruction": {"psnr": 31.234}, "segmentation": {"ari_foreground": 0.95}}
-    assert headline(figures) == "PSNR 31.2 dB, foreground ARI 0.950"
+    assert headline(figures) == "PSNR 31.2 dB; ARI, objects only 0.950"
     assert headline({"reconstruction": {"psnr": 31.234}}) == "PSNR 31.2 dB"
     assert headline({"reconstruction": {"psnr": None}, "segmentation": 3}) == "-"
     assert headline({}) == "-"
