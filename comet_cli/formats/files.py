@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import stat
 import sys
@@ -20,6 +21,10 @@ MAX_INPUT_BYTES = 1 << 30
 ACCESS_LIST = "system.posix_acl_access"
 # Folders of devices and of what is open: nothing is put beside a picture there.
 SYSTEM_FOLDERS = ("/dev", "/proc")
+COMPOSED = {
+    "blends": re.compile(r"(?:\.z|\]|:[^/\\%]+)%\d*\.?\d+%."),
+    "regions": re.compile(r"\.z@[^/\\]+$"),
+}
 _peeked: dict[str, bytes] = {}
 
 
@@ -82,7 +87,8 @@ def _missing(path: str | Path) -> UsageError:
         return UsageError(
             f"'{show(path)}' is a link to '{show(os.readlink(path))}', which does not exist"
         )
-    return UsageError(f"there is no file '{show(path)}'{_selected_of(str(path))}")
+    text = str(path)
+    return UsageError(f"there is no file '{show(path)}'{_selected_of(text)}{_composed_of(text)}")
 
 
 def _selected_of(text: str) -> str:
@@ -92,6 +98,12 @@ def _selected_of(text: str) -> str:
             rest = show(text[at:])
             return f"; '{show(text[:at])}' is there, but '{rest}' after it has no meaning here"
     return ""
+
+
+def _composed_of(text: str) -> str:
+    """Return a hint where text is what ``comet compose`` alone reads as more than a file's name."""
+    takes = [kind for kind, pattern in COMPOSED.items() if pattern.search(text)]
+    return f"; only comet compose takes {' and '.join(takes)}" if takes else ""
 
 
 def read_input(path: str | Path) -> bytes:

@@ -167,6 +167,16 @@ def reference(run) -> np.ndarray:
             "there is no file 'a.png:0'; 'a.png' is there, but ':0' after it has no",
         ),
         ("decompose a.z:0%0.5%a.z:1 -o out.png", "'a.z' is there, but ':0%0.5%a.z' after it has"),
+        (
+            "decompose a.z:0%0.5%a.z:1 -o out.png",
+            "after it has no meaning here; only comet compose takes blends$",
+        ),
+        (
+            "recombine no.z:1%.5%a.z:1 a.z -o out.png",
+            "there is no file 'no.z:1%.5%a.z'; only comet compose takes blends$",
+        ),
+        ("recombine a.z@left.png a.z -o out.png", "; only comet compose takes regions$"),
+        ("recombine no%20name.z a.z -o out.png", "there is no file 'no%20name.z'$"),
         ("encode absent.png:0", "there is no file 'absent.png:0'$"),
         ("decompose a.z b.z", "several inputs make one sheet, which needs a name"),
         ("gradients a.png b.png", "several inputs make one sheet, which needs a name"),
