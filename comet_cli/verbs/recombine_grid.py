@@ -157,8 +157,10 @@ def _swaps(recipe: PictureRecipe, positions: Sequence[Sequence[int]]) -> Grid:
         for mine, theirs in zip(positions[a], positions[b], strict=False):
             cells[-1].append(cell_of(recipe, swapped(whole, mine, (b, theirs))))
     shown = any(row.picture for row in recipe.rows)
+    most = max(map(len, cells)) - 1  # an input may have more than any other has to give
+    names = component_names(recipe, [places[:most] for places in positions])
     return Grid(
-        columns=["unchanged", *(f"swap {name}" for name in component_names(recipe, positions))],
+        columns=["unchanged", *(f"swap {name}" for name in names)],
         rows=[labels[a] if shown else f"{labels[a]}, {labels[b]}" for a, b in pairs],
         cells=cells,
         inputs=pairs if shown else (),

@@ -49,6 +49,16 @@ def test_components_restrict_what_is_swapped(encoded):
     assert grid_of("o.png").columns == ["unchanged", "swap lighting", "swap face"]
 
 
+@pytest.mark.parametrize("layout", ["", "--add", "--all", "--interpolate 2"])
+def test_no_heading_stands_over_nothing_where_inputs_are_unequal(encoded, layout):
+    command = ["recombine", "a.z:1*0.5", "b.z", "--scale", "1", *layout.split(), "-o", "o.png"]
+    assert encoded(*command).code == 0
+    grid = grid_of("o.png")
+    assert len(grid.columns) == max(map(len, grid.cells)) and len(grid.rows) == len(grid.cells)
+    if not layout:
+        assert grid.columns == ["unchanged", "swap 0"]
+
+
 def test_each_cell_is_byte_for_byte_what_its_selection_composes(encoded):
     Path("each").mkdir()
     done = encoded("recombine", "a.z", "p.z", "b.z", "-o", "o.png", "--each", "each", "--seed", 3)
