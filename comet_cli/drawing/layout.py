@@ -85,11 +85,24 @@ def _cut(line: str, font: Font, width: int | None) -> str:
     return line + "…"
 
 
+def turned(label: str, font: Font, size: tuple[int, int]) -> Box:
+    """Return a faint label that reads from bottom to top, in the middle of its box.
+
+    Args:
+        label: it is not shortened.
+        font: its type.
+        size: of the box before it is turned.
+    """
+    lying = blank(*size)
+    ImageDraw.Draw(lying).text((size[0] / 2, size[1] / 2), label, FAINT, font, anchor="mm")
+    return lying.transpose(Image.Transpose.ROTATE_90)
+
+
 def upright(words: str, height: int, width: int) -> Box:
-    """Return a faint label that reads from bottom to top."""
-    lying = text(words, size=CAPTION, width=height, faint=True)
-    turned = lying.transpose(Image.Transpose.ROTATE_90)
-    return beside([turned, blank(max(0, width - turned.width), 1)], gap=0)
+    """Return a faint caption that reads from bottom to top, at the left of its box."""
+    font = font_of(CAPTION)
+    label = turned(fit_label(words, font, height), font, (height, round(CAPTION * LINE)))
+    return beside([label, blank(max(0, width - label.width), 1)], gap=0)
 
 
 def _place(room: int, size: int, align: str) -> int:

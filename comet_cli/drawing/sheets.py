@@ -1,4 +1,4 @@
-"""Contact sheets: pictures in rows and columns with labels; gradient maps and overlays."""
+"""Contact sheets: pictures in rows and columns, with labels and captions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image, ImageDraw
 
-from comet_cli.drawing.layout import EDGE, FAINT, INK, Font, fit_label, font_of, wrap
+from comet_cli.drawing.layout import EDGE, FAINT, INK, fit_label, font_of, turned, wrap
 from comet_cli.formats.images import enlarge
 
 CELL = 144
@@ -23,7 +23,6 @@ class Sheet:
         rows: a label a row ("" for none).
         cells: rows of pictures (R,R,3) uint8, or None for an empty place.
         breaks: columns before which the gap is wider.
-        title: a line above everything, or "".
         captions: a text under each cell, wrapped and never shortened, or nothing at all.
     """
 
@@ -31,7 +30,6 @@ class Sheet:
     rows: Sequence[str]
     cells: Sequence[Sequence[np.ndarray | None]]
     breaks: frozenset[int] = field(default_factory=frozenset)
-    title: str = ""
     captions: Sequence[Sequence[str]] = ()
 
 
@@ -50,11 +48,10 @@ def draw_sheet(sheet: Sheet) -> np.ndarray:
     side = cell_side(sheet.cells)
     unit = side / 144
     text = font_of(max(14, round(15 * unit)))
-    heading = font_of(round(18 * unit))
     margin, gap, wide = round(20 * unit), round(8 * unit), round(24 * unit)
     strip = round(26 * unit)
     left = margin + (strip if any(sheet.rows) else 0)
-    top = margin + (round(34 * unit) if sheet.title else 0) + (strip if any(sheet.columns) else 0)
+    top = margin + (strip if any(sheet.columns) else 0)
     lefts, x = [], left
     for column in range(len(sheet.columns)):
         x += 0 if column == 0 else (wide if column in sheet.breaks else gap)
@@ -68,15 +65,13 @@ def draw_sheet(sheet: Sheet) -> np.ndarray:
     height = top + len(sheet.rows) * pitch - (pitch - side - below) + margin
     image = Image.new("RGB", (x + margin, height), "white")
     draw = ImageDraw.Draw(image)
-    if sheet.title:
-        draw.text((left, margin), sheet.title, INK, heading)
     for x, label in zip(lefts, sheet.columns, strict=True):
         fitted = fit_label(label, text, side)
         draw.text((x + side / 2, top - round(9 * unit)), fitted, INK, text, anchor="ms")
     for row, (label, cells) in enumerate(zip(sheet.rows, sheet.cells, strict=True)):
         y = top + row * pitch
         if label:
-            stripe = _upright(fit_label(label, text, side), text, (side, strip))
+            stripe = turned(fit_label(label, text, side), text, (side, strip))
             image.paste(stripe, (margin - round(4 * unit), y))
         for x, cell in zip(lefts, cells, strict=False):
             if cell is not None:
@@ -92,10 +87,3 @@ def _scaled(cell: np.ndarray, side: int) -> Image.Image:
     if side % cell.shape[0] == 0:
         return Image.fromarray(enlarge(cell, side))
     return Image.fromarray(cell).resize((side, side), Image.Resampling.BICUBIC)
-
-
-def _upright(label: str, font: Font, size: tuple[int, int]) -> Image.Image:
-    """Return a label that reads from bottom to top."""
-    stripe = Image.new("RGB", size, "white")
-    ImageDraw.Draw(stripe).text((size[0] / 2, size[1] / 2), label, FAINT, font, anchor="mm")
-    return stripe.transpose(Image.Transpose.ROTATE_90)

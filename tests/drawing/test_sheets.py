@@ -54,7 +54,7 @@ def test_pixels_are_repeated_never_mixed():
 
 
 def test_margins_are_white_and_labels_are_dark():
-    sheet = draw_sheet(Sheet(["label"], ["row"], [[plain(RED)]], title="Title"))
+    sheet = draw_sheet(Sheet(["label"], ["row"], [[plain(RED)]]))
     for edge in (sheet[:10], sheet[-10:], sheet[:, :10], sheet[:, -10:]):
         assert (edge == 255).all()
     without = draw_sheet(Sheet([""], [""], [[plain(RED)]]))
