@@ -11,21 +11,24 @@ from comet_cli.drawing.scale import scale_setting, scaled
 from comet_cli.drawing.sheets import Sheet, draw_sheet
 from comet_cli.energy.composition import Term
 from comet_cli.energy.render import default_start, render
-from comet_cli.errors import UsageError
-from comet_cli.formats.images import decode_png, encode_png, to_bytes, write_png
+from comet_cli.formats.images import decode_png, to_bytes, write_png
 from comet_cli.formats.picture_recipe import PictureRecipe, RecipeRow
 from comet_cli.inputs.opening import RecipeDraft, open_selections
 from comet_cli.inputs.selection import Selection
-from comet_cli.inputs.session import Opened, Progress, Session
-from comet_cli.models.card import STARTS
+from comet_cli.inputs.session import Progress, Session
 from comet_cli.verbs.compose_recipe import (
     check_settings,
     chosen_solver,
     descent_settings,
     fast_settings,
 )
-
-START_CHOICES = ("auto", *STARTS)
+from comet_cli.verbs.sheet_parts import (
+    START_CHOICES,
+    check_start,
+    component_labels,
+    embedded_picture,
+    row_label,
+)
 
 
 def plan_decomposition(
@@ -54,12 +57,11 @@ def plan_decomposition(
     """
     check_settings(seed=seed, steps=steps, step_size=step_size, fast=fast)
     scale_setting(scale)  # its mistakes, before any work
-    if init not in START_CHOICES:
-        raise UsageError(f"--init is '{init}', expected one of {', '.join(START_CHOICES)}")
+    check_start(init)
     draft = RecipeDraft()
     for opened, picked in open_selections(session, inputs):
         terms = tuple(draft.term(opened, k, w) for k, w in picked)
-        draft.rows.append(RecipeRow(row_name(opened), terms, embedded_picture(opened)))
+        draft.rows.append(RecipeRow(row_label(opened.name), terms, embedded_picture(opened)))
     return draft.finish(
         "decompose",
         {
@@ -72,16 +74,6 @@ def plan_decomposition(
             **session.environment(),
         },
     )
-
-
-def row_name(opened: Opened) -> str:
-    """Return a row's label: the input's base name without its ending."""
-    return opened.name.rsplit(".", 1)[0] or opened.name
-
-
-def embedded_picture(opened: Opened) -> bytes:
-    """Return an input picture as a PNG for a recipe, b"" for a ``.z``."""
-    return b"" if opened.picture is None else encode_png(opened.picture)
 
 
 def draw_decomposition(
@@ -136,27 +128,16 @@ def _lay_out(recipe: PictureRecipe, pictures: list[list[np.ndarray]]) -> Sheet:
         for row in recipe.rows
     ]
     has_inputs = any(picture is not None for picture in inputs)
-    most = max(len(row.terms) for row in recipe.rows)
     lead = (["input"] if has_inputs else []) + ["all components"]
     cells: list[list[np.ndarray | None]] = []
     for picture, drawn in zip(inputs, pictures, strict=True):
         cells.append(([picture] if has_inputs else []) + list(drawn))
     return Sheet(
-        columns=lead + component_columns(recipe, most),
+        columns=lead + component_labels(recipe, word="component "),
         rows=[row.name for row in recipe.rows],
         cells=cells,
         breaks=frozenset({len(lead)}),
     )
-
-
-def component_columns(recipe: PictureRecipe, most: int, word: str = "component ") -> list[str]:
-    """Return a label a component column: its number, or its label where all rows agree."""
-    labels = []
-    for k in range(most):
-        terms = [row.terms[k] for row in recipe.rows if k < len(row.terms)]
-        names = {t.label or f"{word}{t.component}" for t in terms}
-        labels.append(names.pop() if len(names) == 1 else f"{word}{k}")
-    return labels
 
 
 def write_decomposition(

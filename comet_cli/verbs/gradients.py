@@ -31,7 +31,7 @@ from comet_cli.inputs.opening import RecipeDraft, open_selections
 from comet_cli.inputs.selection import Selection
 from comet_cli.inputs.session import Progress, Session
 from comet_cli.verbs.compose_recipe import check_settings
-from comet_cli.verbs.decompose import component_columns, row_name
+from comet_cli.verbs.sheet_parts import component_labels, row_label
 from comet_cli.version import __version__
 
 
@@ -70,7 +70,7 @@ def plan_gradients(
                 "the picture"
             )
         terms = tuple(draft.term(opened, k) for k, _ in picked)
-        draft.rows.append(RecipeRow(row_name(opened), terms, encode_png(opened.picture)))
+        draft.rows.append(RecipeRow(row_label(opened.name), terms, encode_png(opened.picture)))
     return draft.finish(
         "gradients",
         {
@@ -123,7 +123,8 @@ def draw_gradients(recipe: PictureRecipe, attributions: Sequence[Attribution]) -
             return _mask(recipe, attributions[0], only)
         return _maps(recipe, recipe.rows[0], attributions[0])[only]
     with_overlay = recipe.settings.get("overlay") is True
-    most = max(len(row.terms) for row in recipe.rows)
+    names = component_labels(recipe, word="component ")
+    most = len(names)
     cells: list[list[np.ndarray | None]] = []
     for row, attribution in zip(recipe.rows, attributions, strict=True):
         pixels = decode_png(row.picture, "an input in the recipe")
@@ -134,7 +135,7 @@ def draw_gradients(recipe: PictureRecipe, attributions: Sequence[Attribution]) -
             cells[-1].append(scaled(strongest, recipe))
     return draw_sheet(
         Sheet(
-            columns=["input", *component_columns(recipe, most)] + ["strongest"] * with_overlay,
+            columns=["input", *names] + ["strongest"] * with_overlay,
             rows=[row.name for row in recipe.rows],
             cells=cells,
             breaks=frozenset({1, most + 1}),

@@ -20,7 +20,6 @@ from comet_cli.formats.picture_recipe import PictureRecipe, RecipeRow, Setting
 from comet_cli.inputs.opening import RecipeDraft, open_selections
 from comet_cli.inputs.selection import Selection, parse_listing
 from comet_cli.inputs.session import Progress, Session
-from comet_cli.models.card import STARTS
 from comet_cli.verbs.compose_drawing import draw_composition
 from comet_cli.verbs.compose_recipe import (
     check_settings,
@@ -28,11 +27,10 @@ from comet_cli.verbs.compose_recipe import (
     descent_settings,
     fast_settings,
 )
-from comet_cli.verbs.decompose import embedded_picture
 from comet_cli.verbs.recombine_grid import Cell, Grid, lay_out_cells
 from comet_cli.verbs.recombine_table import Table, check_mixtures, lay_out_mixtures
+from comet_cli.verbs.sheet_parts import START_CHOICES, check_start, embedded_picture
 
-START_CHOICES = ("auto", *STARTS)
 Drawn = dict[tuple[tuple[int, bytes, int, float], ...], np.ndarray]  # by the key of a cell
 
 
@@ -75,8 +73,7 @@ def plan_recombination(
     """
     check_settings(seed=seed, steps=steps, step_size=step_size, fast=fast)
     scale_setting(scale)  # its mistakes, before any work
-    if init not in START_CHOICES:
-        raise UsageError(f"--init is '{init}', expected one of {', '.join(START_CHOICES)}")
+    check_start(init)
     layout = _layout(add=add, all_mixtures=all_mixtures, interpolate=interpolate)
     if len(inputs) < 2 and not add:
         raise UsageError("swaps need two pictures or more; --add makes the series of one")

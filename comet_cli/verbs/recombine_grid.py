@@ -10,6 +10,7 @@ from comet_cli.formats.picture_recipe import PictureRecipe, RecipeRow, RecipeTer
 from comet_cli.inputs.modifiers import write_blend
 from comet_cli.inputs.selection import parse_listing, write_selection
 from comet_cli.verbs.compose_recipe import blend
+from comet_cli.verbs.sheet_parts import component_labels, row_label
 
 LAYOUTS = ("swap", "add", "all", "interpolate")
 MAX_MIXED = 10  # components: 1,024 mixtures
@@ -77,7 +78,7 @@ def lay_out_cells(recipe: PictureRecipe) -> Grid:
 
 def row_labels(recipe: PictureRecipe) -> list[str]:
     """Return the inputs' names without their endings."""
-    return [row.name.rsplit(".", 1)[0] or row.name for row in recipe.rows]
+    return [row_label(row.name) for row in recipe.rows]
 
 
 def exchanged(recipe: PictureRecipe) -> list[list[int]]:
@@ -121,18 +122,6 @@ def _selection(recipe: PictureRecipe, sources: Sequence[Source]) -> str:
     return " ".join(words)
 
 
-def component_names(
-    recipe: PictureRecipe, positions: Sequence[Sequence[int]], word: str = ""
-) -> list[str]:
-    """Return a label a column: the component's label or number where all rows agree."""
-    found = []
-    for j in range(max(map(len, positions))):
-        terms = [r.terms[p[j]] for r, p in zip(recipe.rows, positions, strict=True) if j < len(p)]
-        names = {t.label or f"{word}{t.component}" for t in terms}
-        found.append(names.pop() if len(names) == 1 else f"{word}{j}")
-    return found
-
-
 def whole_of(recipe: PictureRecipe, n: int) -> list[Source]:
     """Return all terms of a row."""
     return [(n, k) for k in range(len(recipe.rows[n].terms))]
@@ -158,7 +147,7 @@ def _swaps(recipe: PictureRecipe, positions: Sequence[Sequence[int]]) -> Grid:
             cells[-1].append(cell_of(recipe, swapped(whole, mine, (b, theirs))))
     shown = any(row.picture for row in recipe.rows)
     most = max(map(len, cells)) - 1  # an input may have more than any other has to give
-    names = component_names(recipe, [places[:most] for places in positions])
+    names = component_labels(recipe, [places[:most] for places in positions])
     return Grid(
         columns=["unchanged", *(f"swap {name}" for name in names)],
         rows=[labels[a] if shown else f"{labels[a]}, {labels[b]}" for a, b in pairs],
@@ -170,7 +159,7 @@ def _swaps(recipe: PictureRecipe, positions: Sequence[Sequence[int]]) -> Grid:
 
 def _series(recipe: PictureRecipe, positions: Sequence[Sequence[int]]) -> Grid:
     """Lay out a row an input; in column k its components 0 to k."""
-    names = component_names(recipe, positions, "component ")
+    names = component_labels(recipe, positions, "component ")
     cells = [
         [cell_of(recipe, [(n, k) for k in places[: j + 1]]) for j in range(len(places))]
         for n, places in enumerate(positions)
@@ -193,7 +182,7 @@ def _mixtures(recipe: PictureRecipe, positions: Sequence[Sequence[int]]) -> Grid
             f"--all of {len(pairs)} components is {2 ** len(pairs)} pictures, expected at most "
             f"{2**MAX_MIXED}; restrict it: --components 0-{MAX_MIXED - 1}"
         )
-    names, other = component_names(recipe, positions), row_labels(recipe)[1]
+    names, other = component_labels(recipe, positions), row_labels(recipe)[1]
     half = len(pairs) // 2
     cells: list[list[Cell]] = []
     for high in range(2**half):
@@ -227,7 +216,7 @@ def _interpolations(recipe: PictureRecipe, positions: Sequence[Sequence[int]]) -
         cells.append([_between(recipe, whole, mine, theirs, part) for part in parts])
     return Grid(
         columns=[f"{part:g}" for part in parts],
-        rows=component_names(recipe, positions, "component ")[: len(cells)],
+        rows=component_labels(recipe, positions, "component ")[: len(cells)],
         cells=cells,
     )
 

@@ -14,12 +14,12 @@ from comet_cli.inputs.selection import parse_listing
 from comet_cli.verbs.recombine_grid import (
     Cell,
     cell_of,
-    component_names,
     exchanged,
     row_labels,
     swapped,
     whole_of,
 )
+from comet_cli.verbs.sheet_parts import component_labels
 
 MAX_MIXTURES = 1024
 # Settings that a command must repeat where they are not the usual ones.
@@ -105,7 +105,7 @@ def lay_out_mixtures(recipe: PictureRecipe) -> Table:
             sources = swapped(sources, place[0], (n, place[n]))
         cells.append(cell_of(recipe, sources))
     options = _options(recipe)
-    labels = component_names(recipe, [p[: len(places)] for p in positions])
+    labels = component_labels(recipe, [p[: len(places)] for p in positions])
     kept = len(recipe.rows[0].terms) > len(places)
     return Table(
         pictures=tuple(row_labels(recipe)),
