@@ -22,6 +22,8 @@ from comet_cli.energy.threads import thread_limit
 from comet_cli.errors import CometError
 from comet_cli.evaluation.measure import measure
 from comet_cli.models.device import pick_device
+from comet_cli.models.folder import forget_former
+from comet_cli.models.readme import README
 from comet_cli.training import distributed
 from comet_cli.training.batches import draw_batch, random_seed
 from comet_cli.training.checkpoint import (
@@ -104,6 +106,8 @@ def train_baseline(
     except OSError as error:
         raise CometError(f"cannot make the folder {folder}: {error.strerror}") from None
     with thread_limit(recipe.train.threads), alone(folder):
+        if begun.alone:  # which check_folder lets pass with force alone
+            forget_former(folder, (RECIPE, README))
         with StopFlag() as stopping:
             result = fit(
                 recipe,

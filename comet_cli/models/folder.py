@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 WEIGHTS = "model.safetensors"
 CARD = "card.json"
+# What comet makes in a model's folder beside those two; ``samples-`` has the iteration.
+BESIDE = (
+    "README.md", "recipe.toml", "config.json", "origin.json", "measured.json", "checkpoint.pt",
+    "log.jsonl", "samples-[0-9]*.png", "tensorboard/events.out.tfevents.*",
+)  # fmt: skip
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -195,6 +200,26 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
             os.replace(made, folder)
     except OSError as error:
         raise CometError(f"{folder} cannot be written: {error.strerror or error}") from None
+
+
+def forget_former(folder: Path, brought: Collection[str]) -> None:
+    """Remove what comet made in a folder for a model that another one replaces.
+
+    A checkpoint of the former model would be gone on from, and its log, sheets and figures would
+    be taken for the new one's.
+
+    Args:
+        folder: of the model.
+        brought: names of the new model's own files.
+    """
+    try:
+        for pattern in BESIDE:
+            for path in sorted(folder.glob(pattern)):
+                if path.relative_to(folder).as_posix() not in brought:
+                    path.unlink()
+    except OSError as error:
+        reason = error.strerror or error
+        raise CometError(f"the former model in {folder} cannot be removed: {reason}") from None
 
 
 def weights_size(folder: Path) -> int:

@@ -30,6 +30,7 @@ from comet_cli.models.folder import (
     WEIGHTS,
     check,
     check_name,
+    forget_former,
     refuse_to_replace,
     verify,
     weights_size,
@@ -284,8 +285,7 @@ def pull(
     # The card last: it says that the rest is complete.
     files[CARD] = files.pop(CARD)
     write_folder(target, files)
-    for stale in set(FILES) - set(files):
-        (target / stale).unlink(missing_ok=True)
+    forget_former(target, files)
     return card, target, origin
 
 

@@ -185,13 +185,9 @@ def import_official(
     if dry_run:
         model_folder.refuse_to_replace(folder, overwrite)
         return card, folder
-    card = model_folder.save_state(
-        checkpoint.state,
-        card,
-        folder,
-        extra={"README.md": _readme(card, Path(path).name)},
-        overwrite=overwrite,
-    )
+    extra = {"README.md": _readme(card, Path(path).name)}
+    card = model_folder.save_state(checkpoint.state, card, folder, extra=extra, overwrite=overwrite)
+    model_folder.forget_former(folder, extra)
     return card, folder
 
 

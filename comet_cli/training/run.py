@@ -23,6 +23,7 @@ from comet_cli.models import comet_model, known_folders
 from comet_cli.models.card import ModelCard
 from comet_cli.models.comet_model import CometModel
 from comet_cli.models.device import pick_device
+from comet_cli.models.folder import forget_former
 from comet_cli.models.readme import README, has_own_readme, model_readme
 from comet_cli.training import distributed
 from comet_cli.training.checkpoint import look
@@ -118,6 +119,8 @@ def train_recipe(
     with thread_limit(recipe.train.threads), only:
         if first and begin is not None:
             begin()
+        if first and begun.alone:  # which check_folder lets pass with force alone
+            forget_former(folder, (RECIPE, README))
         left = recipe.train.iterations - begun.iteration
         if estimate is not None and left > 0 and distributed.size() == 1:
             estimate(seconds_each(recipe, device, begun.iteration), left)

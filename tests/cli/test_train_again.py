@@ -52,6 +52,20 @@ def test_another_recipe_is_refused_unless_it_is_asked_for(begun, more):
     assert look(Path("out")).iteration == 3 + more
 
 
+def test_a_training_that_replaces_a_model_leaves_nothing_of_it(begun):
+    Path("out", "checkpoint.pt").unlink()
+    for name in ("measured.json", "origin.json", "samples-0000900.png", "notes.txt"):
+        Path("out", name).write_text("{}")
+    assert begun(*WORDS).code == 2 and Path("out", "measured.json").exists()
+    assert begun(*WORDS, "--force").code == 0
+    assert {*contents()} == {
+        "README.md", "card.json", "checkpoint.pt", "log.jsonl", "model.safetensors", "notes.txt",
+        "recipe.toml", "samples-0000003.png",
+    }  # fmt: skip
+    lines = Path("out", "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["iteration"] for line in lines] == [1, 2, 3]
+
+
 def test_more_iterations_are_told_and_go_on(begun):
     change("iterations = 3", "iterations = 5")
     done = begun(*WORDS)

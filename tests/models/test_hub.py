@@ -244,7 +244,10 @@ def test_pulling_again_is_harmless_and_another_version_needs_force(server, folde
     with pytest.raises(CometError, match="holds a model already; use --force"):
         run("pull", "me/tiny")
     assert library.find("tiny") == first[1] and "Three" in ModelCard.read(first[1]).description
+    for name in ("checkpoint.pt", "log.jsonl", "samples-0000001.png", "measured.json"):
+        (first[1] / name).write_text("{}")
     run("pull", "me/tiny", "--force")
+    assert set(os.listdir(first[1])) == {*contents(folder), "origin.json"}
     assert library.list_models()[0].origin == f"hf:me/tiny@{second}"
     assert ModelCard.read(first[1]).description == "Better."
     assert not (first[1] / "recipe.toml").exists()

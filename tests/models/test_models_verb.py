@@ -120,6 +120,22 @@ def test_remove_needs_force(imported: Path) -> None:
         run("show", "theirs")
 
 
+def former(folder: Path) -> None:
+    """Write what a training leaves in a folder, and a file of somebody's."""
+    names = ("checkpoint.pt", "recipe.toml", "log.jsonl", "measured.json", "origin.json")
+    for name in (*names, "samples-0000004.png", "tensorboard/events.out.tfevents.1", "notes.txt"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("{}")
+
+
+def test_a_model_that_replaces_another_leaves_nothing_of_it(official: Path, imported: Path) -> None:
+    former(imported)
+    path = os.fspath(official / "official_64_local.pth")
+    run("import", path, "--name", "theirs", "--force", "-q")
+    left = {path.name for path in imported.rglob("*") if path.is_file()}
+    assert left == {"card.json", "model.safetensors", "README.md", "notes.txt"}
+
+
 def test_a_name_that_is_taken_needs_force(official: Path, imported: Path) -> None:
     path = os.fspath(official / "official_64_local.pth")
     with pytest.raises(CometError, match="use --force"):
