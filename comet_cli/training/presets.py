@@ -165,10 +165,11 @@ def tuning_recipe(card: ModelCard, start_from: str, wishes: Wishes) -> str:
     said = [field.name for field in dataclasses.fields(card) if not _goes_unsaid(card, field)]
     facts = _wished({name: getattr(card, name) for name in names if name in said}, wishes)
     same = facts["components"] == card.components
-    if len(set(card.positional)) > 1:
+    if not all(card.positional):  # which a recipe that is silent has
         kept = list(wishes.keep) or range(min(card.components, facts["components"]))
         flags = [card.positional[k] for k in kept if k < card.components]
-        facts["positional"] = flags + [True] * (facts["components"] - len(flags))
+        usual = 2 * sum(card.positional) >= len(card.positional)
+        facts["positional"] = flags + [usual] * (facts["components"] - len(flags))
     if card.labels and same and not wishes.keep:
         facts["labels"] = card.labels
     train: dict[str, Any] = {"start_from": start_from}
@@ -271,15 +272,15 @@ def _recipe(preset: Preset, wishes: Wishes, model: dict[str, Any], train: dict[s
 def _over(begun: Begun, train: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings of a training that goes on which were over before it came so far.
 
-    They follow from how many iterations are asked for. Where more are asked for now, nothing would
-    be done otherwise from here on, and what was done was done by these.
+    They follow from how many iterations are asked for. Where more are asked for now, they stay as
+    they were: what is over does not begin again.
     """
     try:
         before = tomllib.loads(begun.recipe).get("train", {})
     except tomllib.TOMLDecodeError:
         return {}
     kept = [k for k in FROM_ITERATIONS if k in before and k in train]
-    return {k: before[k] for k in kept if train[k] <= begun.iteration >= before[k]}
+    return {k: before[k] for k in kept if before[k] <= begun.iteration}
 
 
 def _toml(value: Any) -> str:

@@ -198,12 +198,20 @@ def test_more_iterations_and_other_settings_go_on_as_asked(train):
     assert "train.penalty_warm_up" not in done.err
     text = Path("out/recipe.toml").read_text()
     assert "iterations = 3" in text and "penalty_warm_up = 1\n" in text
-    # They would not be at their full weight yet, so it is another training.
+    # Also where a preset of so many would not have them at their full weight yet.
     done = train(*words, "--iterations", 9, "-o", "out")
-    assert done.code == 2 and "train.penalty_warm_up is 7, was 1" in done.err
-    assert Path("out/recipe.toml").read_text() == text
+    assert done.code == 0 and "train.iterations is 9, was 3" in done.err
+    assert "train.penalty_warm_up" not in done.err
+    assert Path("out/recipe.toml").read_text() == text.replace("iterations = 3", "iterations = 9")
     card = comet_model.load("out", device="cpu").card
-    assert (card.name, card.iterations) == ("out", 3)
+    assert (card.name, card.iterations) == ("out", 9)
+
+
+def test_a_warm_up_that_is_not_over_makes_another_training(train):
+    words = ("train", "--data", "pictures", "--preset", "objects", "--components", 2, "--size", 16)
+    assert train(*words, "--iterations", 9, "-o", "out", "--max-time", 0).code == 0
+    done = train(*words, "--iterations", 20, "-o", "out")
+    assert done.code == 2 and "train.penalty_warm_up is 16, was 7" in done.err
 
 
 @pytest.mark.parametrize("minutes", ["nan", "-1"])

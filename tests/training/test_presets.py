@@ -100,6 +100,24 @@ def test_positional_flags_follow_the_kept_components(quadratic):
     assert parse_recipe(tuning_recipe(card, "old", wishes)).card.positional == [True, False, True]
 
 
+@pytest.mark.parametrize(
+    ("old", "components", "new"),
+    [
+        ([False] * 3, None, [False] * 3),
+        ([False] * 3, 4, [False] * 4),
+        ([False, True, True], 4, [False, True, True, True]),
+        ([True] * 3, 4, [True] * 4),
+    ],
+)
+def test_a_model_that_sees_no_positions_goes_on_so(tmp_path, quadratic, old, components, new):
+    card = small_global(quadratic).card.replace(positional=old)
+    comet_model.save(CometModel(card), tmp_path / "old", card=card)
+    wishes = dataclasses.replace(WISHES, components=components)
+    recipe = parse_recipe(tuning_recipe(card, str(tmp_path / "old"), wishes))
+    assert recipe.card.positional == new
+    start_weights(recipe)  # whose layers are the same
+
+
 def test_fine_tuning_cannot_change_d_of_global_components(quadratic):
     card = small_global(quadratic).card
     with pytest.raises(UsageError, match="--latent-dim is 99, but .* fine-tuning cannot change"):
