@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pickle
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -130,18 +131,26 @@ def load_checkpoint(
         FileFormatError: the file is damaged or of another model.
     """
     path = folder / NAME
-    try:
-        found: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
+    with _damage_told(path):
         if distributed.rank() == 0 and path.exists():
             found = [torch.load(path, map_location="cpu", weights_only=True)]
-        found = distributed.from_first(found)  # the folder may be on the first machine only
-        if not found:
-            return None
+    found = distributed.from_first(found)  # the folder may be on the first machine only
+    if not found:
+        return None
+    with _damage_told(path):
         content = found[0]
         model.load_state_dict(content["model"])
         optimizer.load_state_dict(content["optimizer"])
         state = TrainingState(content["iteration"], content["seconds"], content["ema"])
         return state, content["recipe"]
+
+
+@contextlib.contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    """Say in one sentence that a checkpoint cannot be gone on from, and why."""
+    try:
+        yield
     except (
         OSError,
         RuntimeError,

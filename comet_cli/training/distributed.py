@@ -92,6 +92,25 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
+@contextmanager
+def together() -> Iterator[None]:
+    """Do what the processes do together: that another one ended is one sentence.
+
+    Raises:
+        CometError: it ended, or is not heard of any more.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        # Gloo's errors are plain ones; they name the file of its that found them.
+        if not (isinstance(error, dist.DistError) or "gloo" in str(error)):
+            raise
+        raise CometError(
+            "another process of the training ended; the checkpoint is kept, the same command "
+            "goes on"
+        ) from None
+
+
 def check_batch(batch: int) -> None:
     """Check that the batch can be shared out.
 
@@ -140,6 +159,7 @@ class _Gather(torch.autograd.Function):
         return part(total)
 
 
+@together()
 def mean(value: float, device: torch.device) -> float:
     """Return the mean of every process's value."""
     if size() == 1:
@@ -149,6 +169,7 @@ def mean(value: float, device: torch.device) -> float:
     return float(total) / size()
 
 
+@together()
 def any_of(flag: bool, device: torch.device) -> bool:
     """Return whether any process says so; all of them must ask."""
     if size() == 1:
@@ -158,6 +179,7 @@ def any_of(flag: bool, device: torch.device) -> bool:
     return bool(votes)
 
 
+@together()
 def from_first(value: Any) -> Any:
     """Return what the first process has; the others' values do not matter."""
     if size() == 1:

@@ -110,7 +110,8 @@ def train(
     small = at_half_size(model) if settings.small_iterations else None
     step: nn.Module = TrainingStep(model, small)
     if distributed.size() > 1:
-        step = nn.parallel.DistributedDataParallel(step, find_unused_parameters=True)
+        with distributed.together():
+            step = nn.parallel.DistributedDataParallel(step, find_unused_parameters=True)
     began = sampled = time.monotonic()
     before, begun_at = state.seconds, state.iteration
     log = TrainingLog(folder, settings, report)
@@ -141,7 +142,7 @@ def train(
         late = time.monotonic() - began >= max_seconds
         return distributed.any_of(flag.asked or late, model.device)
 
-    with thread_limit(settings.threads), listening(stopping) as flag:
+    with thread_limit(settings.threads), listening(stopping) as flag, distributed.together():
         while state.iteration < settings.iterations and not asked(flag):
             if matches is None:
                 x, taken = draw_batch(images, recipe, state.iteration), None

@@ -14,6 +14,7 @@ import torch
 from comet_cli.errors import CometError
 from comet_cli.models import comet_model
 from comet_cli.training import distributed, run
+from comet_cli.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from comet_cli.training.recipe import parse_recipe
 from comet_cli.training.run import train_recipe
 
@@ -46,7 +47,8 @@ def torchrun(arguments, folder, *, restarts=0, script=None):
         [
             *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"),
             *("--standalone", "--max-restarts", str(restarts)),
-            *([str(script)] if script else ["-m", "comet_cli", *arguments]),
+            *([str(script)] if script else ["-m", "comet_cli"]),
+            *arguments,
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -97,6 +99,28 @@ def test_two_processes_have_the_loss_curve_of_one(kind, tmp_path, recipe_path):
     for name, value in one.items() if kind == "global" else ():
         torch.testing.assert_close(two[name], value, atol=2e-4, rtol=1e-2, msg=name)
 
+
+DYING = """
+import os
+import signal
+import sys
+from comet_cli.cli.app import main
+from comet_cli.training import loop
+
+real = loop.learning_rate
+signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun sends it to the one that is left
+
+
+def dies(settings, iteration):
+    if iteration == 3 and os.environ["RANK"] == "1":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(settings, iteration)
+
+
+loop.learning_rate = dies
+recipe, folder = sys.argv[1:]
+raise SystemExit(main(["train", recipe, "-o", folder, "--device", "cpu"]))
+"""
 
 DEPTH_ORDER = """
 import sys
@@ -156,6 +180,40 @@ def test_a_killed_process_is_started_again_and_goes_on_from_the_checkpoint(tmp_p
     done = [json.loads(line)["iteration"] for line in log.read_text().splitlines()]
     assert done[-1] == 60 and sorted(set(done)) == list(range(1, 61))
     assert done.count(1) == 1  # not from the beginning
+
+
+LOST = "another process of the training ended; the checkpoint is kept, the same command goes on"
+
+
+def test_a_training_whose_other_process_died_says_so(tmp_path, recipe_path):
+    script = tmp_path / "dying.py"
+    script.write_text(DYING)
+    path = recipe_path(60, checkpoint_minutes=0)
+    process = torchrun([str(path), str(tmp_path / "out")], tmp_path, script=script)
+    code, _, err = finish(process)
+    assert code != 0 and LOST in err
+    assert "bug in comet" not in err and "is damaged" not in err
+    assert (tmp_path / "out" / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize("where", ["before", "reading"])
+def test_a_process_that_is_gone_is_no_damaged_checkpoint(where, tmp_path, monkeypatch):
+    def gone(*_, **__):
+        raise RuntimeError("[/pytorch/third_party/gloo/tcp/pair.cc:547] Connection closed by peer")
+
+    monkeypatch.setattr(distributed, "size", lambda: 2)
+    monkeypatch.setattr(distributed.dist, "broadcast_object_list", gone)
+    net = torch.nn.Linear(1, 1)
+    optimizer = torch.optim.Adam(net.parameters())
+    if where == "reading":
+        save_checkpoint(tmp_path, net, optimizer, TrainingState(1, 0.0, {}), "")
+    with pytest.raises(CometError, match=LOST):
+        load_checkpoint(tmp_path, net, optimizer)
+
+
+def test_what_fails_for_another_reason_is_not_put_down_to_a_process():
+    with pytest.raises(RuntimeError, match="shapes"), distributed.together():
+        raise RuntimeError("the shapes differ")
 
 
 def test_a_batch_that_cannot_be_shared_out_is_refused(monkeypatch):
