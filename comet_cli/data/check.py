@@ -105,13 +105,15 @@ def check_folder(folder: str | Path) -> Report:
     for split in SPLITS:
         entries = dataset_folder.read_metadata(folder, split)
         expected = (description.get("counts") or {}).get(split, 0)
+        fewer = bool(description.get("generator")) and len(entries or []) < expected
+        rest = " It was not made to its end; the same command goes on with it." if fewer else ""
         if entries is None:
             if expected or (folder / split).is_dir():
-                message = f"The split {split} has no metadata.jsonl."
+                message = f"The split {split} has no metadata.jsonl.{rest}"
                 report.problems.append(Problem("missing", f"{split}/metadata.jsonl", message))
             entries = []
         elif description and len(entries) != expected:
-            message = f"There are {len(entries)} lines, but dataset.json counts {expected}."
+            message = f"There are {len(entries)} lines, but dataset.json counts {expected}.{rest}"
             report.problems.append(Problem("count", f"{split}/metadata.jsonl", message))
         pictures[split], scenes[split] = _check_split(folder, split, entries, report)
         shown += [

@@ -1,8 +1,11 @@
 """Make a data set: seeded, in parallel, resumed where it was interrupted."""
 
+import contextlib
 import functools
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -68,7 +71,7 @@ def make_dataset(
         UsageError: counts, seed or jobs out of range, or a folder that holds something else,
             or a picture of the set that another program has saved.
         MissingExtraError: the generator needs a package that is not installed.
-        Interrupted: from the keyboard; what is made stays.
+        Interrupted: from the keyboard, or by SIGTERM; what is made stays.
         CometError: a process was ended; likewise.
     """
     folder = Path(folder)
@@ -87,28 +90,56 @@ def make_dataset(
     total = sum(counts.values())
     kept = total - len(todo)
     make = functools.partial(_make_one, generator, folder, seed)
-    done = kept
+    there = kept
     try:
-        for done, _ in enumerate(_run(make, todo, jobs), start=kept + 1):
-            if progress is not None:
-                progress(done, total)
+        with _ended_as_interrupted():
+            try:
+                for done, _ in enumerate(_run(make, todo, jobs), start=kept + 1):
+                    if progress is not None:
+                        progress(done, total)
+            finally:
+                # Also when interrupted: what is there can be used.
+                there = _list_what_is_there(folder, counts)
     except KeyboardInterrupt:
         raise Interrupted(
-            f"interrupted; {done} of {total} pictures are there and kept, the same command goes on"
+            f"interrupted; {there} of {total} pictures are there and kept, the same command goes on"
         ) from None
     except BrokenProcessPool:
         raise CometError(
-            f"a process that made pictures was ended, perhaps for want of memory; {done} of "
+            f"a process that made pictures was ended, perhaps for want of memory; {there} of "
             f"{total} pictures are kept, the same command goes on, with fewer --jobs"
         ) from None
-    finally:
-        # Also when interrupted: what is there can be used.
-        for split in SPLITS:
-            found = (dataset_folder.read_entry(folder, split, i) for i in range(counts[split]))
-            entries = [entry for entry in found if entry is not None]
-            if entries:
-                dataset_folder.write_metadata(folder, split, entries)
     return MadeDataset(folder, counts, made=len(todo), kept=kept)
+
+
+def _list_what_is_there(folder: Path, counts: dict[str, int]) -> int:
+    """Write metadata.jsonl of the pictures that are complete, and return how many they are."""
+    there = 0
+    for split, count in counts.items():
+        found = (dataset_folder.read_entry(folder, split, index) for index in range(count))
+        entries = [entry for entry in found if entry is not None]
+        if entries:
+            dataset_folder.write_metadata(folder, split, entries)
+        there += len(entries)
+    return there
+
+
+@contextlib.contextmanager
+def _ended_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM end what is done within as Ctrl-C does, once: what tidies up goes on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(make: Callable, todo: list[tuple[str, int]], jobs: int) -> Iterator[tuple[str, int]]:
@@ -117,7 +148,7 @@ def _run(make: Callable, todo: list[tuple[str, int]], jobs: int) -> Iterator[tup
         return
     # Renderers start threads, which a forked process would not have.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_leave_interrupts) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_belong_to_parent) as pool:
         try:
             yield from pool.map(make, todo, chunksize=_CHUNK)
         except BaseException:
@@ -125,9 +156,20 @@ def _run(make: Callable, todo: list[tuple[str, int]], jobs: int) -> Iterator[tup
             raise
 
 
-def _leave_interrupts() -> None:
-    """Let the parent alone see Ctrl-C: it ends the others, which finish their pictures first."""
+def _belong_to_parent() -> None:
+    """Let the parent alone see Ctrl-C, and end where it is gone.
+
+    It ends the others, which finish their pictures first.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)  # nobody waits for its pictures, and it would wait for more for ever
 
 
 def _make_one(

@@ -73,6 +73,17 @@ def test_wrong_sizes_and_wrong_labels_are_named(folder):
     }
 
 
+@pytest.mark.parametrize("lines", [2, None])
+def test_a_set_that_was_not_made_to_its_end_can_be_gone_on_with(folder, lines):
+    metadata = folder / "train" / "metadata.jsonl"
+    kept = metadata.read_text().splitlines(keepends=True)[:lines]
+    metadata.unlink()
+    if lines is not None:
+        metadata.write_text("".join(kept))
+    (told,) = [p.message for p in check_folder(folder).problems if p.file.endswith("jsonl")]
+    assert told.endswith("It was not made to its end; the same command goes on with it.")
+
+
 def test_counts_and_unlisted_pictures_are_named(folder):
     metadata = folder / "train" / "metadata.jsonl"
     metadata.write_text("".join(metadata.read_text().splitlines(keepends=True)[:-1]))

@@ -1,12 +1,17 @@
 import json
+import os
+import subprocess
+import sys
+import time
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from comet_cli.data import dataset_folder, make
-from comet_cli.data.dataset_folder import find_pictures, load_folder
+from comet_cli.data.dataset_folder import find_pictures, load_folder, read_metadata
 from comet_cli.data.make import make_dataset
 from comet_cli.data.mapped import map_pictures
 from comet_cli.errors import CometError, Interrupted, MissingInputError, UsageError
@@ -97,6 +102,73 @@ def test_an_interrupted_set_can_be_used_and_resumed(tmp_path):
     make_dataset(Tetris(), tmp_path / "a", count=5, test_count=2)
     make_dataset(Tetris(), tmp_path / "b", count=5, test_count=2)
     assert snapshot(tmp_path / "a") == snapshot(tmp_path / "b")
+
+
+SLOW = """
+import sys, time
+from comet_cli.data.make import make_dataset
+from comet_cli.errors import Interrupted
+from comet_cli.worlds.tetris import Tetris
+
+
+class Slow(Tetris):
+    def sample(self, rng, split):
+        time.sleep(0.1)
+        return super().sample(rng, split)
+
+
+if __name__ == "__main__":
+    try:
+        make_dataset(Slow(), sys.argv[1], count=4000, jobs=int(sys.argv[2]))
+    except Interrupted as error:
+        print(error)
+"""
+
+
+@pytest.fixture
+def slow(tmp_path):
+    """Return a function that begins to make a large set, and waits for its first pictures."""
+    (tmp_path / "slow.py").write_text(SLOW)
+
+    def begin(jobs):
+        process = subprocess.Popen(
+            [sys.executable, str(tmp_path / "slow.py"), str(tmp_path / "set"), str(jobs)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"},
+        )
+        deadline = time.monotonic() + 60
+        while len(pictures_in(tmp_path / "set")) < 3:
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        return process
+
+    return begin
+
+
+def pictures_in(folder):
+    return list(folder.glob("train/*.png"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such signal")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_sigterm_ends_the_making_as_ctrl_c_does(slow, tmp_path, jobs):
+    process = slow(jobs)
+    process.terminate()
+    out, _ = process.communicate(timeout=60)
+    there = len(pictures_in(tmp_path / "set"))
+    assert out.startswith(f"interrupted; {there} of 4000 pictures are there and kept"), out
+    assert len(read_metadata(tmp_path / "set", "train")) == there
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such signal")
+def test_processes_end_where_the_one_that_started_them_is_gone(slow, tmp_path):
+    process = slow(2)
+    process.kill()
+    process.communicate(timeout=60)  # to the end of the output, which they hold open too
+    before = len(pictures_in(tmp_path / "set"))
+    time.sleep(0.5)
+    assert len(pictures_in(tmp_path / "set")) == before
 
 
 def test_another_set_is_replaced_only_by_force(tetris):
