@@ -125,14 +125,17 @@ def export(
     """Write a model as a checkpoint for the paper's authors' code."""
     from comet_cli.formats.files import write_output
     from comet_cli.formats.overwriting import check_output
-    from comet_cli.models import comet_model
+    from comet_cli.models import comet_model, library
     from comet_cli.official.exporting import LOST, official_bytes
 
     if format_ != "official":
         raise UsageError(f"unknown format '{format_}'; expected official")
     check_stdout(output, call.as_json)
     data = official_bytes(comet_model.load(name, "cpu"))
-    check_output(output, force=call.force, is_ours=lambda path: path.read_bytes() == data)
+    inputs = [str(path) for path in library.find(name).iterdir()]
+    check_output(
+        output, force=call.force, inputs=inputs, is_ours=lambda path: path.read_bytes() == data
+    )
     write_output(output, data)
     call.report.note(f"their format has no place for {LOST}")
     call.report.wrote(output)

@@ -136,6 +136,13 @@ def test_a_model_that_replaces_another_leaves_nothing_of_it(official: Path, impo
     assert left == {"card.json", "model.safetensors", "README.md", "notes.txt"}
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "card.json"])
+def test_an_export_does_not_replace_the_model_that_it_is_of(imported: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="is also an input, and inputs are never overwritten"):
+        run("export", "theirs", "-o", os.fspath(imported / name), "--force")
+    assert model_folder.verify(imported)
+
+
 def test_a_name_that_is_taken_needs_force(official: Path, imported: Path) -> None:
     path = os.fspath(official / "official_64_local.pth")
     with pytest.raises(CometError, match="use --force"):
