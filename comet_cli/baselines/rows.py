@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from comet_cli.baselines.trained import Trained, measured, read_trained
+from comet_cli.baselines.trained import Trained, measured, read_trained, tell_seen
 from comet_cli.errors import UsageError
 
 Spread = tuple[float, float | None]  # mean and standard deviation over seeds
@@ -115,6 +115,8 @@ def make_rows(
         for trained in group:
             if note is not None:
                 note(f"measuring {trained.folder}")
+                if data is not None:
+                    tell_seen(trained.folder, data, split, count, note)
             found.append(
                 measured(trained, table.kind, data=data, split=split, count=count, device=device)
             )

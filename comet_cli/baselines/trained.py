@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -161,6 +162,27 @@ def count_seen(folder: Path, data: Path, count: int | None = None) -> int:
     with suppress(CometError):  # what is held out may be gone since
         return 0 if "test" in splits_in(data) else int(_seen(trained, data)[1][:count].sum())
     return 0
+
+
+def tell_seen(
+    folder: Path,
+    data: Path,
+    split: str,
+    count: int | None,
+    note: Callable[[str], None],
+) -> None:
+    """Say how many of the pictures that are about to be measured were trained on, if any.
+
+    Args:
+        folder: of a model or a baseline.
+        data: what is measured on.
+        split: of it.
+        count: of how many; default all.
+        note: called with the sentence.
+    """
+    seen = count_seen(folder, data, count) if split == "test" else 0
+    if seen:
+        note(f"{seen} of these pictures were trained on")
 
 
 def _seen(trained: Trained, where: Path) -> tuple[str | None, np.ndarray]:

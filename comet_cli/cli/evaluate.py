@@ -135,11 +135,10 @@ def _measure(kind: str, call: Call, model: str, data: Path, split: str, count: i
 
 
 def _tell_seen(call: Call, model: str, data: Path, split: str, count: int | None) -> None:
-    from comet_cli.baselines.trained import count_seen
+    from comet_cli.baselines.trained import tell_seen
+    from comet_cli.models.library import find
 
-    seen = count_seen(Path(model), data, count) if split == "test" else 0
-    if seen:
-        call.report.note(f"{seen} of these pictures were trained on")
+    tell_seen(find(model), data, split, count, call.report.note)
 
 
 def _lines(figures: dict[str, Any]) -> list[str]:

@@ -252,5 +252,8 @@ def test_of_a_set_without_splits_what_training_held_out_is_measured(tmp_path):
     whole = measured(trained, "segmentation", data=tmp_path / "set.npz")
     assert whole["count"] == 50, "as it is asked for"
     assert count_seen(tmp_path / "m", tmp_path / "set.npz") == 45
+    told: list[str] = []
+    make_rows(TABLES["objects"], [tmp_path / "m"], data=tmp_path / "set.npz", note=told.append)
+    assert told[1:] == ["45 of these pictures were trained on"]
     np.save(tmp_path / "other.npy", images)
     assert count_seen(tmp_path / "m", tmp_path / "other.npy") == 0, "its recipe names another"

@@ -13,6 +13,7 @@ from PIL import Image
 
 from comet_cli.errors import UsageError
 from comet_cli.formats.files import write_output
+from comet_cli.models import library
 from comet_cli.training import checkpoint, going_on, loop, run
 from comet_cli.training.checkpoint import look
 
@@ -264,8 +265,10 @@ def test_a_model_is_not_written_among_the_pictures_that_it_learns_from(train, ou
     assert sorted(os.listdir("pictures")) == before
 
 
-def test_it_is_told_how_many_of_the_measured_pictures_were_trained_on(begun):
-    words = ("evaluate", "reconstruction", "-m", "out", "--device", "cpu", "--data")
+@pytest.mark.parametrize("model", ["out", "out/card.json", "tiny"])
+def test_it_is_told_how_many_of_the_measured_pictures_were_trained_on(begun, model):
+    shutil.copytree("out", library.shipped_root() / "tiny")
+    words = ("evaluate", "reconstruction", "-m", model, "--device", "cpu", "--data")
     done = begun(*words, "pictures/")
     assert done.code == 0 and "11 of these pictures were trained on" in done.err
     shutil.copytree("pictures", "others")
