@@ -149,7 +149,7 @@ def _check_split(
             _check_mask(folder, split, entry, picture, report)
     for name in sorted(name for name, times in seen.items() if times > 1):
         report.problems.append(Problem("count", name, "It is listed more than once."))
-    if entries:
+    if (folder / split / "metadata.jsonl").is_file():
         there = dataset_folder.find_pictures(folder / split)
         unlisted = {file.relative_to(folder).as_posix() for file in there} - set(seen)
         for name in sorted(unlisted):

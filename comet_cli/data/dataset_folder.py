@@ -25,11 +25,11 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from comet_cli.data.array_files import load_arrays
+from comet_cli.data.metadata import parse_description, parse_metadata, problem_of
 from comet_cli.data.pack import is_pack, read_facts, read_pack
 from comet_cli.errors import (
     CometError,
     CometWarning,
-    FileFormatError,
     MissingInputError,
     UsageError,
 )
@@ -118,6 +118,8 @@ def _entry_in(picture: Path) -> dict[str, Any]:
     with Image.open(picture) as opened:
         opened.load()
         entry: dict[str, Any] = json.loads(opened.info[TEXT_KEY])
+    if problem := problem_of(entry):
+        raise ValueError(problem)
     return entry
 
 
@@ -161,25 +163,12 @@ def read_metadata(folder: Path, split: str = "") -> list[dict[str, Any]] | None:
     """The entries of metadata.jsonl in a split, or in a folder without, or None if it has none.
 
     Raises:
-        FileFormatError: a line that is not a JSON object with a `file_name` in the folder.
+        FileFormatError: a line that says what cannot be, see `parse_metadata`.
     """
     file = folder / split / "metadata.jsonl"
     if not file.is_file():
         return None
-    entries = []
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-    for number, line in enumerate(lines, start=1):
-        try:
-            entry = json.loads(line)
-            if Path(entry["file_name"]).is_absolute():
-                raise ValueError
-        except (ValueError, TypeError, KeyError) as error:
-            raise FileFormatError(
-                f"line {number} of '{show(file)}' is not a JSON object with a file_name in that "
-                "folder; make the data set again, or mend the line"
-            ) from error
-        entries.append(entry)
-    return entries
+    return parse_metadata(file.read_bytes(), file)
 
 
 def write_description(folder: Path, description: dict[str, Any]) -> None:
@@ -191,18 +180,12 @@ def read_description(folder: Path) -> dict[str, Any] | None:
     """The content of dataset.json, or None if there is none.
 
     Raises:
-        FileFormatError: it is not a JSON object.
+        FileFormatError: it is not a JSON object, or says what cannot be.
     """
     file = folder / "dataset.json"
     if not file.is_file():
         return None
-    try:
-        description = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise FileFormatError(f"'{show(file)}' is not valid JSON: {error}") from error
-    if not isinstance(description, dict):
-        raise FileFormatError(f"'{show(file)}' does not hold a JSON object")
-    return description
+    return parse_description(file.read_bytes(), file)
 
 
 def load_folder(

@@ -73,6 +73,14 @@ def test_wrong_sizes_and_wrong_labels_are_named(folder):
     }
 
 
+def test_pictures_beside_empty_metadata_are_unlisted(folder):
+    description = json.loads((folder / "dataset.json").read_text())
+    description["counts"]["test"] = 0
+    (folder / "dataset.json").write_text(json.dumps(description))
+    (folder / "test" / "metadata.jsonl").write_text("")
+    assert kinds(folder) == {("unlisted", f"test/00000{n}.png") for n in range(3)}
+
+
 @pytest.mark.parametrize("lines", [2, None])
 def test_a_set_that_was_not_made_to_its_end_can_be_gone_on_with(folder, lines):
     metadata = folder / "train" / "metadata.jsonl"

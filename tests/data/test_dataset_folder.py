@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from comet_cli.data import dataset_folder, make
+from comet_cli.data.check import check_folder
 from comet_cli.data.dataset_folder import find_pictures, load_folder, read_metadata
 from comet_cli.data.make import make_dataset
 from comet_cli.data.mapped import map_pictures
@@ -342,6 +343,47 @@ def test_a_split_that_is_asked_for_by_its_path_has_its_labels(tetris):
     assert [each["objects"] for each in split.metadata] == [
         each["objects"] for each in whole.metadata
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ('{"file_name": "a.png", "mask": 5}', "has the mask 5, expected a file of the data set"),
+        ('{"file_name": "a.png", "mask": "/m.png"}', 'has the mask "/m.png", expected'),
+        ('{"file_name": "a.png", "objects": 5}', "has the objects 5, expected a list"),
+        ('{"file_name": "a.png", "objects": [5]}', "has the objects .5., expected a list"),
+    ],
+)
+def test_a_line_that_says_what_cannot_be_gets_a_sentence(tmp_path, line, what):
+    plain(tmp_path / "train", "a.png", (4, 4))
+    (tmp_path / "train" / "metadata.jsonl").write_text("\n" + line)
+    for act in (load_folder, check_folder):
+        with pytest.raises(CometError, match=f"line 2 of .*metadata.jsonl' {what}"):
+            act(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("counts", 5), ("counts", {"train": "5"}), ("size", "x"), ("subset", []), ("generator", [])],
+)
+def test_a_description_that_says_what_cannot_be_gets_a_sentence(tetris, key, value):
+    file = tetris / "dataset.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), key: value}))
+    for act in (check_folder, lambda folder: make_dataset(Tetris(), folder, count=9, seed=4)):
+        with pytest.raises(CometError, match=f"dataset.json' has the {key} .*, expected a "):
+            act(tetris)
+
+
+def test_what_editors_add_to_metadata_is_no_damage(tmp_path):
+    """A mark at the start, the ends of lines of Windows, blank lines; and a text of any letters."""
+    plain(tmp_path / "train", "a.png", (4, 4))
+    plain(tmp_path / "train", "b.png", (4, 4))
+    lines = ['{"file_name": "a.png", "text": "one\u2028two"}', '{"file_name": "b.png"}', "", ""]
+    text = "\ufeff" + "\r\n".join(lines)
+    (tmp_path / "train" / "metadata.jsonl").write_bytes(text.encode())
+    first, second = load_folder(tmp_path, "train").metadata
+    assert first == {"file_name": "a.png", "text": "one\u2028two"}
+    assert second == {"file_name": "b.png"}
 
 
 @pytest.mark.parametrize("line", ['{"file_name": 3}', '{"file_name": "/a.png"}', '["a.png"]'])
