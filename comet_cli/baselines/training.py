@@ -171,15 +171,19 @@ def fit(
     optimizer = model.make_optimizer(settings.learning_rate)
     restored = load_checkpoint(folder, model, optimizer)
     state = TrainingState(0, 0.0, {}) if restored is None else restored[0]
+    saved = None if restored is None else state.iteration
     began, before = time.monotonic(), state.seconds
     log = TrainingLog(folder, settings, report)
     noise = torch.Generator()
 
     def checkpoint() -> str:
+        nonlocal saved
         state.seconds = before + time.monotonic() - began
-        return save_or_tell(
+        unsaved = save_or_tell(
             lambda: save_checkpoint(folder, model, optimizer, state, recipe.text, kept)
         )
+        saved = saved if unsaved else state.iteration
+        return unsaved
 
     with listening(stopping) as flag:
         while state.iteration < settings.iterations and not flag.asked:
@@ -188,13 +192,13 @@ def fit(
             x = draw_batch(images, recipe, state.iteration).to(device)
             noise.manual_seed(random_seed(settings.seed, state.iteration, 1))
             loss, error = model.loss(x, noise)
-            check_finite("loss", [float(loss.detach())], state.iteration)
+            check_finite("loss", [float(loss.detach())], state.iteration, saved)
             for group in optimizer.param_groups:
                 group["lr"] = group.get("scale", 1.0) * learning_rate(settings, state.iteration)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
-            check_finite("gradient", [float(norm)], state.iteration)
+            check_finite("gradient", [float(norm)], state.iteration, saved)
             optimizer.step()
             state.iteration += 1
             log.add(float(loss.detach()), float(error.detach()))

@@ -33,8 +33,8 @@ SAMPLED = 1000  # pictures that are compared to tell whether a data set is anoth
 FREE = {
     "model": "name labels description intended_use limits dataset licence".split(),
     "data": "measured swaps swaps_measured swap_factors".split(),
-    "train": "iterations log_every checkpoint_minutes sample_minutes threads tensorboard compile"
-    " weights".split(),
+    "train": "iterations learning_rate log_every checkpoint_minutes sample_minutes threads"
+    " tensorboard compile weights".split(),
 }
 
 

@@ -102,8 +102,10 @@ def train(
     optimizer = make_optimizer(settings.optimizer, model, settings.learning_rate)
     state = TrainingState(0, 0.0, {k: v.detach().clone() for k, v in model.state_dict().items()})
     restored = load_checkpoint(folder, model, optimizer)
+    saved: int | None = None
     if restored is not None:
         state, _ = restored
+        saved = state.iteration
         state.ema = {k: v.to(device) for k, v in state.ema.items()}
     if settings.compile:
         compile_networks(model)
@@ -118,12 +120,15 @@ def train(
     model.train()
 
     def checkpoint() -> str:
+        nonlocal saved
         state.seconds = before + time.monotonic() - began
         if not first:
             return ""
-        return save_or_tell(
+        unsaved = save_or_tell(
             lambda: save_checkpoint(folder, model, optimizer, state, recipe.text, kept)
         )
+        saved = saved if unsaved else state.iteration
+        return unsaved
 
     def write_line() -> None:
         line = log.line(state.iteration, before + time.monotonic() - began)
@@ -150,14 +155,14 @@ def train(
                 x, taken = draw_matched(images, recipe, state.iteration, matches)
             loss, error = step(x.to(device), settings, state.iteration, taken)
             means = [distributed.mean(v, model.device) for v in (float(loss.detach()), error)]
-            check_finite("loss", means, state.iteration)
+            check_finite("loss", means, state.iteration, saved)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(settings, state.iteration)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
             # A step would spoil weights and checkpoint.
-            check_finite("gradient", [float(norm)], state.iteration)
+            check_finite("gradient", [float(norm)], state.iteration, saved)
             optimizer.step()
             state.iteration += 1
             update_average(state.ema, model, settings.ema, state.iteration)
@@ -204,10 +209,20 @@ def check_before(recipe: TrainingRecipe, images: Pictures, device: str) -> None:
         perceptual_loss(blank, blank, settings.perceptual_weights)
 
 
-def check_finite(what: str, values: Iterable[float], iteration: int) -> None:
-    """Stop a training whose loss or gradient is no number any more."""
+def check_finite(what: str, values: Iterable[float], iteration: int, saved: int | None) -> None:
+    """Stop a training whose loss or gradient is no number any more.
+
+    Args:
+        what: they are.
+        values: of this iteration.
+        iteration: at which.
+        saved: the iteration of the checkpoint; None where there is none.
+    """
     if not all(map(math.isfinite, values)):
-        raise CometError(
-            f"the {what} is not finite at iteration {iteration}; the last checkpoint is kept: "
-            "lower learning_rate or step_size and start again from it"
-        )
+        advice = "nothing was saved yet: lower learning_rate or step_size and start again"
+        if saved is not None:
+            advice = (
+                f"the checkpoint of iteration {saved} is kept: lower learning_rate in the recipe "
+                "and go on from it"
+            )
+        raise CometError(f"the {what} is not finite at iteration {iteration}; {advice}")

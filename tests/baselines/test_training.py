@@ -163,7 +163,7 @@ def test_damaged_weights_are_refused(data, tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_with_the_last_checkpoint(tmp_path):
     recipe = tiny_recipe("beta-vae", learning_rate=1e30, iterations=40)
-    with pytest.raises(CometError, match="not finite at iteration"):
+    with pytest.raises(CometError, match="at iteration .*; nothing was saved yet: lower"):
         fit(recipe, squares(8), tmp_path)
 
 

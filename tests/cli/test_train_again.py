@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -41,13 +42,13 @@ def contents() -> dict[str, bytes]:
 @pytest.mark.parametrize("more", [True, False], ids=["more iterations", "nothing left"])
 def test_another_recipe_is_refused_unless_it_is_asked_for(begun, more):
     before = contents()
-    change("learning_rate = 1e-3", "learning_rate = 1e-2")
+    change("ema = 0.9", "ema = 0.5")
     change("batch = 2", "batch = 3")
     if more:
         change("iterations = 3", "iterations = 4")
     done = begun(*WORDS)
     assert done.code == 2 and contents() == before
-    assert "batch is 3, was 2" in done.err and "learning_rate is 0.01, was 0.001" in done.err
+    assert "batch is 3, was 2" in done.err and "ema is 0.5, was 0.9" in done.err
     done = begun(*WORDS, "--force")
     assert done.code == 0 and "goes on by another recipe" in done.err
     assert look(Path("out")).iteration == 3 + more
@@ -65,6 +66,18 @@ def test_a_training_that_replaces_a_model_leaves_nothing_of_it(begun):
     }  # fmt: skip
     lines = Path("out", "log.jsonl").read_text().splitlines()
     assert [json.loads(line)["iteration"] for line in lines] == [1, 2, 3]
+
+
+def test_a_training_that_went_astray_goes_on_with_a_lower_learning_rate(train):
+    change("iterations = 3", "iterations = 6\ncheckpoint_minutes = 0")
+    change("log_every = 1", "log_every = 100")
+    change("learning_rate = 1e-3", "learning_rate = 1e30\nwarm_up = 2")
+    done = train(*WORDS)
+    assert done.code == 1 and "is not finite at iteration" in done.err
+    kept = int(re.search("the checkpoint of iteration ([0-9]) is kept", done.err)[1])
+    assert look(Path("out")).iteration == kept
+    change("learning_rate = 1e30", "learning_rate = 1e-3")
+    assert "train.learning_rate is 0.001, was 1e+30" in train(*WORDS).err
 
 
 def test_more_iterations_are_told_and_go_on(begun):
