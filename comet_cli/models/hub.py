@@ -139,13 +139,15 @@ def push(
 ) -> tuple[HubReference, str]:
     """Upload a model folder in one commit, with a README made from the card's facts.
 
-    The repository is made if need be. ``config.json``, a copy of the card, goes along for readers
-    of huggingface_hub's ``PyTorchModelHubMixin``.
+    The repository is made if need be; what an earlier push left there, and this model has not, is
+    deleted. ``config.json``, a copy of the card, goes along for readers of huggingface_hub's
+    ``PyTorchModelHubMixin``.
 
     Args:
         folder: a model folder.
         repository: ``[hf:]org/name``.
-        private: make a new repository private; default the account's own setting.
+        private: make a new repository private; default the account's own setting. One that is there
+            and public is refused.
         token: one that may write; default ``HF_TOKEN`` or that of ``hf auth login``.
         message: of the commit.
         branch: default ``main``.
@@ -156,14 +158,21 @@ def push(
     Raises:
         UsageError: no such reference, or one with a revision.
         FileFormatError: the folder is no model, or damaged; nothing is uploaded.
-        CometError: no token, or one that may not write; or the Hub cannot be reached.
+        CometError: no token, or one that may not write; a public repository that was to be
+            private; or the Hub cannot be reached.
     """
     wanted = parse_reference(repository)
     if wanted.revision:
         raise UsageError(f"'{wanted}' names a revision; a push makes one, so give {PREFIX}org/name")
     card = model_folder.check(folder)
     with _sentences(wanted, writing=True):
-        from huggingface_hub import CommitOperationAdd, HfApi, constants, get_token
+        from huggingface_hub import (
+            CommitOperationAdd,
+            CommitOperationDelete,
+            HfApi,
+            constants,
+            get_token,
+        )
 
         if constants.HF_HUB_OFFLINE:  # the library would try several times
             raise CometError(f"{wanted} cannot be pushed: HF_HUB_OFFLINE forbids to ask the Hub")
@@ -181,10 +190,21 @@ def push(
         if (folder / RECIPE).is_file():
             files[RECIPE] = (folder / RECIPE).read_bytes()
         api = HfApi(token=token, **_AGENT)
+        if private and api.repo_exists(wanted.repository):
+            if not api.repo_info(wanted.repository).private:
+                raise CometError(
+                    f"{wanted} is there already and public, so nothing was uploaded: make it "
+                    "private in its settings on the Hub, or push without --private"
+                )
         api.create_repo(wanted.repository, private=private, exist_ok=True)
+        there = api.list_repo_files(wanted.repository, revision=branch)
+        former = {*FILES, CONFIG} & {*there} - {*files}
         done = api.create_commit(
             wanted.repository,
-            [CommitOperationAdd(name, data) for name, data in files.items()],
+            [
+                *(CommitOperationAdd(name, data) for name, data in files.items()),
+                *(CommitOperationDelete(name) for name in sorted(former)),
+            ],
             commit_message=message or f"{card.name}, by comet {__version__}",
             revision=branch,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from comet_cli.formats.overwriting import may_write
 from comet_cli.models.card import ModelCard
 
 README = "README.md"
+IDENTIFIER = re.compile(r"[a-z0-9][a-z0-9.-]*")  # as the Hub has them
 
 
 def model_readme(card: ModelCard, reference: str = "") -> str:
@@ -46,7 +49,7 @@ def model_readme(card: ModelCard, reference: str = "") -> str:
         duration += f", of these {before['iterations']} of `{before['name']}`"
         duration += f" (weights {before['weights_sha256'][:12]}), which it started from"
     return f"""---
-license: {card.licence.lower() or "other"}
+{licence_lines(card.licence)}
 library_name: comet-cli
 tags: [comet, energy-based-model, image-decomposition]
 ---
@@ -69,6 +72,18 @@ tags: [comet, energy-based-model, image-decomposition]
 
 {assumed}{measured}{use}
 """
+
+
+def licence_lines(licence: str) -> str:
+    """Return what a README's header says of a licence: the Hub's word for it, or any text.
+
+    What is no word of the Hub's, such as ``cc-by-4.0``, is the name of another licence; JSON of a
+    text is YAML.
+    """
+    word = licence.lower() or "other"
+    if IDENTIFIER.fullmatch(word):
+        return f"license: {word}"
+    return f"license: other\nlicense_name: {json.dumps(licence, ensure_ascii=False)}"
 
 
 def has_own_readme(folder: Path) -> bool:

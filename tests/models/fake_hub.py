@@ -5,9 +5,12 @@ import hashlib
 import json
 import re
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
+
+import yaml  # which huggingface_hub needs
 
 LARGE = (".safetensors", ".bin")
 
@@ -21,8 +24,11 @@ class Repository:
     private: bool = False
     gated: bool = False
 
-    def commit(self, files: dict[str, bytes], branch: str = "main") -> str:
+    def commit(
+        self, files: dict[str, bytes], branch: str = "main", deleted: Collection[str] = ()
+    ) -> str:
         content = {**self.commits.get(self.refs.get(branch, ""), {}), **files}
+        content = {path: data for path, data in content.items() if path not in deleted}
         seed = [
             len(self.commits),
             sorted((k, hashlib.sha1(v).hexdigest()) for k, v in content.items()),
@@ -220,6 +226,11 @@ class Handler(BaseHTTPRequestHandler):
     def validate(self) -> None:
         text = json.loads(self.body)["content"]
         good = text.startswith("---\n") and "\n---\n" in text
+        if good:
+            try:
+                good = isinstance(yaml.safe_load(text.split("---\n")[1]), dict)
+            except yaml.YAMLError:
+                good = False
         wrong = [] if good else [{"message": "no metadata"}]
         self.reply({"errors": wrong, "warnings": []}, 200 if good else 400)
 
@@ -245,7 +256,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def commit(self, name: str, revision: str) -> None:
         if self.may_write() and (found := self.opened(name, revision)):
-            files = {}
+            files, deleted = {}, []
             for line in self.body.splitlines():
                 item = json.loads(line)
                 value = item["value"]
@@ -255,7 +266,9 @@ class Handler(BaseHTTPRequestHandler):
                     files[value["path"]] = base64.b64decode(value["content"])
                 elif item["key"] == "lfsFile":
                     files[value["path"]] = self.server.large[value["oid"]]
-            oid = found[0].commit(files, revision)
+                elif item["key"] == "deletedFile":
+                    deleted.append(value["path"])
+            oid = found[0].commit(files, revision, deleted)
             url = f"{self.server.url}/{name}/commit/{oid}"
             self.reply({"success": True, "commitOid": oid, "commitUrl": url})
 

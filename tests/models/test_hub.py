@@ -303,6 +303,49 @@ def test_push_uploads_the_model_and_a_readme_of_its_card(server, folder, model, 
     assert sent == len(server.requests("PUT", "/large/")) == 1
 
 
+def test_a_push_takes_away_what_an_earlier_one_left(server, folder, monkeypatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_writer")
+    server.add("me/tiny", {"recipe.toml": b"old", "notes.md": b"mine", "config.json": b"{}"})
+    (folder / "recipe.toml").unlink()
+    found, _ = hub.push(folder, "me/tiny")
+    files = set(server.repositories["me/tiny"].commits[found.revision])
+    assert files == {*hub.FILES, "config.json", "notes.md"} - {"recipe.toml"}
+
+
+def test_a_push_that_is_to_be_private_publishes_nothing(server, folder, monkeypatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_writer")
+    first = server.add("me/tiny", {"README.md": b"x"})
+    with pytest.raises(CometError, match="me/tiny is there already and public, so nothing was up"):
+        run("push", os.fspath(folder), "me/tiny", "--private")
+    assert server.repositories["me/tiny"].refs["main"] == first
+    server.repositories["me/tiny"].private = True
+    run("push", os.fspath(folder), "me/tiny", "--private")
+    assert server.repositories["me/tiny"].refs["main"] != first
+
+
+@pytest.mark.parametrize(
+    ("licence", "header"),
+    [
+        ("", {"license": "other"}),
+        ("MIT", {"license": "mit"}),
+        ("cc-by-4.0", {"license": "cc-by-4.0"}),
+        *(
+            (text, {"license": "other", "license_name": text})
+            for text in ("CC BY 4.0: see http://x", 'ours, "as is"\nno more', "- #", "ähnlich")
+        ),
+    ],
+)
+def test_any_licence_is_a_header_that_the_hub_reads(
+    server, folder, model, monkeypatch, licence, header
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_writer")
+    comet_model.save(model, folder, card=model.card.replace(licence=licence), overwrite=True)
+    found, _ = hub.push(folder, "me/tiny")
+    text = server.repositories["me/tiny"].commits[found.revision]["README.md"].decode()
+    read = huggingface_hub.ModelCard(text).data.to_dict()
+    assert {key: read[key] for key in read if key.startswith("license")} == header
+
+
 def test_a_push_that_may_not_be_says_why(server, folder, monkeypatch) -> None:
     server.add("you/theirs", {"README.md": b"x"})
     monkeypatch.setenv("HF_TOKEN", "hf_reader")
