@@ -33,6 +33,7 @@ FORMAT = "comet-pack"
 FORMAT_VERSION = 1
 # At 64 pixels: 10,000 pictures, with masks and metadata, in 40 MB.
 BYTES_PER_PICTURE = 4000
+LEAST_BYTES_PER_PICTURE = 1000  # at less than 32 pixels: of a JPEG several hundred are tables
 QUALITIES = (98, 97, 96, 95, 94, 93, 92, 90, 88, 85, 80)
 _HEADER_LIMIT = 1 << 16
 _METADATA_LIMIT = 1 << 31
@@ -72,8 +73,9 @@ def write_pack(
     """Write a pack, whole or not at all; the same pictures give the same bytes.
 
     Pictures are compressed losslessly where that fits the budget of 4,000 bytes a picture (at 64
-    pixels; in proportion to the area at others), masks and metadata included. Where it does not,
-    they become JPEGs without chroma subsampling, of the highest quality that fits.
+    pixels; in proportion to the area at others, but at least 1,000), masks and metadata included.
+    Where it does not, they become JPEGs without chroma subsampling, of the highest quality that
+    fits, if these are smaller.
 
     Args:
         file: the file to write.
@@ -100,11 +102,13 @@ def write_pack(
         raise CometError(f"there is no readable picture for '{show(file)}' to hold")
     metadata = zlib.compress("\n".join(lines).encode(), 9)
     rest = sum(map(len, masks)) + len(metadata)
-    budget = round(BYTES_PER_PICTURE * len(blobs) * (size / 64) ** 2)
+    share = max(LEAST_BYTES_PER_PICTURE, BYTES_PER_PICTURE * (size / 64) ** 2)
+    budget = round(share * len(blobs))
     encoding, psnr = "webp-lossless" if features.check("webp") else "png", None
     if not lossless and sum(map(len, blobs)) + rest > budget:
-        blobs, quality, psnr = _lossy(blobs, budget - rest)
-        encoding = f"jpeg-{quality}"
+        lossy, quality, loss = _lossy(blobs, budget - rest)
+        if sum(map(len, lossy)) < sum(map(len, blobs)):
+            blobs, encoding, psnr = lossy, f"jpeg-{quality}", loss
     facts = PackFacts(size, counts, encoding, psnr)
     header = {"version": FORMAT_VERSION, "size": size, "splits": counts, "encoding": encoding}
     arrays = {

@@ -109,6 +109,19 @@ def test_pictures_beyond_the_budget_lose_little_and_say_how_much(tmp_path):
     assert whole.facts.psnr is None and whole.bytes > packed.bytes
 
 
+@pytest.mark.parametrize("described", [False, True])
+def test_small_pictures_stay_as_they_are_where_a_jpeg_would_be_larger(tmp_path, described):
+    noise = np.random.default_rng(0).integers(0, 256, (8, 7, 7, 3), np.uint8)
+    folder = write(tmp_path / "small", noise)
+    if described:  # beyond the budget, whatever becomes of the pictures
+        drawn = np.random.default_rng(0).integers(0, 1 << 30, 2000).tolist()
+        lines = [{"file_name": file.name, "drawn": drawn} for file in sorted(folder.glob("*.png"))]
+        (folder / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    packed = pack_dataset(folder, tmp_path / "small.pack")
+    assert packed.facts.encoding == "webp-lossless" and packed.facts.psnr is None
+    assert (load_folder(packed.file).images == noise).all()
+
+
 def test_noise_that_fits_no_budget_is_packed_all_the_same(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
     packed = pack_dataset(write(tmp_path / "noise", noise), tmp_path / "noise.pack")
