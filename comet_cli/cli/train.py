@@ -141,7 +141,8 @@ def train(
                 )
                 return
             begin = partial(_keep_recipe, report, folder, text, force) if text else None
-            steps = [*distributed.from_first(untrained_starts(what, folder)), (what, folder)]
+            before = distributed.from_first(untrained_starts(what, folder) if first else None)
+            steps = [*before, (what, folder)]
             for number, (step, into) in enumerate(steps, start=1):
                 if len(steps) > 1:
                     report.note(f"training {into}, {number} of {len(steps)}")

@@ -97,8 +97,8 @@ def train_recipe(
     if begun.recipe:
         check_recipe(recipe, begun.recipe, folder, force=force)
     start = begun.started_from  # the model of then, whatever has become of it
-    if start is None:
-        start = started_from(recipe)
+    if start is None:  # a model that was just trained is on the first machine only, too
+        start = distributed.from_first(started_from(recipe) if first else None)
     memory = Memory(begun.pictures, force=force)
     images, held_out, judged = load_data(recipe, measured, memory)
     if recipe.data.swaps:
@@ -106,7 +106,8 @@ def train_recipe(
     # What a training lacks is found before anything is written.
     place = str(pick_device(distributed.local_device(device)))
     check_before(recipe, images, place)
-    initial = None if begun.recipe else start_weights(recipe)
+    weights = start_weights(recipe) if first and not begun.recipe else None
+    initial = distributed.from_first(weights)
     matches = load_matches(recipe, images)
     if recipe.train.tensorboard and first:
         report = with_tensorboard(report, folder)

@@ -13,6 +13,7 @@ import torch
 
 from comet_cli.errors import CometError
 from comet_cli.models import comet_model
+from comet_cli.models.comet_model import CometModel
 from comet_cli.training import distributed, run
 from comet_cli.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from comet_cli.training.recipe import parse_recipe
@@ -261,6 +262,21 @@ def test_several_processes_do_not_share_one_device(monkeypatch, device):
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     with pytest.raises(CometError, match=f"2 processes cannot train together on '{device}'"):
         distributed.local_device(device)
+
+
+def test_the_model_to_start_from_is_on_the_first_machine_alone(tmp_path, recipe_path, monkeypatch):
+    """Where rank 1 looks, nothing was trained by the recipe before."""
+    monkeypatch.chdir(tmp_path)
+    path = recipe_path(2, start_from="before.toml")
+    recipe = parse_recipe(path.read_text())
+    weights = CometModel(recipe.card).state_dict()
+    handed = iter([{"iterations": 4}, weights])
+    started = []
+    monkeypatch.setattr(distributed, "rank", lambda: 1)
+    monkeypatch.setattr(distributed, "from_first", lambda v: next(handed) if v is None else v)
+    monkeypatch.setattr(run, "train", lambda *_, initial, **__: started.append(initial))
+    run.train_recipe(recipe, tmp_path / "out", device="cpu")
+    assert started == [weights]
 
 
 def test_only_the_first_process_writes(tmp_path, recipe_path, monkeypatch):
