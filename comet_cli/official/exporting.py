@@ -129,6 +129,9 @@ def released_flags(card: ModelCard) -> argparse.Namespace:
     if card.image_size != usual:
         # They know a size by the data set alone; ours reads it from here.
         flags.im_size = card.image_size
+    if flags.dataset != card.dataset:
+        # Likewise: theirs chooses the network by this name, which cannot be any text.
+        flags.trained_on = card.dataset
     return flags
 
 

@@ -361,8 +361,18 @@ def _deduce_card(
         render_step_size=float(usual("render_step_size", RENDER_STEP_SIZE)),
         render_steps=usual("render_steps", RENDER_STEPS),
         description=f"Imported from {where}, a checkpoint of the paper's released training script.",
-        dataset=re.split(r"[/\\]", str(flags.get("dataset", "")))[-1][:80],
+        dataset=_dataset(flags),
         defaults_from=sorted(defaults),
+    )
+
+
+def _dataset(flags: dict[str, Any]) -> str:
+    """Return what a model was trained on: as comet's export says, or the released code's name."""
+    said = flags.get("trained_on")
+    return (
+        said
+        if isinstance(said, str)
+        else re.split(r"[/\\]", str(flags.get("dataset", "")))[-1][:80]
     )
 
 

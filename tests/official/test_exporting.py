@@ -128,6 +128,14 @@ def test_another_size_is_told_in_the_flags(card: ModelCard, tmp_path: Path) -> N
     assert not hasattr(released_flags(blind.replace(image_size=64)), "im_size")
 
 
+@pytest.mark.parametrize("dataset", ["", "1,242 faces, a tenth held out", "toy", "a/b", "clevr"])
+def test_what_it_was_trained_on_comes_back(card: ModelCard, tmp_path: Path, dataset: str) -> None:
+    told = card.replace(positional=[False] * 3, dataset=dataset)
+    (tmp_path / "x.pth").write_bytes(official_bytes(CometModel(told)))
+    assert read_checkpoint(tmp_path / "x.pth").card.dataset == dataset
+    assert hasattr(released_flags(told), "trained_on") == (dataset != "clevr")
+
+
 def test_the_same_model_gives_the_same_bytes(card: ModelCard) -> None:
     model = CometModel(card.replace(positional=[False] * 3))
     assert official_bytes(model) == official_bytes(model)
