@@ -174,6 +174,7 @@ def fit(
     saved = None if restored is None else state.iteration
     began, before = time.monotonic(), state.seconds
     log = TrainingLog(folder, settings, report)
+    log.go_on(state.iteration)
     noise = torch.Generator()
 
     def checkpoint() -> str:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from comet_cli.errors import CometError, CometWarning
 from comet_cli.evaluation.reconstruction import as_pictures, psnr, reconstruct, render_all
+from comet_cli.formats.files import write_output
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training.averaging import averaged
 from comet_cli.training.settings import TrainSettings
@@ -32,6 +33,16 @@ class TrainingLog:
         """Begin; ``report`` is called with each line too."""
         self._path, self._settings, self._report = folder / "log.jsonl", settings, report
         self._since_last()
+
+    def go_on(self, iteration: int) -> None:
+        """Drop the lines of iterations that a training which was killed does again."""
+        with told_if_it_fails("no log of before"):
+            if not self._path.exists():
+                return
+            lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
+            kept = [line for line in lines if _iteration(line) <= iteration]
+            if kept != lines:
+                write_output(self._path, "".join(f"{line}\n" for line in kept).encode())
 
     def _since_last(self) -> None:
         self._values: list[tuple[float, float]] = []
@@ -67,6 +78,14 @@ class TrainingLog:
         if self._report is not None:
             self._report(line)
         self._since_last()
+
+
+def _iteration(line: str) -> float:
+    """Return the iteration of a line of the log; of one that was cut off, one that never is."""
+    try:
+        return float(json.loads(line)["iteration"])
+    except (ValueError, TypeError, LookupError):
+        return math.inf
 
 
 @contextlib.contextmanager

@@ -117,6 +117,8 @@ def train(
     began = sampled = time.monotonic()
     before, begun_at = state.seconds, state.iteration
     log = TrainingLog(folder, settings, report)
+    if first:
+        log.go_on(begun_at)
     model.train()
 
     def checkpoint() -> str:

@@ -153,6 +153,7 @@ def tuning_recipe(card: ModelCard, start_from: str, wishes: Wishes) -> str:
             f"--latent-dim is {wishes.latent_dim}, but '{card.name}' has {card.latent_dim}; "
             f"fine-tuning {change}"
         )
+    _check_kept(wishes)
     if wishes.keep and wishes.components is None:
         wishes = dataclasses.replace(wishes, components=len(wishes.keep))
     kind = "objects" if card.encoder == "recurrent" else "global"
@@ -184,6 +185,18 @@ def tuning_recipe(card: ModelCard, start_from: str, wishes: Wishes) -> str:
         facts,
         train,
     )
+
+
+def _check_kept(wishes: Wishes) -> None:
+    twice = [k for k in wishes.keep if wishes.keep.count(k) > 1]
+    if twice:
+        raise UsageError(f"--keep names component {twice[0]} twice, expected different ones")
+    count = len(wishes.keep)
+    if wishes.components is not None and count > wishes.components:
+        raise UsageError(
+            f"--keep names {count} components, more than --components, which is "
+            f"{wishes.components}; leave it out, or keep fewer"
+        )
 
 
 def _goes_unsaid(card: ModelCard, field: dataclasses.Field[Any]) -> bool:

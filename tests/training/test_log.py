@@ -38,6 +38,22 @@ def test_the_log_has_a_line_every_so_often_and_goes_on(tmp_path, images, quadrat
     assert last["iteration"] == 8 and "held_out_psnr" not in last
 
 
+def test_what_a_killed_training_does_again_is_told_once(tmp_path, images, quadratic):
+    recipe = quadratic(train={"iterations": 4, "log_every": 1})
+    train(recipe, images, tmp_path)
+    path = tmp_path / "log.jsonl"
+    first = path.read_text()
+    with path.open("a") as log:  # as one that was killed after its last checkpoint leaves it
+        log.write('{"iteration": 5, "loss": 1.0}\n{"iteration": 6, "lo')
+    train(quadratic(train={"iterations": 6, "log_every": 1}), images, tmp_path)
+    assert path.read_text().startswith(first)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["iteration"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    (tmp_path / "checkpoint.pt").unlink()  # from the start
+    train(quadratic(train={"iterations": 1, "log_every": 1}), images, tmp_path)
+    assert [json.loads(line)["iteration"] for line in path.read_text().splitlines()] == [1]
+
+
 def test_a_model_that_colours_says_who_has_the_background(images, quadratic):
     """The logits of the background are the first output of the encoder's last convolution."""
     model = CometModel(quadratic().card)

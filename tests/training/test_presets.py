@@ -94,6 +94,19 @@ def test_kept_components_are_counted_and_labels_stay_only_with_all_of_them(quadr
     assert fewer.card.components == 2 and fewer.train.keep == [2, 0] and not fewer.card.labels
 
 
+@pytest.mark.parametrize(
+    ("keep", "components", "sentence"),
+    [
+        ((0, 1), 1, "--keep names 2 components, more than --components, which is 1"),
+        ((1, 1), None, "--keep names component 1 twice"),
+    ],
+)
+def test_components_that_cannot_be_kept_are_refused(quadratic, keep, components, sentence):
+    wishes = dataclasses.replace(WISHES, keep=keep, components=components)
+    with pytest.raises(UsageError, match=sentence):
+        tuning_recipe(small_global(quadratic).card, "old", wishes)
+
+
 def test_positional_flags_follow_the_kept_components(quadratic):
     card = small_global(quadratic).card.replace(positional=[False, True, True])
     wishes = dataclasses.replace(WISHES, keep=(1, 0), components=3)
