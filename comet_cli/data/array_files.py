@@ -45,7 +45,7 @@ def load_arrays(
         )
     if size not in (None, side):
         raise CometError(
-            f"'{show(file)}' holds pictures of {side} pixels, not {size}; "
-            "pack them again at that size"
+            f"'{show(file)}' holds pictures of {side} pixels, not {size}, and arrays are not "
+            "resized; write them again at that size, or give the pictures as a folder or a pack"
         )
     return images, masks
