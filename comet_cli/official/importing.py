@@ -369,11 +369,9 @@ def _deduce_card(
 def _dataset(flags: dict[str, Any]) -> str:
     """Return what a model was trained on: as comet's export says, or the released code's name."""
     said = flags.get("trained_on")
-    return (
-        said
-        if isinstance(said, str)
-        else re.split(r"[/\\]", str(flags.get("dataset", "")))[-1][:80]
-    )
+    if isinstance(said, str):
+        return said
+    return re.split(r"[/\\]", str(flags.get("dataset", "")))[-1][:80]
 
 
 def _is_number(value: Any) -> TypeGuard[float]:

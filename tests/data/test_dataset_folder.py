@@ -105,6 +105,12 @@ def test_an_interrupted_set_can_be_used_and_resumed(tmp_path):
     assert snapshot(tmp_path / "a") == snapshot(tmp_path / "b")
 
 
+def test_arrays_of_another_size_say_what_can_be_done(tmp_path):
+    np.savez(tmp_path / "a.npz", images=np.zeros((2, 8, 8, 3), np.uint8))
+    with pytest.raises(CometError, match="of 8 pixels, not 16, and arrays are not resized; write"):
+        load_folder(tmp_path / "a.npz", size=16)
+
+
 SLOW = """
 import sys, time
 from comet_cli.data.make import make_dataset
