@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from comet_cli.data.mixture import Pictures
 from comet_cli.energy.threads import thread_limit
-from comet_cli.errors import CometError
+from comet_cli.errors import CometError, DivergenceError
 from comet_cli.models.comet_model import CometModel
 from comet_cli.training import distributed
 from comet_cli.training.averaging import averaged, update_average
@@ -136,7 +136,10 @@ def train(
         line = log.line(state.iteration, before + time.monotonic() - began)
         if held_out is not None:
             seen = stage(model, small, settings, state.iteration - 1)
-            line |= held_out_figures(seen, state.ema, held_out)
+            try:
+                line |= held_out_figures(seen, state.ema, held_out)
+            except DivergenceError:
+                raise gone_astray("energy of held-out pictures", state.iteration, saved) from None
         log.write(line)
 
     def write_sheet() -> None:
@@ -221,10 +224,15 @@ def check_finite(what: str, values: Iterable[float], iteration: int, saved: int 
         saved: the iteration of the checkpoint; None where there is none.
     """
     if not all(map(math.isfinite, values)):
-        advice = "nothing was saved yet: lower learning_rate or step_size and start again"
-        if saved is not None:
-            advice = (
-                f"the checkpoint of iteration {saved} is kept: lower learning_rate in the recipe "
-                "and go on from it"
-            )
-        raise CometError(f"the {what} is not finite at iteration {iteration}; {advice}")
+        raise gone_astray(what, iteration, saved)
+
+
+def gone_astray(what: str, iteration: int, saved: int | None) -> CometError:
+    """Return the error of :func:`check_finite`, with what can be done."""
+    advice = "nothing was saved yet: lower learning_rate or step_size and start again"
+    if saved is not None:
+        advice = (
+            f"the checkpoint of iteration {saved} is kept: lower learning_rate in the recipe and "
+            "go on from it"
+        )
+    return CometError(f"the {what} is not finite at iteration {iteration}; {advice}")

@@ -68,6 +68,15 @@ def test_a_training_that_replaces_a_model_leaves_nothing_of_it(begun):
     assert [json.loads(line)["iteration"] for line in lines] == [1, 2, 3]
 
 
+def test_a_training_that_went_astray_before_it_was_saved_says_so(train):
+    change("learning_rate = 1e-3", "learning_rate = 1e30")
+    done = train(*WORDS)  # the first line of the log renders held-out pictures
+    assert done.code == 1 and "energy of held-out pictures is not finite at iteration 1" in done.err
+    assert "nothing was saved yet" in done.err and "--step-size" not in done.err
+    change("learning_rate = 1e30", "learning_rate = 1e-3")
+    assert train(*WORDS).code == 0
+
+
 def test_a_training_that_went_astray_goes_on_with_a_lower_learning_rate(train):
     change("iterations = 3", "iterations = 6\ncheckpoint_minutes = 0")
     change("log_every = 1", "log_every = 100")
