@@ -320,7 +320,7 @@ def test_enlarged_pictures_count_as_large_as_they_are(parts):
         parser = LineParser(
             model="auto", device="cpu", precision="auto", fresh=False, one_model=False
         )
-        window = _Window(Sessions(), Renderer(), False, None)
+        window = _Window(Sessions(), Renderer(), False, None, None)
         with open(line, "rb") as file:
             (read,) = read_lines(file)
         window.take(parser.job(read, parser.read(read)))
