@@ -11,7 +11,7 @@ def has_mark(text: str, mark: str) -> bool:
 
 
 def replace_marked(text: str, mark: str, new: str) -> str:
-    """Return a document with one part replaced.
+    """Return a document with one part replaced, on lines of its own unless it is within a line.
 
     Raises:
         ValueError: the document has no such part.
@@ -21,7 +21,8 @@ def replace_marked(text: str, mark: str, new: str) -> str:
     _, closed, after = rest.partition(end)
     if not (found and closed):
         raise ValueError(f"there is no {begin} with {end} after it")
-    return f"{before}{begin}\n{new}\n{end}{after}"
+    gap = "\n" if rest.startswith("\n") else ""
+    return f"{before}{begin}{gap}{new}{gap}{end}{after}"
 
 
 def rewrite_marked(path: Path, mark: str, new: str) -> None:

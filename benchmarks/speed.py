@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 
 import reference_loop
 import torch
-from marked import rewrite_marked
+from marked import has_mark, rewrite_marked
 from torch import Tensor
 
 from comet_cli.energy.composition import Term
@@ -339,7 +339,9 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", choices=[[], *CASES], default=[])
     parser.add_argument("--runs", type=int, default=3, help="pairs of each case that takes little")
     parser.add_argument("--threads", type=int, help="of torch; default one a core")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="replace the table in it")
+    parser.add_argument(
+        "--write", type=Path, nargs="+", default=[], metavar="FILE", help="replace the table in it"
+    )
     parser.add_argument("--processor", action="store_true", help="count processor time")
     options = parser.parse_args()
     if options.processor:
@@ -354,16 +356,32 @@ def main() -> None:
     lines = [f"{machine()}\n", "| case | seconds | compared with | ratio | difference |"]
     lines.append("| --- | --- | --- | --- | --- |")
     print("\n".join(lines))
-    for row in itertools.chain.from_iterable(
-        CASES[name](options.runs) for name in options.cases or CASES
+    found: dict[str, list[Row]] = {}
+    for name, row in itertools.chain.from_iterable(
+        zip(itertools.repeat(case), CASES[case](options.runs)) for case in options.cases or CASES
     ):
+        found.setdefault(name, []).append(row)
         other = "" if row.other is None else f"{row.other:.3f} s"
         ratio = row.note or ("" if row.ratio is None else f"{row.ratio:.2f}")
         difference = "" if row.difference is None else f"{row.difference:.1e}"
         lines.append(f"| {row.case} | {row.seconds:.3f} | {other} | {ratio} | {difference} |")
         print(lines[-1], flush=True)
-    if options.write:
-        rewrite_marked(options.write, "speed", "\n".join(lines))
+    for file in options.write:
+        text = file.read_text("utf-8")
+        if has_mark(text, "speed"):
+            rewrite_marked(file, "speed", "\n".join(lines))
+        if has_mark(text, "pace"):
+            rewrite_marked(file, "pace", pace(found))
+
+
+def pace(found: dict[str, list[Row]]) -> str:
+    """Return what the table says of many pictures, in one sentence for the README."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    (loop_row,), (batch_row,), (encode_row,) = (found[n] for n in ("loop", "batch", "encode"))
+    return (
+        f"on {cores} CPU cores `comet encode` takes {encode_row.note}, `comet batch` makes "
+        f"{batch_row.note}, and a shell loop takes {loop_row.seconds:.1f} s each with `comet warm`"
+    )
 
 
 if __name__ == "__main__":

@@ -246,6 +246,8 @@ def test_a_marked_part_is_replaced_and_a_missing_one_is_an_error(benchmark) -> N
     marked = benchmark("marked")
     text = "a\n<!-- x -->\nold\n<!-- /x -->\nb"
     assert marked.replace_marked(text, "x", "new") == text.replace("old", "new")
+    within = "a <!-- x -->old<!-- /x --> b"
+    assert marked.replace_marked(within, "x", "new") == within.replace("old", "new")
     for wrong in ("a", "<!-- x --> no end", "<!-- /x --><!-- x -->"):
         with pytest.raises(ValueError, match="no <!-- x -->"):
             marked.replace_marked(wrong, "x", "new")
