@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
+from math import fsum
 
 import torch
 import torch.nn.functional as F
@@ -236,7 +237,7 @@ def compose(terms: Sequence[Term], *, size: int | None = None) -> Composition:
     Raises:
         CometError: no term, or latents of different batch sizes.
     """
-    live = sorted(_without_copies(terms), key=_canonical_key)
+    live = sorted(without_copies(terms), key=_canonical_key)
     if not live:
         raise CometError("nothing to compose: every term has weight 0, or there is no term")
     batches = {t.latents().shape[0] for t in live}
@@ -255,17 +256,17 @@ def compose(terms: Sequence[Term], *, size: int | None = None) -> Composition:
         return Composition([_bind(members, canvas) for members in alike.values()])
 
 
-def _without_copies(terms: Sequence[Term]) -> list[Term]:
+def without_copies(terms: Sequence[Term]) -> list[Term]:
     """Return terms that are all different, and of a weight: P would count copies by themselves."""
-    found: dict[tuple[str | int, bytes, int | None, bytes], Term] = {}
+    alike: dict[tuple[str | int, bytes, int | None, bytes], list[Term]] = {}
     for term in terms:
-        key = (
-            *(_identity(term.model), _bytes(term.latents())),
-            *(term.component, _bytes(term.region)),
-        )
-        weight = term.weight + found[key].weight if key in found else term.weight
-        found[key] = replace(term, weight=weight)
-    return [term for term in found.values() if term.weight != 0]
+        what, where = (_identity(term.model), _bytes(term.latents())), _bytes(term.region)
+        alike.setdefault((*what, term.component, where), []).append(term)
+    # Whatever the order of the copies, fsum gives the same bits.
+    summed = [
+        replace(copies[0], weight=fsum(c.weight for c in copies)) for copies in alike.values()
+    ]
+    return [term for term in summed if term.weight != 0]
 
 
 def _identity(model: CometModel) -> str | int:

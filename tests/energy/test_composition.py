@@ -151,7 +151,12 @@ def test_copies_of_a_term_are_one_term_with_the_sum_of_their_weights() -> None:
         assert torch.equal(render([*copies, b], num_steps=2, init="grey"), wanted)
         elsewhere = [one, b, replace(b, region=half)]
         assert not torch.equal(render(elsewhere, num_steps=2, init="grey"), wanted)
-    gone = [a, replace(a, weight=-1.0)]
+    copies = [replace(a, weight=w) for w in (0.1, 0.2, 0.3)]  # whose sum depends on the order
+    orders = [[*order, b] for order in itertools.permutations(copies)]
+    first, *others = (render(order, num_steps=2, init="grey") for order in orders)
+    assert all(torch.equal(x, first) for x in others)
+    large = replace(a, model=quadratic_model(size=2 * R, name="large"))
+    gone = [large, replace(large, weight=-1.0)]
     assert torch.equal(render([*gone, b], num_steps=2), render([b], num_steps=2))
     with pytest.raises(CometError, match="nothing to compose"):
         compose(gone)
