@@ -319,15 +319,19 @@ def encode(runs: int) -> Iterator[Row]:
 CASES = {f.__name__: f for f in (paper, training, compose, start, loop, batch, encode)}
 
 
+def cores() -> int | None:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
 def machine() -> str:
     """Return what times depend on: processor, cores, load, versions, date."""
     processor = platform.processor() or platform.machine()
     with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
         processor = next(line for line in lines if line.startswith("model name")).split(": ")[1]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return (
-        f"{processor}, {cores} cores, {torch.get_num_threads()} threads, load average "
+        f"{processor}, {cores()} cores, {torch.get_num_threads()} threads, load average "
         f"{os.getloadavg()[0]:.1f}; comet {__version__}, torch {torch.__version__}, "
         f"Python {platform.python_version()}; {datetime.date.today()}"
     )
@@ -370,17 +374,16 @@ def main() -> None:
         text = file.read_text("utf-8")
         if has_mark(text, "speed"):
             rewrite_marked(file, "speed", "\n".join(lines))
-        if has_mark(text, "pace"):
+        if has_mark(text, "pace") and {"loop", "batch", "encode"} <= found.keys():
             rewrite_marked(file, "pace", pace(found))
 
 
 def pace(found: dict[str, list[Row]]) -> str:
     """Return what the table says of many pictures, in one sentence for the README."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     (loop_row,), (batch_row,), (encode_row,) = (found[n] for n in ("loop", "batch", "encode"))
     return (
-        f"on {cores} CPU cores `comet encode` takes {encode_row.note}, `comet batch` makes "
-        f"{batch_row.note}, and a shell loop takes {loop_row.seconds:.1f} s each with `comet warm`"
+        f"on {cores()} CPU cores `comet encode` does {encode_row.note}, `comet batch` "
+        f"{batch_row.note}, and a shell loop with `comet warm` takes {loop_row.seconds:.1f} s each"
     )
 
 

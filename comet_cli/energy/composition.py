@@ -143,11 +143,14 @@ class Composition:
     (:meth:`.BoundEnergy.resized`), and s_i is 1. For another the canvas is resized, and
     s_i = (R / R_i)² makes up for that: the canvas then moves, seen at the model's own size, as fast
     as the model was trained to move.
+
+    Attributes:
+        terms: what is summed, each once, in canonical order; none of :meth:`of`.
     """
 
-    def __init__(self, groups: Sequence[Group]) -> None:
+    def __init__(self, groups: Sequence[Group], terms: Sequence[Term] = ()) -> None:
         """Sum groups; see :func:`compose` and :meth:`of`."""
-        self._groups = groups
+        self._groups, self.terms = groups, terms
         self._curvature: Tensor | None = None
 
     @classmethod
@@ -237,7 +240,7 @@ def compose(terms: Sequence[Term], *, size: int | None = None) -> Composition:
     Raises:
         CometError: no term, or latents of different batch sizes.
     """
-    live = sorted(without_copies(terms), key=_canonical_key)
+    live = sorted(_without_copies(terms), key=_canonical_key)
     if not live:
         raise CometError("nothing to compose: every term has weight 0, or there is no term")
     batches = {t.latents().shape[0] for t in live}
@@ -253,10 +256,10 @@ def compose(terms: Sequence[Term], *, size: int | None = None) -> Composition:
             )
         alike.setdefault((_identity(term.model), _bytes(term.region)), []).append(term)
     with one_thread(decodes_lightly([members[0].model for members in alike.values()], canvas)):
-        return Composition([_bind(members, canvas) for members in alike.values()])
+        return Composition([_bind(members, canvas) for members in alike.values()], live)
 
 
-def without_copies(terms: Sequence[Term]) -> list[Term]:
+def _without_copies(terms: Sequence[Term]) -> list[Term]:
     """Return terms that are all different, and of a weight: P would count copies by themselves."""
     alike: dict[tuple[str | int, bytes, int | None, bytes], list[Term]] = {}
     for term in terms:
@@ -276,17 +279,22 @@ def _identity(model: CometModel) -> str | int:
 
 def _bind(members: Sequence[Term], canvas: int) -> Group:
     """Return terms of one model and region, bound together, for a canvas of that size."""
-    model, region, size = members[0].model, members[0].region, members[0].model.card.image_size
+    model, region = members[0].model, members[0].region
+    size: int = model.card.image_size
     z = torch.stack([t.latents() for t in members], 1).to(model.device)
     bound = model.bind_each(z, [t.component for t in members])
-    resized = bound
+    unit = model.card.render_step_size
+    seen_at: int | None = size
     if canvas != size:
-        resized = bound.resized(resize_matrix(size, canvas, model.device)) or bound
-    unit = model.card.render_step_size * ((canvas / size) ** 2 if resized is bound else 1)
+        resized = bound.resized(resize_matrix(size, canvas, model.device))
+        if resized is None:
+            unit *= (canvas / size) ** 2
+        else:
+            bound, seen_at = resized, None
     return Group(
-        resized,
+        bound,
         torch.tensor([t.weight * unit for t in members], device=model.device),
-        size if resized is bound else None,
+        seen_at,
         None if region is None else region.to(model.device, torch.float32),
         [t.name or f"{model.card.name}:{t.component}" for t in members],
     )

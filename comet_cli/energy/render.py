@@ -7,13 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from comet_cli.energy.composition import (
-    Composition,
-    Term,
-    canvas_size,
-    compose,
-    without_copies,
-)
+from comet_cli.energy.composition import Composition, Term, canvas_size, compose
 from comet_cli.energy.descent import Callback, Tolerance, descend
 from comet_cli.energy.solvers import LEAST_STEPS
 from comet_cli.energy.threads import decodes_lightly, one_thread
@@ -112,7 +106,7 @@ def render(
         (B,3,R,R) in [0, 1].
     """
     energy = compose(terms, size=size) if energy is None else energy
-    live = without_copies(terms)
+    live = energy.terms
     canvas = canvas_size(live) if size is None else size
     steps = recommended_steps(live, solver) if num_steps is None else num_steps
     if init is None:

@@ -204,6 +204,11 @@ class ModelCard:
             return (first, *(f"{other}{k}" for k in range(1, count)))
         return tuple(self.labels) if len(self.labels) == count else ()
 
+    @property
+    def usually_positional(self) -> bool:
+        """Whether most of its components see positions, as one does that is none of them."""
+        return any(self.positional) and 2 * sum(self.positional) >= len(self.positional)
+
     def is_whole(self, components: Collection[int | None]) -> bool:
         """Return whether components can be all that a picture has: what lacks some is a part."""
         wanted = {0} if self.colours else set(range(self.components))

@@ -189,8 +189,7 @@ class CometModel(Pretrained, nn.Module):
 
     def positional_flags(self, components: Sequence[int | None]) -> list[bool]:
         """Say for each component index whether its energy sees positions (None: the usual)."""
-        flags = self.card.positional
-        usual = sum(flags) * 2 >= len(flags) and any(flags)
+        flags, usual = self.card.positional, self.card.usually_positional
         return [usual if k is None or k >= len(flags) else flags[k] for k in components]
 
     def bind(self, z: Tensor, components: Sequence[int | None] | None = None) -> BoundEnergy:

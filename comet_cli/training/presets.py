@@ -163,14 +163,14 @@ def tuning_recipe(card: ModelCard, start_from: str, wishes: Wishes) -> str:
         *("filter_dim", "components", "latent_dim", "image_size", "step_size", "num_steps"),
         *("render_step_size", "render_steps", "init"),
     )
-    said = [field.name for field in dataclasses.fields(card) if not _goes_unsaid(card, field)]
-    facts = _wished({name: getattr(card, name) for name in names if name in said}, wishes)
+    unsaid = _unsaid(card)
+    facts = _wished({name: getattr(card, name) for name in names if name not in unsaid}, wishes)
     same = facts["components"] == card.components
     if not all(card.positional):  # which a recipe that is silent has
         kept = list(wishes.keep) or range(min(card.components, facts["components"]))
         flags = [card.positional[k] for k in kept if k < card.components]
-        usual = 2 * sum(card.positional) >= len(card.positional)
-        facts["positional"] = flags + [usual] * (facts["components"] - len(flags))
+        added = facts["components"] - len(flags)
+        facts["positional"] = flags + [card.usually_positional] * added
     if card.labels and same and not wishes.keep:
         facts["labels"] = card.labels
     train: dict[str, Any] = {"start_from": start_from}
@@ -199,10 +199,10 @@ def _check_kept(wishes: Wishes) -> None:
         )
 
 
-def _goes_unsaid(card: ModelCard, field: dataclasses.Field[Any]) -> bool:
-    """Whether a fact of a card does nothing, or is what it is where a recipe is silent."""
-    value = getattr(card, field.name)
-    return value == field.default or field.name in without_effect(dataclasses.asdict(card))
+def _unsaid(card: ModelCard) -> set[str]:
+    """Return facts of a card that do nothing, or are what they are where a recipe is silent."""
+    usual = {f.name for f in dataclasses.fields(card) if getattr(card, f.name) == f.default}
+    return usual | without_effect(dataclasses.asdict(card))
 
 
 def _losses(card: ModelCard, base: Preset) -> dict[str, float]:
